@@ -1,0 +1,1 @@
+//! Highwater: a Kafka cluster in a browser tab that you can break, rewind and trust.
