@@ -1,0 +1,1 @@
+//! What applications run: producer, consumer, admin client.

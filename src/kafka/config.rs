@@ -1,0 +1,347 @@
+//! Settings by Kafka's own names, with Kafka 4.2's defaults. The typed structs below are what the
+//! nodes read; the table that parses, checks and documents every name is in the same room.
+
+use crate::time::Duration;
+
+/// A broker's or controller's settings (KafkaConfig, ReplicationConfigs, QuorumConfig,
+/// GroupCoordinatorConfig). One value for the whole cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerConfig {
+    /// `broker.session.timeout.ms`
+    pub broker_session_timeout: Duration,
+    /// `broker.heartbeat.interval.ms`
+    pub broker_heartbeat_interval: Duration,
+    /// `replica.lag.time.max.ms`
+    pub replica_lag_time_max: Duration,
+    /// `replica.fetch.wait.max.ms`
+    pub replica_fetch_wait_max: Duration,
+    /// `replica.fetch.min.bytes`
+    pub replica_fetch_min_bytes: i32,
+    /// `replica.fetch.max.bytes`
+    pub replica_fetch_max_bytes: i32,
+    /// `replica.fetch.response.max.bytes`
+    pub replica_fetch_response_max_bytes: i32,
+    /// `replica.fetch.backoff.ms`
+    pub replica_fetch_backoff: Duration,
+    /// `replica.socket.timeout.ms`
+    pub replica_socket_timeout: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`
+    pub high_watermark_checkpoint_interval: Duration,
+    /// `controller.quorum.election.timeout.ms`
+    pub quorum_election_timeout: Duration,
+    /// `controller.quorum.fetch.timeout.ms`
+    pub quorum_fetch_timeout: Duration,
+    /// `controller.quorum.election.backoff.max.ms`
+    pub quorum_election_backoff_max: Duration,
+    /// `controller.quorum.append.linger.ms`
+    pub quorum_append_linger: Duration,
+    /// `controller.quorum.request.timeout.ms`
+    pub quorum_request_timeout: Duration,
+    /// `controller.quorum.retry.backoff.ms`
+    pub quorum_retry_backoff: Duration,
+    /// `metadata.max.idle.interval.ms`: a no-op record this often.
+    pub metadata_max_idle_interval: Duration,
+    /// `auto.leader.rebalance.enable`
+    pub auto_leader_rebalance: bool,
+    /// `leader.imbalance.check.interval.seconds`
+    pub leader_imbalance_check_interval: Duration,
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+    /// `default.replication.factor`
+    pub default_replication_factor: i16,
+    /// `num.partitions`
+    pub num_partitions: i32,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval: Duration,
+    /// `fetch.max.bytes` of the broker
+    pub fetch_max_bytes: i32,
+    /// `max.incremental.fetch.session.cache.slots`
+    pub fetch_session_slots: i32,
+    /// `offsets.topic.num.partitions`
+    pub offsets_topic_num_partitions: i32,
+    /// `offsets.topic.replication.factor`
+    pub offsets_topic_replication_factor: i16,
+    /// `offsets.retention.minutes`
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_retention_check_interval: Duration,
+    /// `offset.metadata.max.bytes`
+    pub offset_metadata_max_bytes: i32,
+    /// `group.initial.rebalance.delay.ms`
+    pub group_initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`
+    pub group_min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`
+    pub group_max_session_timeout: Duration,
+    /// `group.max.size`
+    pub group_max_size: i32,
+    /// `producer.id.expiration.ms`
+    pub producer_id_expiration: Duration,
+    /// `unclean.leader.election.enable`, `min.insync.replicas` and the other defaults of topics.
+    pub topic_defaults: TopicConfig,
+    /// `controlled.shutdown.enable` is always true in KRaft; `eligible.leader.replicas.version`.
+    pub eligible_leader_replicas: bool,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> BrokerConfig {
+        let ms = Duration::from_millis;
+        BrokerConfig {
+            broker_session_timeout: ms(9_000),
+            broker_heartbeat_interval: ms(2_000),
+            replica_lag_time_max: ms(30_000),
+            replica_fetch_wait_max: ms(500),
+            replica_fetch_min_bytes: 1,
+            replica_fetch_max_bytes: 1 << 20,
+            replica_fetch_response_max_bytes: 10 << 20,
+            replica_fetch_backoff: ms(1_000),
+            replica_socket_timeout: ms(30_000),
+            high_watermark_checkpoint_interval: ms(5_000),
+            quorum_election_timeout: ms(1_000),
+            quorum_fetch_timeout: ms(2_000),
+            quorum_election_backoff_max: ms(1_000),
+            quorum_append_linger: ms(25),
+            quorum_request_timeout: ms(2_000),
+            quorum_retry_backoff: ms(20),
+            metadata_max_idle_interval: ms(500),
+            auto_leader_rebalance: true,
+            leader_imbalance_check_interval: ms(300_000),
+            auto_create_topics: true,
+            default_replication_factor: 1,
+            num_partitions: 1,
+            retention_check_interval: ms(300_000),
+            fetch_max_bytes: 55 << 20,
+            fetch_session_slots: 1_000,
+            offsets_topic_num_partitions: 50,
+            offsets_topic_replication_factor: 3,
+            offsets_retention: ms(10_080 * 60_000),
+            offsets_retention_check_interval: ms(600_000),
+            offset_metadata_max_bytes: 4_096,
+            group_initial_rebalance_delay: ms(3_000),
+            group_min_session_timeout: ms(6_000),
+            group_max_session_timeout: ms(1_800_000),
+            group_max_size: i32::MAX,
+            producer_id_expiration: ms(86_400_000),
+            topic_defaults: TopicConfig::default(),
+            eligible_leader_replicas: true,
+        }
+    }
+}
+
+/// A topic's settings as a broker reads them (LogConfig), resolved from the topic's own and the
+/// broker's defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicConfig {
+    /// `min.insync.replicas`
+    pub min_insync_replicas: i32,
+    /// `unclean.leader.election.enable`
+    pub unclean_leader_election: bool,
+    /// `cleanup.policy` contains `delete`
+    pub delete: bool,
+    /// `cleanup.policy` contains `compact`
+    pub compact: bool,
+    /// `segment.bytes`
+    pub segment_bytes: i32,
+    /// `segment.ms`
+    pub segment_time: Duration,
+    /// `segment.index.bytes`
+    pub segment_index_bytes: i32,
+    /// `index.interval.bytes`
+    pub index_interval_bytes: i32,
+    /// `retention.ms`; `None` for -1: without limit
+    pub retention: Option<Duration>,
+    /// `retention.bytes`; `None` for -1: without limit
+    pub retention_bytes: Option<i64>,
+    /// `max.message.bytes`
+    pub max_message_bytes: i32,
+    /// `message.timestamp.type` = LogAppendTime
+    pub log_append_time: bool,
+    /// `message.timestamp.before.max.ms`
+    pub timestamp_before_max: Duration,
+    /// `message.timestamp.after.max.ms`
+    pub timestamp_after_max: Duration,
+    /// `flush.messages`
+    pub flush_messages: i64,
+    /// `flush.ms`
+    pub flush_time: Duration,
+    /// `min.cleanable.dirty.ratio`, in thousandths
+    pub min_cleanable_dirty_permille: i32,
+    /// `min.compaction.lag.ms`
+    pub min_compaction_lag: Duration,
+    /// `max.compaction.lag.ms`
+    pub max_compaction_lag: Duration,
+    /// `delete.retention.ms`
+    pub delete_retention: Duration,
+}
+
+impl Default for TopicConfig {
+    fn default() -> TopicConfig {
+        let ms = Duration::from_millis;
+        TopicConfig {
+            min_insync_replicas: 1,
+            unclean_leader_election: false,
+            delete: true,
+            compact: false,
+            segment_bytes: 1 << 30,
+            segment_time: ms(604_800_000),
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4_096,
+            retention: Some(ms(604_800_000)),
+            retention_bytes: None,
+            max_message_bytes: 1_048_588,
+            log_append_time: false,
+            timestamp_before_max: ms(i64::MAX),
+            timestamp_after_max: ms(3_600_000),
+            flush_messages: i64::MAX,
+            flush_time: ms(i64::MAX),
+            min_cleanable_dirty_permille: 500,
+            min_compaction_lag: ms(0),
+            max_compaction_lag: ms(i64::MAX),
+            delete_retention: ms(86_400_000),
+        }
+    }
+}
+
+/// A producer's settings (ProducerConfig).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProducerConfig {
+    /// `acks`: 0, 1 or -1 (all)
+    pub acks: i16,
+    /// `enable.idempotence`, after the other settings had their say
+    pub idempotence: bool,
+    /// `linger.ms`
+    pub linger: Duration,
+    /// `batch.size`
+    pub batch_size: i32,
+    /// `buffer.memory`
+    pub buffer_memory: i64,
+    /// `max.in.flight.requests.per.connection`
+    pub max_in_flight: i32,
+    /// `max.request.size`
+    pub max_request_size: i32,
+    /// `max.block.ms`
+    pub max_block: Duration,
+    /// `retries`
+    pub retries: i32,
+    /// `delivery.timeout.ms`
+    pub delivery_timeout: Duration,
+    /// `request.timeout.ms`
+    pub request_timeout: Duration,
+    /// `retry.backoff.ms`
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`
+    pub retry_backoff_max: Duration,
+    /// `metadata.max.age.ms`
+    pub metadata_max_age: Duration,
+    /// `partitioner.ignore.keys`
+    pub ignore_keys: bool,
+    /// `partitioner.adaptive.partitioning.enable`
+    pub adaptive_partitioning: bool,
+}
+
+impl Default for ProducerConfig {
+    fn default() -> ProducerConfig {
+        let ms = Duration::from_millis;
+        ProducerConfig {
+            acks: -1,
+            idempotence: true,
+            linger: ms(5),
+            batch_size: 16_384,
+            buffer_memory: 32 << 20,
+            max_in_flight: 5,
+            max_request_size: 1 << 20,
+            max_block: ms(60_000),
+            retries: i32::MAX,
+            delivery_timeout: ms(120_000),
+            request_timeout: ms(30_000),
+            retry_backoff: ms(100),
+            retry_backoff_max: ms(1_000),
+            metadata_max_age: ms(300_000),
+            ignore_keys: false,
+            adaptive_partitioning: true,
+        }
+    }
+}
+
+/// `auto.offset.reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetReset {
+    Earliest,
+    Latest,
+    None,
+    /// `by_duration:…` (KIP-1106)
+    ByDuration(Duration),
+}
+
+/// A consumer's settings (ConsumerConfig).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsumerConfig {
+    /// `auto.offset.reset`
+    pub offset_reset: OffsetReset,
+    /// `enable.auto.commit`
+    pub auto_commit: bool,
+    /// `auto.commit.interval.ms`
+    pub auto_commit_interval: Duration,
+    /// `max.poll.records`
+    pub max_poll_records: i32,
+    /// `max.poll.interval.ms`
+    pub max_poll_interval: Duration,
+    /// `session.timeout.ms`
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms`
+    pub heartbeat_interval: Duration,
+    /// `fetch.min.bytes`
+    pub fetch_min_bytes: i32,
+    /// `fetch.max.wait.ms`
+    pub fetch_max_wait: Duration,
+    /// `fetch.max.bytes`
+    pub fetch_max_bytes: i32,
+    /// `max.partition.fetch.bytes`
+    pub max_partition_fetch_bytes: i32,
+    /// `isolation.level` = read_committed
+    pub read_committed: bool,
+    /// `partition.assignment.strategy`, by the assignors' names: `range`, `roundrobin`, …
+    pub assignors: Vec<String>,
+    /// `group.instance.id`
+    pub group_instance_id: Option<String>,
+    /// `client.rack`
+    pub client_rack: Option<String>,
+    /// `request.timeout.ms`
+    pub request_timeout: Duration,
+    /// `default.api.timeout.ms`
+    pub default_api_timeout: Duration,
+    /// `retry.backoff.ms`
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`
+    pub retry_backoff_max: Duration,
+    /// `metadata.max.age.ms`
+    pub metadata_max_age: Duration,
+}
+
+impl Default for ConsumerConfig {
+    fn default() -> ConsumerConfig {
+        let ms = Duration::from_millis;
+        ConsumerConfig {
+            offset_reset: OffsetReset::Latest,
+            auto_commit: true,
+            auto_commit_interval: ms(5_000),
+            max_poll_records: 500,
+            max_poll_interval: ms(300_000),
+            session_timeout: ms(45_000),
+            heartbeat_interval: ms(3_000),
+            fetch_min_bytes: 1,
+            fetch_max_wait: ms(500),
+            fetch_max_bytes: 50 << 20,
+            max_partition_fetch_bytes: 1 << 20,
+            read_committed: false,
+            assignors: vec!["range".to_string(), "cooperative-sticky".to_string()],
+            group_instance_id: None,
+            client_rack: None,
+            request_timeout: ms(30_000),
+            default_api_timeout: ms(60_000),
+            retry_backoff: ms(100),
+            retry_backoff_max: ms(1_000),
+            metadata_max_age: ms(300_000),
+        }
+    }
+}
