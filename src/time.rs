@@ -9,16 +9,12 @@ use serde::{Deserialize, Serialize};
 
 /// An instant of virtual time, in microseconds since the script's time zero.
 /// Negative while the cluster that a script starts from is settling.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Instant(pub i64);
 
 /// A span of virtual time, in microseconds; never negative when it stands for a configuration.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Duration(pub i64);
 
@@ -117,12 +113,7 @@ impl fmt::Display for Duration {
     /// The largest unit that says it without a fraction: `30s`, `500ms`, `250us`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = self.0;
-        for (unit, name) in [
-            (3_600_000_000, "h"),
-            (60_000_000, "min"),
-            (1_000_000, "s"),
-            (1_000, "ms"),
-        ] {
+        for (unit, name) in [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")] {
             if us != 0 && us % unit == 0 {
                 return write!(f, "{}{name}", us / unit);
             }

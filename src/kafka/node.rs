@@ -175,12 +175,7 @@ pub struct Effects {
 
 impl Effects {
     pub fn new(seed: u64) -> Effects {
-        Effects {
-            rng: Rng::new(seed),
-            correlation: Correlation(0),
-            sends: Vec::new(),
-            facts: Vec::new(),
-        }
+        Effects { rng: Rng::new(seed), correlation: Correlation(0), sends: Vec::new(), facts: Vec::new() }
     }
 }
 
@@ -194,17 +189,13 @@ impl<'a> Turn<'a> {
     pub fn request(&mut self, to: NodeId, request: impl Into<Request>) -> Correlation {
         self.effects.correlation.0 += 1;
         let correlation = self.effects.correlation;
-        self.effects
-            .sends
-            .push((to, Envelope::request(correlation, request)));
+        self.effects.sends.push((to, Envelope::request(correlation, request)));
         correlation
     }
 
     /// Answers a request.
     pub fn respond(&mut self, to: NodeId, correlation: Correlation, response: impl Into<Response>) {
-        self.effects
-            .sends
-            .push((to, Envelope::response(correlation, response)));
+        self.effects.sends.push((to, Envelope::response(correlation, response)));
     }
 
     /// Leaves what is worth telling; the world adds the cause.
@@ -224,16 +215,14 @@ impl<'a> Turn<'a> {
 
     /// A random UUID (version 4), where Kafka itself draws one (topic ids, incarnations, member ids).
     pub fn uuid(&mut self) -> uuid::Uuid {
-        uuid::Builder::from_u64_pair(self.effects.rng.next_u64(), self.effects.rng.next_u64())
-            .with_version(uuid::Version::Random)
-            .with_variant(uuid::Variant::RFC4122)
-            .into_uuid()
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.effects.rng.next_u64().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.effects.rng.next_u64().to_be_bytes());
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 }
 
 /// The earlier of two alarms: for a node that is composed of parts with alarms of their own.
-pub fn earliest(
-    alarms: impl IntoIterator<Item = Option<(Instant, Alarm)>>,
-) -> Option<(Instant, Alarm)> {
+pub fn earliest(alarms: impl IntoIterator<Item = Option<(Instant, Alarm)>>) -> Option<(Instant, Alarm)> {
     alarms.into_iter().flatten().min()
 }

@@ -24,17 +24,11 @@ pub enum Body {
 
 impl Envelope {
     pub fn request(correlation: Correlation, request: impl Into<Request>) -> Envelope {
-        Envelope {
-            correlation,
-            body: Body::Request(request.into()),
-        }
+        Envelope { correlation, body: Body::Request(request.into()) }
     }
 
     pub fn response(correlation: Correlation, response: impl Into<Response>) -> Envelope {
-        Envelope {
-            correlation,
-            body: Body::Response(response.into()),
-        }
+        Envelope { correlation, body: Body::Response(response.into()) }
     }
 
     pub fn api(&self) -> ApiKey {
@@ -162,7 +156,6 @@ apis! {
 fn encode(body: &impl Encodable, version: i16) -> Bytes {
     let mut buffer = BytesMut::new();
     // The nodes build every message for the version they speak, so a refusal is a bug of ours.
-    body.encode(&mut buffer, version)
-        .expect("a message that a node built encodes in its own version");
+    body.encode(&mut buffer, version).expect("a message that a node built encodes in its own version");
     buffer.freeze()
 }

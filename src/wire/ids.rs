@@ -90,18 +90,12 @@ pub struct TopicPartition {
 
 impl TopicPartition {
     pub fn new(topic: impl Into<TopicName>, partition: i32) -> TopicPartition {
-        TopicPartition {
-            topic: topic.into(),
-            partition,
-        }
+        TopicPartition { topic: topic.into(), partition }
     }
 
     /// From a topic's name as text.
     pub fn named(topic: &str, partition: i32) -> TopicPartition {
-        TopicPartition {
-            topic: topic_name(topic),
-            partition,
-        }
+        TopicPartition { topic: topic_name(topic), partition }
     }
 
     /// Reads `orders-0`: the partition stands after the last dash.

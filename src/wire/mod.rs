@@ -19,9 +19,5 @@ pub fn code(error: Option<ErrorCode>) -> i16 {
 
 /// What a response field says: `None` for 0.
 pub fn error(code: i16) -> Option<ErrorCode> {
-    if code == 0 {
-        None
-    } else {
-        ErrorCode::try_from_code(code).or(Some(ErrorCode::UnknownServerError))
-    }
+    if code == 0 { None } else { ErrorCode::try_from_code(code).or(Some(ErrorCode::UnknownServerError)) }
 }

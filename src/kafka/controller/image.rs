@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::kafka::controller::record::MetadataRecord;
 use crate::wire::{
-    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, StrBytes, TopicName,
-    TopicPartition, Uuid,
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, StrBytes, TopicName, TopicPartition, Uuid,
 };
 
 /// BrokerRegistration.
@@ -82,16 +81,11 @@ impl MetadataImage {
     }
 
     pub fn partition(&self, partition: &TopicPartition) -> Option<&PartitionRegistration> {
-        self.topics
-            .get(&partition.topic)?
-            .partitions
-            .get(&partition.partition)
+        self.topics.get(&partition.topic)?.partitions.get(&partition.partition)
     }
 
     /// Registered, not fenced, not in controlled shutdown.
     pub fn is_active(&self, broker: BrokerId) -> bool {
-        self.brokers
-            .get(&broker)
-            .is_some_and(|b| !b.fenced && !b.in_controlled_shutdown)
+        self.brokers.get(&broker).is_some_and(|b| !b.fenced && !b.in_controlled_shutdown)
     }
 }

@@ -68,12 +68,7 @@ impl GroupCoordinator {
         todo!()
     }
 
-    pub fn appended(
-        &mut self,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        result: Result<Offset, ErrorCode>,
-    ) {
+    pub fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
         todo!()
     }
 

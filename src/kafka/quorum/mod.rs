@@ -96,12 +96,7 @@ impl Quorum {
 
     /// The leader appends one batch of metadata records (already encoded values); the offset of the
     /// first one. `None` when this node does not lead.
-    pub fn append(
-        &mut self,
-        disk: &mut QuorumDisk,
-        turn: &mut Turn<'_>,
-        records: &[Bytes],
-    ) -> Option<Offset> {
+    pub fn append(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, records: &[Bytes]) -> Option<Offset> {
         todo!()
     }
 

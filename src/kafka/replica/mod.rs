@@ -79,13 +79,7 @@ impl Partition {
     }
 
     /// Partition.makeLeader; true when it was not the leader before.
-    pub fn make_leader(
-        &mut self,
-        log: &mut Log,
-        state: PartitionState,
-        liveness: &dyn Liveness,
-        now: Instant,
-    ) -> bool {
+    pub fn make_leader(&mut self, log: &mut Log, state: PartitionState, liveness: &dyn Liveness, now: Instant) -> bool {
         todo!()
     }
 

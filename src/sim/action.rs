@@ -1,0 +1,202 @@
+//! What a person or a script can do to a running cluster. No action sets a field: each is
+//! something that could be done to a real cluster.
+
+use std::collections::BTreeMap;
+
+use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig};
+use crate::kafka::node::{ProducerRecord, SeekTo};
+use crate::time::{Duration, Instant};
+use crate::wire::{ApiKey, BrokerId, ControllerId, Offset, TopicPartition};
+
+/// What a script's first statement asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterSetup {
+    pub brokers: i32,
+    pub controllers: i32,
+    pub seed: u64,
+    /// One for each broker in order, or empty.
+    pub racks: Vec<String>,
+    /// `start=cold`: everything has just been switched on at time zero.
+    pub cold: bool,
+    pub config: BrokerConfig,
+    /// The broker settings as they were written, by Kafka's names.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Settings by Kafka's names, as they were written and found valid.
+pub type Configs = BTreeMap<String, String>;
+
+/// A broker by number or by the role it plays when the action is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerRef {
+    Id(BrokerId),
+    Leader(TopicPartition),
+    /// The first other replica, in replica order.
+    Follower(TopicPartition),
+    Coordinator(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControllerRef {
+    Id(ControllerId),
+    Active,
+}
+
+/// Anything that a link, a cut, a freeze can name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeRef {
+    Broker(BrokerRef),
+    Controller(ControllerRef),
+    /// A client by its name.
+    Client(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    CreateTopic {
+        name: String,
+        partitions: Option<i32>,
+        replication_factor: Option<i16>,
+        assignment: Option<Vec<Vec<BrokerId>>>,
+        configs: Configs,
+    },
+    DeleteTopic {
+        name: String,
+    },
+    AlterTopic {
+        name: String,
+        set: Configs,
+        delete: Vec<String>,
+    },
+    CreatePartitions {
+        name: String,
+        total: i32,
+    },
+    DeleteRecords {
+        partition: TopicPartition,
+        before: Offset,
+    },
+    ElectLeader {
+        partition: TopicPartition,
+        unclean: bool,
+    },
+    /// `None`: cancel the reassignment that is under way.
+    Reassign {
+        partition: TopicPartition,
+        replicas: Option<Vec<BrokerId>>,
+    },
+    AddBroker {
+        id: BrokerId,
+        rack: Option<String>,
+    },
+    AddController {
+        id: ControllerId,
+    },
+
+    AddProducer {
+        name: String,
+        config: ProducerConfig,
+        transactional_id: Option<String>,
+        configs: Configs,
+    },
+    AddConsumer {
+        name: String,
+        group: String,
+        topics: Vec<String>,
+        config: ConsumerConfig,
+        configs: Configs,
+    },
+    Send {
+        producer: String,
+        record: ProducerRecord,
+    },
+    Load {
+        producer: String,
+        topic: String,
+        interval: Duration,
+        keys: u32,
+        size: u32,
+        duration: Duration,
+    },
+    Seek {
+        consumer: String,
+        partition: TopicPartition,
+        to: SeekTo,
+    },
+    Commit {
+        consumer: String,
+    },
+    Pause {
+        consumer: String,
+    },
+    Resume {
+        consumer: String,
+    },
+    Close {
+        client: String,
+    },
+    KillClient {
+        name: String,
+    },
+    StartClient {
+        name: String,
+    },
+    ResetOffsets {
+        group: String,
+        topic: String,
+        to: ResetTo,
+    },
+
+    Kill(NodeRef),
+    PowerOff(BrokerRef),
+    /// Controlled shutdown.
+    Stop(NodeRef),
+    Start(NodeRef),
+    Wipe(BrokerRef),
+    Freeze(NodeRef),
+    Thaw(NodeRef),
+    Cut {
+        sides: Vec<Vec<NodeRef>>,
+    },
+    Heal,
+    Link {
+        from: NodeRef,
+        to: NodeRef,
+        both: bool,
+        latency: Option<Duration>,
+        jitter: Option<Duration>,
+        loss_percent: Option<u32>,
+    },
+    DropNext {
+        api: ApiKey,
+        response: bool,
+        from: NodeRef,
+        to: NodeRef,
+    },
+}
+
+/// Where `reset-offsets` goes (kafka-consumer-groups --reset-offsets).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetTo {
+    Earliest,
+    Latest,
+    Offset(Offset),
+    /// Milliseconds.
+    Time(i64),
+    Shift(i64),
+}
+
+/// Why an action could not be carried out; `message` is Kafka's own where Kafka has one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    pub message: String,
+}
+
+impl Refused {
+    pub fn new(message: impl Into<String>) -> Refused {
+        Refused { message: message.into() }
+    }
+}
+
+/// When an action was carried out, for `Load`'s end and the like.
+pub type At = Instant;
