@@ -1,0 +1,1 @@
+//! The JSON of `highwater run --format json`.
