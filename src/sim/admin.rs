@@ -1,0 +1,177 @@
+//! Administrative statements as the requests that Kafka's own tools send.
+
+use kafka_protocol::messages as m;
+use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+
+use crate::kafka::log::Log;
+use crate::sim::action::{Action, Configs, Refused, ResetTo};
+use crate::sim::world::World;
+use crate::wire::{BrokerId, Offset, Request, TopicPartition, str_bytes, topic_name};
+
+/// The tools' default `--timeout` for administrative requests.
+const TIMEOUT_MS: i32 = 60_000;
+/// ConfigResource.Type.TOPIC
+const TOPIC_RESOURCE: i8 = 2;
+/// AlterConfigOp.OpType
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+
+/// The request that carries out an administrative action; `None` when the action is of another kind.
+pub fn request(action: &Action) -> Option<Request> {
+    Some(match action {
+        Action::CreateTopic { name, partitions, replication_factor, assignment, configs } => {
+            create_topic(name, *partitions, *replication_factor, assignment.as_deref(), configs)
+        }
+        Action::DeleteTopic { name } => {
+            let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
+            m::DeleteTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+        }
+        Action::AlterTopic { name, set, delete } => alter_topic(name, set, delete),
+        Action::CreatePartitions { name, total } => {
+            let topic =
+                CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(*total).with_assignments(None);
+            m::CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+        }
+        Action::DeleteRecords { partition, before } => {
+            let index =
+                DeleteRecordsPartition::default().with_partition_index(partition.partition).with_offset(before.0);
+            let topic = DeleteRecordsTopic::default().with_name(partition.topic.clone()).with_partitions(vec![index]);
+            m::DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+        }
+        Action::ElectLeader { partition, unclean } => {
+            let topic = TopicPartitions::default()
+                .with_topic(partition.topic.clone())
+                .with_partitions(vec![partition.partition]);
+            m::ElectLeadersRequest::default()
+                .with_election_type(i8::from(*unclean))
+                .with_topic_partitions(Some(vec![topic]))
+                .with_timeout_ms(TIMEOUT_MS)
+                .into()
+        }
+        Action::Reassign { partition, replicas } => {
+            let index = ReassignablePartition::default()
+                .with_partition_index(partition.partition)
+                .with_replicas(replicas.clone());
+            let topic = ReassignableTopic::default().with_name(partition.topic.clone()).with_partitions(vec![index]);
+            m::AlterPartitionReassignmentsRequest::default()
+                .with_topics(vec![topic])
+                .with_allow_replication_factor_change(true)
+                .with_timeout_ms(TIMEOUT_MS)
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+fn create_topic(
+    name: &str,
+    partitions: Option<i32>,
+    replication_factor: Option<i16>,
+    assignment: Option<&[Vec<BrokerId>]>,
+    configs: &Configs,
+) -> Request {
+    let assignments = assignment.unwrap_or_default().iter().enumerate().map(|(index, replicas)| {
+        CreatableReplicaAssignment::default().with_partition_index(index as i32).with_broker_ids(replicas.clone())
+    });
+    let configs = configs.iter().map(|(name, value)| {
+        CreatableTopicConfig::default().with_name(str_bytes(name)).with_value(Some(str_bytes(value)))
+    });
+    // -1 leaves the choice to num.partitions and default.replication.factor, or to the assignment.
+    let topic = CreatableTopic::default()
+        .with_name(topic_name(name))
+        .with_num_partitions(partitions.unwrap_or(-1))
+        .with_replication_factor(replication_factor.unwrap_or(-1))
+        .with_assignments(assignments.collect())
+        .with_configs(configs.collect());
+    m::CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+}
+
+fn alter_topic(name: &str, set: &Configs, delete: &[String]) -> Request {
+    let set = set.iter().map(|(name, value)| {
+        AlterableConfig::default()
+            .with_name(str_bytes(name))
+            .with_config_operation(SET)
+            .with_value(Some(str_bytes(value)))
+    });
+    let delete = delete.iter().map(|name| {
+        AlterableConfig::default().with_name(str_bytes(name)).with_config_operation(DELETE).with_value(None)
+    });
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(TOPIC_RESOURCE)
+        .with_resource_name(str_bytes(name))
+        .with_configs(set.chain(delete).collect());
+    m::IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).into()
+}
+
+impl World {
+    /// The offset commit of `kafka-consumer-groups --reset-offsets` (ConsumerGroupCommand,
+    /// OffsetsUtils): only while the group is inactive; to-offset and shift-by clamp to the log.
+    pub(super) fn reset_offsets(&self, group: &str, topic: &str, to: ResetTo) -> Result<Request, Refused> {
+        let name = topic_name(topic);
+        let image = self.image().topics.get(&name);
+        let partitions =
+            image.ok_or_else(|| Refused::new(format!("topic {topic} does not exist (UNKNOWN_TOPIC_OR_PARTITION)")))?;
+        if let Some(state) = self.group_state(group)
+            && !matches!(state.as_str(), "Empty" | "Dead")
+        {
+            return Err(Refused::new(format!(
+                "Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}."
+            )));
+        }
+        let mut commits = Vec::new();
+        for index in partitions.partitions.keys() {
+            let partition = TopicPartition { topic: name.clone(), partition: *index };
+            let log = self
+                .leader_log(&partition)
+                .ok_or_else(|| Refused::new(format!("{partition} has no leader (LEADER_NOT_AVAILABLE)")))?;
+            let offset = reset_target(log, self.committed(group, &partition), to).ok_or_else(|| {
+                Refused::new(format!("group {group} has committed nothing for {partition}: shift needs an offset"))
+            })?;
+            commits.push(
+                OffsetCommitRequestPartition::default()
+                    .with_partition_index(*index)
+                    .with_committed_offset(offset.0)
+                    .with_committed_leader_epoch(-1)
+                    .with_committed_metadata(Some(str_bytes(""))),
+            );
+        }
+        let topic = OffsetCommitRequestTopic::default().with_name(name).with_partitions(commits);
+        Ok(m::OffsetCommitRequest::default()
+            .with_group_id(crate::wire::GroupId(str_bytes(group)))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![topic])
+            .into())
+    }
+
+    fn group_state(&self, group: &str) -> Option<String> {
+        let coordinator = self.broker(self.coordinator(group)?)?;
+        coordinator.groups()?.group(group).map(|group| group.state().to_string())
+    }
+
+    /// The group's committed offset, as its coordinator knows it.
+    pub fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Offset> {
+        let coordinator = self.broker(self.coordinator(group)?)?;
+        coordinator.groups()?.committed_offset(group, partition)
+    }
+}
+
+/// Where a reset goes in one partition; `None` when a shift has nothing to start from.
+fn reset_target(log: &Log, committed: Option<Offset>, to: ResetTo) -> Option<Offset> {
+    let (start, end) = (log.log_start(), log.high_watermark());
+    Some(match to {
+        ResetTo::Earliest => start,
+        ResetTo::Latest => end,
+        ResetTo::Offset(offset) => offset.clamp(start, end),
+        ResetTo::Shift(by) => (committed? + by).clamp(start, end),
+        ResetTo::Time(timestamp) => log.offset_for_timestamp(timestamp).map_or(end, |(_, offset, _)| offset.min(end)),
+    })
+}
