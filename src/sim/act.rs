@@ -27,6 +27,13 @@ pub struct Acted {
 impl World {
     /// Carries out what `line` of the script says, now.
     pub fn act(&mut self, action: &Action, line: u32) -> Result<Acted, Refused> {
+        self.is_acting = true;
+        let acted = self.carry_out(action, line);
+        self.is_acting = false;
+        acted
+    }
+
+    fn carry_out(&mut self, action: &Action, line: u32) -> Result<Acted, Refused> {
         let mut waits_for = None;
         let events = match admin::request(action) {
             Some(request) => self.administer(request, &mut waits_for)?,

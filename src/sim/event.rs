@@ -25,6 +25,14 @@ pub enum Cause {
     Alarm { node: NodeId, alarm: Alarm },
 }
 
+/// An event as the reason for something, with the person's act at the root of the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Because {
+    pub event: EventId,
+    /// The event of the script line or click that started it all; `None` for the cluster's own rounds.
+    pub root: Option<EventId>,
+}
+
 /// A fact with its place in the chain of causes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -32,9 +40,17 @@ pub struct Event {
     pub at: Instant,
     /// The event without which this one would not be; `None` for what a person or the start did.
     pub cause: Option<EventId>,
+    /// The event of the person's act at the root of the chain.
+    pub root: Option<EventId>,
     /// Who told it.
     pub node: Option<NodeId>,
     pub fact: Fact,
+}
+
+impl Event {
+    pub fn because(&self) -> Because {
+        Because { event: self.id, root: self.root }
+    }
 }
 
 /// One turn of the world.

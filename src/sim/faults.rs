@@ -71,9 +71,9 @@ impl World {
     fn fault(&mut self, node: NodeId, fact: Fact) -> Vec<Event> {
         let events = self.record(Some(node), vec![fact], None);
         if let Some(event) = events.first() {
-            self.faults.insert(node, event.id);
+            self.faults.insert(node, event.because());
             if let Some(member) = self.members.get_mut(&node) {
-                member.last_event = Some(event.id);
+                member.last_event = Some(event.because());
             }
         }
         events
@@ -93,7 +93,7 @@ impl World {
             Actor::Admin(_) => return Vec::new(),
         }
         let events = self.fault(node, Fact::Killed { node });
-        self.process_ended(node, Power::Dead, events.first().map(|event| event.id));
+        self.process_ended(node, Power::Dead, events.first().map(Event::because));
         events
     }
 
@@ -117,7 +117,7 @@ impl World {
             return Vec::new();
         }
         let mut events = self.fault(node, Fact::Stopping { node });
-        let because = events.first().map(|event| event.id);
+        let because = events.first().map(Event::because);
         events.extend(self.turn(node, Input::Command(Command::Shutdown), because));
         events
     }
@@ -180,7 +180,7 @@ impl World {
         let events = self.record(None, vec![Fact::Cut { sides: named.clone() }], None);
         if let Some(event) = events.first() {
             for node in named.into_iter().flatten() {
-                self.faults.insert(node, event.id);
+                self.faults.insert(node, event.because());
             }
         }
         events

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::rng::Rng;
-use crate::sim::event::{EventId, MessageId};
+use crate::sim::event::{Because, MessageId};
 use crate::time::{Duration, Instant};
 use crate::wire::{ApiKey, Envelope, NodeId};
 
@@ -50,7 +50,7 @@ pub struct InFlight {
     pub sent_at: Instant,
     pub deliver_at: Instant,
     /// The last event at the sender when it was sent.
-    pub cause: Option<EventId>,
+    pub cause: Option<Because>,
     /// The incarnation of the receiver that the sender was connected to.
     pub incarnation: u32,
     pub payload: Payload,
@@ -242,7 +242,7 @@ impl Network {
 pub struct Outgoing {
     pub from: NodeId,
     pub to: NodeId,
-    pub cause: Option<EventId>,
+    pub cause: Option<Because>,
     pub incarnation: u32,
     pub payload: Payload,
 }

@@ -10,7 +10,7 @@ use crate::kafka::controller::Controller;
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Alarm, Effects, Input, Node, Turn};
 use crate::sim::action::ClusterSetup;
-use crate::sim::event::{Cause, Event, EventId, Step};
+use crate::sim::event::{Because, Cause, Event, EventId, Step};
 use crate::sim::ledger::Ledger;
 use crate::sim::network::{InFlight, Network, Outgoing, Payload};
 use crate::time::Instant;
@@ -48,11 +48,11 @@ pub struct Member {
     pub incarnation: u32,
     pub frozen: bool,
     /// What arrived while it was frozen.
-    pub(super) inbox: Vec<(Input, Option<EventId>)>,
+    pub(super) inbox: Vec<(Input, Option<Because>)>,
     /// The alarm that stands in the index.
     alarm: Option<(Instant, Alarm)>,
     /// The last event that it told or that reached it.
-    pub(super) last_event: Option<EventId>,
+    pub(super) last_event: Option<Because>,
 }
 
 /// The whole simulated cluster at one instant. Cloning it is cheap: nodes are shared until they change.
@@ -71,8 +71,10 @@ pub struct World {
     last_event: EventId,
     /// Events of the network's own that the step under way has still to carry.
     untold: Vec<Event>,
+    /// A line of the script is being carried out: what has no other cause was the person's will.
+    pub(super) is_acting: bool,
     /// The last fault that hit each node, for the chain of causes.
-    pub(super) faults: BTreeMap<NodeId, EventId>,
+    pub(super) faults: BTreeMap<NodeId, Because>,
 }
 
 impl Names for World {
@@ -127,6 +129,7 @@ impl World {
             ledger: Ledger::default(),
             last_event: EventId(0),
             untold: Vec::new(),
+            is_acting: false,
             faults: BTreeMap::new(),
         }
     }
@@ -153,7 +156,8 @@ impl World {
                 Some(self.deliver(message, cause))
             }
             Cause::Alarm { node, alarm } => {
-                let because = self.members.get(&node).and_then(|member| member.last_event);
+                let inherits = continues_a_story(alarm);
+                let because = self.members.get(&node).and_then(|member| member.last_event).filter(|_| inherits);
                 let events = self.turn(node, Input::Alarm(alarm), because);
                 Some(Step { at: self.now, cause, node: Some(node), events })
             }
@@ -197,7 +201,7 @@ impl World {
     }
 
     /// One node's turn: input in, effects filed.
-    pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<EventId>) -> Vec<Event> {
+    pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         let mut turn = Turn::new(self.now, &mut self.effects);
         Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
@@ -205,7 +209,7 @@ impl World {
         let facts = std::mem::take(&mut self.effects.facts);
         let sends = std::mem::take(&mut self.effects.sends);
         let mut events = self.record(Some(id), facts, because);
-        let carried = events.last().map(|event| event.id).or(because);
+        let carried = events.last().map(Event::because).or(because);
         if let (Some(member), Some(_)) = (self.members.get_mut(&id), carried) {
             member.last_event = carried;
         }
@@ -225,7 +229,7 @@ impl World {
         &mut self,
         node: Option<NodeId>,
         mut facts: Vec<Fact>,
-        because: Option<EventId>,
+        because: Option<Because>,
     ) -> Vec<Event> {
         // What happened to a broker comes before what followed for its partitions.
         facts.sort_by_key(|fact| !is_about_broker_state(fact));
@@ -233,16 +237,20 @@ impl World {
         for fact in facts {
             self.last_event.0 += 1;
             let id = self.last_event;
-            let first = events.first().map(|event| event.id);
+            let first = events.first().map(Event::because);
             let cause = self.fault_behind(&fact).or(first).or(because);
             self.observe(&fact, id);
-            events.push(Event { id, at: self.now, cause, node, fact });
+            let root = match cause {
+                Some(cause) => cause.root,
+                None => self.is_acting.then_some(id),
+            };
+            events.push(Event { id, at: self.now, cause: cause.map(|cause| cause.event), root, node, fact });
         }
         events
     }
 
     /// The fault that explains a fact which only says that somebody was silent.
-    fn fault_behind(&self, fact: &Fact) -> Option<EventId> {
+    fn fault_behind(&self, fact: &Fact) -> Option<Because> {
         let silent = match fact {
             Fact::BrokerFenced { broker, session_expired: true } => NodeId::Broker(*broker),
             Fact::RequestTimedOut { to, .. } => *to,
@@ -264,7 +272,7 @@ impl World {
         self.ledger = ledger;
     }
 
-    fn send(&mut self, from: NodeId, to: NodeId, envelope: Envelope, cause: Option<EventId>) {
+    fn send(&mut self, from: NodeId, to: NodeId, envelope: Envelope, cause: Option<Because>) {
         let Some(receiver) = self.members.get(&to) else {
             // No such machine: nothing ever answers.
             return;
@@ -287,13 +295,13 @@ impl World {
     }
 
     /// `from`'s end of a connection is gone: `to` learns it after a flight.
-    fn reset(&mut self, from: NodeId, to: NodeId, cause: Option<EventId>) {
+    fn reset(&mut self, from: NodeId, to: NodeId, cause: Option<Because>) {
         let outgoing = Outgoing { from, to, cause, incarnation: 0, payload: Payload::Reset };
         self.network.send(outgoing, self.now, &mut self.effects.rng);
     }
 
     /// A process is gone: its connections break, or fall silent when the machine lost its power.
-    pub(super) fn process_ended(&mut self, id: NodeId, power: Power, cause: Option<EventId>) {
+    pub(super) fn process_ended(&mut self, id: NodeId, power: Power, cause: Option<Because>) {
         self.network.discard(id);
         if power == Power::Dead {
             for peer in self.network.peers(id) {
@@ -420,6 +428,42 @@ impl World {
         partition: &TopicPartition,
     ) -> Option<&crate::kafka::controller::image::PartitionRegistration> {
         self.image().partition(partition)
+    }
+}
+
+/// Whether what a node does at this alarm goes on with what last reached it, rather than being a
+/// round that comes anyway.
+fn continues_a_story(alarm: Alarm) -> bool {
+    match alarm {
+        Alarm::Load
+        | Alarm::Poll
+        | Alarm::NoOpRecord
+        | Alarm::BrokerHeartbeat
+        | Alarm::GroupHeartbeat
+        | Alarm::HighWatermarkCheckpoint
+        | Alarm::LogRetention
+        | Alarm::LogFlush
+        | Alarm::LogCleaner
+        | Alarm::OffsetsExpiry
+        | Alarm::MetadataRefresh
+        | Alarm::LeaderRebalance
+        | Alarm::QuorumFetchWait => false,
+        Alarm::Election
+        | Alarm::QuorumFetchTimeout
+        | Alarm::CheckQuorum
+        | Alarm::AppendLinger
+        | Alarm::QuorumRequest
+        | Alarm::BrokerSession
+        | Alarm::RequestTimeout
+        | Alarm::IsrShrink
+        | Alarm::AlterPartitionRetry
+        | Alarm::FetcherBackoff
+        | Alarm::DelayedOperation
+        | Alarm::Group
+        | Alarm::Linger
+        | Alarm::RetryBackoff
+        | Alarm::DeliveryTimeout
+        | Alarm::Shutdown => true,
     }
 }
 

@@ -1,0 +1,3 @@
+//! The native integration tests: golden cases, scripts, laws, the import table.
+
+mod imports;
