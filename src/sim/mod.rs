@@ -4,6 +4,7 @@ pub mod act;
 pub mod action;
 mod admin;
 mod boot;
+pub mod digest;
 pub mod event;
 mod faults;
 pub mod ledger;
@@ -12,6 +13,7 @@ pub mod world;
 
 pub use act::{Acted, AdminOp};
 pub use action::{Action, ClusterSetup, Refused};
+pub use digest::Digest;
 pub use event::{Cause, Event, EventId, MessageId, Step};
 pub use ledger::{Anomaly, AnomalyKind, Ledger};
 pub use network::{InFlight, Network, Payload};
