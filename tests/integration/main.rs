@@ -1,3 +1,7 @@
 //! The native integration tests: golden cases, scripts, laws, the import table.
 
 mod imports;
+//! The one native integration binary.
+
+mod golden_range_assignor;
+mod golden_roundrobin_assignor;
