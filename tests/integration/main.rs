@@ -1,0 +1,4 @@
+//! The native integration tests.
+
+mod golden;
+mod golden_record_batch;
