@@ -5,3 +5,7 @@ mod imports;
 
 mod golden_range_assignor;
 mod golden_roundrobin_assignor;
+//! The native integration tests.
+
+mod golden;
+mod golden_record_batch;
