@@ -26,6 +26,8 @@ pub struct BrokerRegistration {
     pub rack: Option<StrBytes>,
     pub fenced: bool,
     pub in_controlled_shutdown: bool,
+    /// Where its RegisterBroker record stands: the broker must have replayed it to be unfenced.
+    pub registered_at: Offset,
 }
 
 /// PartitionRegistration.
@@ -100,8 +102,9 @@ impl MetadataImage {
         }
     }
 
-    /// The only mutation. `offset` and `epoch` are the batch's to say: see `replay_batch`.
+    /// The only mutation. The record is the one that follows `offset`.
     pub fn replay(&mut self, record: &MetadataRecord) -> Delta {
+        self.offset = self.offset.next();
         match record {
             MetadataRecord::RegisterBroker { broker, incarnation, epoch, rack, fenced, in_controlled_shutdown } => {
                 let registration = BrokerRegistration {
@@ -110,6 +113,7 @@ impl MetadataImage {
                     rack: rack.clone(),
                     fenced: *fenced,
                     in_controlled_shutdown: *in_controlled_shutdown,
+                    registered_at: self.offset,
                 };
                 self.brokers.insert(*broker, registration);
                 Delta::Broker(*broker)
@@ -145,6 +149,7 @@ impl MetadataImage {
     /// (the quorum's own control records) only move the offset.
     pub fn replay_batch(&mut self, batch: &Batch) -> Vec<Delta> {
         let mut deltas = Vec::new();
+        self.offset = batch.base_offset + -1;
         for record in decode_batch(batch) {
             match self.replay(&record) {
                 Delta::None => {}
@@ -449,6 +454,6 @@ mod tests {
             image.replay(&MetadataRecord::RemoveTopic { id: ID }),
             Delta::TopicDeleted(topic_name("orders"), ID)
         );
-        assert_eq!(image, MetadataImage::new());
+        assert_eq!(image, MetadataImage { offset: image.offset, ..MetadataImage::new() });
     }
 }
