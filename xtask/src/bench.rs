@@ -25,5 +25,5 @@ pub fn bench(options: &Options) -> Result<()> {
     }
     page::build()?;
     announce("Frames of the page");
-    Stage::set()?.run("frames")
+    Stage::set()?.run(&["frames::"])
 }

@@ -33,8 +33,8 @@ impl Stage {
         })
     }
 
-    /// Runs those of the page's tests whose name starts so.
-    pub fn run(&self, part: &str) -> Result<()> {
+    /// Runs the page's tests in the named modules of `tests/page`.
+    pub fn run(&self, parts: &[&str]) -> Result<()> {
         let mut tests = cargo([
             "test",
             "--package",
@@ -45,7 +45,9 @@ impl Stage {
             "--ignored",
         ]);
         // One browser after the other: machines for tests have few cores.
-        tests.args(["--test-threads", "1", "--nocapture", part]);
+        tests
+            .args(["--test-threads", "1", "--nocapture"])
+            .args(parts);
         tests
             .env("HIGHWATER_PAGE", self.server.address())
             .env("HIGHWATER_WEBDRIVER", self.driver.address())

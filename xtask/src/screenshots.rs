@@ -14,7 +14,7 @@ pub fn screenshots() -> Result<()> {
     announce("Taking screenshots");
     let folder = workspace::target().join("screenshots");
     fs::remove_dir_all(&folder).ok();
-    Stage::set()?.run("screenshots")?;
+    Stage::set()?.run(&["screenshots::"])?;
     println!("The screenshots are in {}", folder.display());
     Ok(())
 }

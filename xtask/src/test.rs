@@ -61,7 +61,7 @@ impl Step {
             Step::Browser => tests_in_the_browser(),
             Step::Page => {
                 page::build()?;
-                Stage::set()?.run("scenario")
+                Stage::set()?.run(&["hands::", "scenario::"])
             }
         }
     }
