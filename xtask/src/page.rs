@@ -63,20 +63,32 @@ fn compile() -> Result<PathBuf> {
 fn without_local_paths() -> String {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let mut flags = vec![format!(
-        "--remap-path-prefix={}=highwater",
-        workspace::root().display()
-    )];
-    if let Some(folder) = cargo_home {
-        flags.push(format!("--remap-path-prefix={}=cargo", folder.display()));
+    let mut folders = vec![(workspace::root().to_owned(), "highwater")];
+    // Where a path fits several of these, the compiler takes the last.
+    if let Some(cargo_home) = cargo_home {
+        let registries = fs::read_dir(cargo_home.join("registry").join("src"));
+        let mut registries: Vec<_> = registries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| (entry.path(), "crates"))
+            .collect();
+        registries.sort();
+        folders.push((cargo_home, "cargo"));
+        folders.extend(registries);
     }
+    let flags: Vec<_> = folders
+        .into_iter()
+        .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()))
+        .collect();
     flags.join("\u{1f}")
 }
 
 /// Makes `page.js` and `page_bg.wasm`, unless they were already made from this very module.
 fn bind(module: &Path, bindgen: &Bindgen, optimizer: Option<&Optimizer>) -> Result<PathBuf> {
-    let folder = workspace::target().join("page");
-    let bound = folder.join("bound");
+    // Not `target/page`, which is cargo's own folder for the profile of that name.
+    let folder = workspace::target().join("bound-page");
+    let bound = folder.join("files");
     let stamp = folder.join("stamp");
     let made_from = {
         let mut hasher = DefaultHasher::new();

@@ -122,7 +122,9 @@ fn tests_in_the_browser() -> Result<()> {
             "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
             &bindgen.test_runner,
         )
-        .env("CHROMEDRIVER", &browser.driver);
+        .env("CHROMEDRIVER", &browser.driver)
+        // In seconds; a machine for tests may be slow and busy.
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     run::visibly(&mut tests)
 }
 

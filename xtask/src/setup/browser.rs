@@ -31,6 +31,9 @@ const PLACES: [&str; 4] = [
     "/usr/lib/chromium/chromium",
 ];
 
+/// What Debian calls them; without a font a page has no words.
+const PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-dejavu-core"];
+
 const WHAT_TO_DO: &str = "\
 The tests need Chromium or Chrome, and the chromedriver of the same version.
 On Debian or Ubuntu: `sudo apt-get install chromium chromium-driver`.
@@ -50,7 +53,7 @@ pub fn ensure() -> Result<Browser> {
         return Ok(found);
     }
     announce("Installing Chromium and its driver (once per machine)");
-    if let Err(problem) = debian::install(&["chromium", "chromium-driver"]) {
+    if let Err(problem) = debian::install(&PACKAGES) {
         bail!("{problem:#}.\n{WHAT_TO_DO}");
     }
     match installed() {
