@@ -1,1 +1,3 @@
+//! The native command. WebAssembly has no command line, so there it does nothing.
+
 fn main() {}
