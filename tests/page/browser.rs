@@ -107,9 +107,7 @@ impl Page {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": { "browser": "ALL" },
         });
-        let Value::Object(wishes) = wishes else {
-            unreachable!("it was written as an object")
-        };
+        let Value::Object(wishes) = wishes else { unreachable!("it was written as an object") };
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(wishes)
             .connect(&told("HIGHWATER_WEBDRIVER"))
@@ -121,18 +119,12 @@ impl Page {
     /// Loads the page; `rest` is what follows its address, such as `#lesson=isr`.
     pub async fn open(&self, rest: &str) {
         let address = format!("{}{rest}", self.address);
-        self.client
-            .goto(&address)
-            .await
-            .expect("the address can be opened");
+        self.client.goto(&address).await.expect("the address can be opened");
     }
 
     /// Loads the page anew, at the address where it is.
     pub async fn reload(&self) {
-        self.client
-            .refresh()
-            .await
-            .expect("the page can be loaded again");
+        self.client.refresh().await.expect("the page can be loaded again");
     }
 
     /// What stands in the address bar.
@@ -150,16 +142,11 @@ impl Page {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
         });
-        self.devtools("Emulation.setDeviceMetricsOverride", metrics)
-            .await;
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         let features = json!([
             { "name": "prefers-color-scheme", "value": theme.to_string() },
         ]);
-        self.devtools(
-            "Emulation.setEmulatedMedia",
-            json!({ "features": features }),
-        )
-        .await;
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
     /// Takes the network away, or gives it back.
@@ -168,8 +155,7 @@ impl Page {
         let conditions = json!({
             "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
         });
-        self.devtools("Network.emulateNetworkConditions", conditions)
-            .await;
+        self.devtools("Network.emulateNetworkConditions", conditions).await;
     }
 
     /// The one part with this role and exactly this name; waits until it is there.
@@ -199,10 +185,7 @@ impl Page {
 
     /// Waits until no such part is there.
     pub async fn wait_until_gone(&self, role: &str, name: &str) {
-        self.wait_until(&format!("the {role} {name:?} goes away"), async || {
-            !self.has(role, name).await
-        })
-        .await;
+        self.wait_until(&format!("the {role} {name:?} goes away"), async || !self.has(role, name).await).await;
     }
 
     /// Waits until something holds; `what` completes "waited in vain until …".
@@ -216,10 +199,7 @@ impl Page {
 
     /// Waits until the page's visible text has this in it.
     pub async fn wait_for_text(&self, text: &str) {
-        self.wait_until(&format!("the page says {text:?}"), async || {
-            self.text().await.contains(text)
-        })
-        .await;
+        self.wait_until(&format!("the page says {text:?}"), async || self.text().await.contains(text)).await;
     }
 
     /// All visible text of the page.
@@ -269,10 +249,7 @@ impl Page {
         let script = "return performance.getEntriesByType('resource').map((entry) => entry.name)";
         let names = self.script(script, vec![]).await;
         let names = names.as_array().expect("the script returns a list");
-        names
-            .iter()
-            .map(|name| name.as_str().unwrap_or("?").to_owned())
-            .collect()
+        names.iter().map(|name| name.as_str().unwrap_or("?").to_owned()).collect()
     }
 
     /// Takes a picture of what is in view.
@@ -324,10 +301,7 @@ impl Page {
         if let Some(name) = name {
             question["accessibleName"] = json!(name);
         }
-        let Ok(answer) = self
-            .try_devtools("Accessibility.queryAXTree", question)
-            .await
-        else {
+        let Ok(answer) = self.try_devtools("Accessibility.queryAXTree", question).await else {
             return Vec::new();
         };
         let mut parts = Vec::new();
@@ -355,22 +329,13 @@ impl Page {
 
     /// From a node of the accessibility tree to the driver's element.
     async fn element(&self, node: &Value) -> Option<Element> {
-        let resolved = self
-            .try_devtools("DOM.resolveNode", json!({ "backendNodeId": node }))
-            .await
-            .ok()?;
+        let resolved = self.try_devtools("DOM.resolveNode", json!({ "backendNodeId": node })).await.ok()?;
         let keep = json!({
             "objectId": resolved["object"]["objectId"],
             "functionDeclaration": "function () { window.__found = this }",
         });
-        self.try_devtools("Runtime.callFunctionOn", keep)
-            .await
-            .ok()?;
-        let found = self
-            .client
-            .execute("return window.__found", vec![])
-            .await
-            .ok()?;
+        self.try_devtools("Runtime.callFunctionOn", keep).await.ok()?;
+        let found = self.client.execute("return window.__found", vec![]).await.ok()?;
         let id = found[ELEMENT].as_str()?.to_owned();
         Some(Element::from_element_id(self.client.clone(), id.into()))
     }
@@ -392,10 +357,7 @@ impl Page {
         parameters: Value,
     ) -> Result<Value, fantoccini::error::CmdError> {
         let body = json!({ "cmd": method, "params": parameters });
-        let command = Command {
-            path: "goog/cdp/execute",
-            body,
-        };
+        let command = Command { path: "goog/cdp/execute", body };
         self.client.issue_cmd(command).await
     }
 
@@ -461,20 +423,10 @@ impl WebDriverCompatibleCommand for Command {
 }
 
 fn picture_of_failure(test: &str) -> PathBuf {
-    let name: String = test
-        .chars()
-        .map(|letter| {
-            if letter.is_alphanumeric() {
-                letter
-            } else {
-                '-'
-            }
-        })
-        .collect();
+    let name: String = test.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '-' }).collect();
     PathBuf::from("target/page-failures").join(format!("{name}.png"))
 }
 
 fn told(variable: &str) -> String {
-    env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set; run `cargo xtask test page`"))
+    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; run `cargo xtask test page`"))
 }

@@ -23,12 +23,8 @@ fn frames_are_timed() {
         page.open("").await;
         page.wait_for_text("Highwater").await;
         let times = page.script_that_waits(MEASURE).await;
-        let times: Vec<f64> = times
-            .as_array()
-            .expect("the script returns a list")
-            .iter()
-            .filter_map(|time| time.as_f64())
-            .collect();
+        let times: Vec<f64> =
+            times.as_array().expect("the script returns a list").iter().filter_map(|time| time.as_f64()).collect();
         assert!(!times.is_empty(), "the page draws no frames");
         let at = |share: usize| times[(times.len() - 1) * share / 100];
         println!(

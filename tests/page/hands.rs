@@ -42,11 +42,7 @@ fn the_tests_find_by_role_and_name_and_use_what_they_find() {
         let send = page.find_within(&app, "button", "Send").await;
         assert_eq!(send.description, "Sends one record.");
         assert_eq!(send.text().await, "Send");
-        assert_eq!(
-            page.all("button").await.len(),
-            2,
-            "what is hidden is not there"
-        );
+        assert_eq!(page.all("button").await.len(), 2, "what is hidden is not there");
         assert_eq!(page.all_within(&app, "button").await.len(), 1);
 
         page.press("k").await;
@@ -56,10 +52,7 @@ fn the_tests_find_by_role_and_name_and_use_what_they_find() {
         assert_eq!(value.value, "old");
         value.fill("new k").await;
         assert_eq!(page.find("textbox", "Value").await.value, "new k");
-        page.find("combobox", "Topic")
-            .await
-            .choose("payments")
-            .await;
+        page.find("combobox", "Topic").await.choose("payments").await;
         send.click().await;
         page.wait_until_gone("button", "Other").await;
         let status = &page.all("status").await[0];
@@ -67,11 +60,7 @@ fn the_tests_find_by_role_and_name_and_use_what_they_find() {
 
         page.script("console.error('heard')", vec![]).await;
         let complaints = page.complaints().await;
-        assert!(
-            complaints
-                .iter()
-                .any(|complaint| complaint.contains("heard"))
-        );
+        assert!(complaints.iter().any(|complaint| complaint.contains("heard")));
 
         page.reload().await;
         page.find("heading", "Highwater").await;

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use crate::browser::{Page, Theme, with_page};
 
 /// What is shown, by the name of its picture. A scene that needs clicks gets an arm in `prepare`.
-const SCENES: [Scene; 1] = [Scene {
-    name: "opening",
-    address: "",
-}];
+const SCENES: [Scene; 1] = [Scene { name: "opening", address: "" }];
 
 const SIZES: [(u32, u32); 2] = [(1440, 900), (360, 800)];
 
@@ -33,8 +30,7 @@ fn screenshots_are_taken() {
                     page.look(width, height, theme).await;
                     prepare(scene, &page).await;
                     let name = format!("{}-{width}x{height}-{theme}.png", scene.name);
-                    page.screenshot(&PathBuf::from("target/screenshots").join(&name))
-                        .await;
+                    page.screenshot(&PathBuf::from("target/screenshots").join(&name)).await;
                     println!("{name}");
                 }
             }

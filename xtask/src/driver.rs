@@ -26,28 +26,14 @@ impl Stage {
     pub fn set() -> Result<Stage> {
         let browser = browser::ensure()?;
         println!("Browser: {}", browser.version());
-        Ok(Stage {
-            server: Server::start(vec![dist()], "/any/folder/", 0)?,
-            driver: Driver::start(&browser)?,
-            browser,
-        })
+        Ok(Stage { server: Server::start(vec![dist()], "/any/folder/", 0)?, driver: Driver::start(&browser)?, browser })
     }
 
     /// Runs the page's tests in the named modules of `tests/page`.
     pub fn run(&self, parts: &[&str]) -> Result<()> {
-        let mut tests = cargo([
-            "test",
-            "--package",
-            "highwater",
-            "--test",
-            "page",
-            "--",
-            "--ignored",
-        ]);
+        let mut tests = cargo(["test", "--package", "highwater", "--test", "page", "--", "--ignored"]);
         // One browser after the other: machines for tests have few cores.
-        tests
-            .args(["--test-threads", "1", "--nocapture"])
-            .args(parts);
+        tests.args(["--test-threads", "1", "--nocapture"]).args(parts);
         tests
             .env("HIGHWATER_PAGE", self.server.address())
             .env("HIGHWATER_WEBDRIVER", self.driver.address())
@@ -63,9 +49,7 @@ struct Driver {
 
 impl Driver {
     fn start(browser: &Browser) -> Result<Driver> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = workspace::target().join("chromedriver.log");
         fs::create_dir_all(workspace::target())?;
         let file = File::create(&log)?;
@@ -99,10 +83,7 @@ impl Driver {
     fn ask_to_end(&self) -> Option<()> {
         let mut stream = self.connect()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        let request = format!(
-            "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
-            self.port
-        );
+        let request = format!("GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port);
         stream.write_all(request.as_bytes()).ok()?;
         stream.read_to_end(&mut Vec::new()).ok()?;
         Some(())

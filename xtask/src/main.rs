@@ -17,10 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Builds, serves, tests and measures Highwater."
-)]
+#[command(name = "cargo xtask", about = "Builds, serves, tests and measures Highwater.")]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

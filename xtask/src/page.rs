@@ -30,29 +30,15 @@ pub fn build() -> Result<()> {
     let module = compile()?;
     let bound = bind(&module, &bindgen, optimizer.as_ref())?;
     assemble(&bound)?;
-    println!(
-        "The page is built ({:.1} s).",
-        started.elapsed().as_secs_f32()
-    );
+    println!("The page is built ({:.1} s).", started.elapsed().as_secs_f32());
     Ok(())
 }
 
 fn compile() -> Result<PathBuf> {
-    let mut build = cargo([
-        "build",
-        "--profile",
-        "page",
-        "--target",
-        TARGET,
-        "--bin",
-        "page",
-    ]);
+    let mut build = cargo(["build", "--profile", "page", "--target", TARGET, "--bin", "page"]);
     build.env("CARGO_ENCODED_RUSTFLAGS", without_local_paths());
     run::visibly(&mut build)?;
-    let module = workspace::target()
-        .join(TARGET)
-        .join("page")
-        .join("page.wasm");
+    let module = workspace::target().join(TARGET).join("page").join("page.wasm");
     if !module.is_file() {
         bail!("cargo did not build {}", module.display());
     }
@@ -67,20 +53,14 @@ fn without_local_paths() -> String {
     // Where a path fits several of these, the compiler takes the last.
     if let Some(cargo_home) = cargo_home {
         let registries = fs::read_dir(cargo_home.join("registry").join("src"));
-        let mut registries: Vec<_> = registries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| (entry.path(), "crates"))
-            .collect();
+        let mut registries: Vec<_> =
+            registries.into_iter().flatten().flatten().map(|entry| (entry.path(), "crates")).collect();
         registries.sort();
         folders.push((cargo_home, "cargo"));
         folders.extend(registries);
     }
-    let flags: Vec<_> = folders
-        .into_iter()
-        .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()))
-        .collect();
+    let flags: Vec<_> =
+        folders.into_iter().map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect();
     flags.join("\u{1f}")
 }
 
@@ -103,10 +83,7 @@ fn bind(module: &Path, bindgen: &Bindgen, optimizer: Option<&Optimizer>) -> Resu
     fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&bound)?;
     let mut command = Command::new(&bindgen.program);
-    command
-        .args(["--target", "web", "--no-typescript", "--out-name", "page"])
-        .arg("--out-dir")
-        .arg(&bound);
+    command.args(["--target", "web", "--no-typescript", "--out-name", "page"]).arg("--out-dir").arg(&bound);
     if optimizer.is_none() {
         command.args(["--remove-name-section", "--remove-producers-section"]);
     }
@@ -180,8 +157,7 @@ pub fn files_in(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), String::new())];
     while let Some((folder, prefix)) = folders.pop() {
-        let entries = fs::read_dir(&folder)
-            .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -211,10 +187,7 @@ mod tests {
         files.insert("sw.js".to_owned(), b"worker".to_vec());
         let before = precache(&files);
         assert!(before.contains("\"./index.html\""), "{before}");
-        assert!(
-            !before.contains("sw.js"),
-            "the worker cannot keep itself: {before}"
-        );
+        assert!(!before.contains("sw.js"), "the worker cannot keep itself: {before}");
         files.insert("index.html".to_owned(), b"two".to_vec());
         assert_ne!(before, precache(&files));
     }

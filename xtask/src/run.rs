@@ -36,10 +36,7 @@ pub fn visibly(command: &mut Command) -> Result<()> {
 
 /// Runs the command and gives what it printed, trimmed; fails unless it succeeds.
 pub fn answer(command: &mut Command) -> Result<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| cannot_start(command))?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| cannot_start(command))?;
     expect_success(output.status, &show(command))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -73,9 +70,7 @@ pub fn visibly_within(command: &mut Command, limit: Duration) -> Result<()> {
 /// The first program of that name on the PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let file = format!("{program}{}", env::consts::EXE_SUFFIX);
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(&file))
-        .find(|path| path.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(&file)).find(|path| path.is_file())
 }
 
 /// Whether the person behind this process may install packages of the system.

@@ -46,9 +46,7 @@ fn start(port: u16) -> Result<Server> {
 }
 
 fn start_at_a_free_port() -> Result<Server> {
-    (USUAL_PORT..USUAL_PORT + 20)
-        .find_map(|port| start(port).ok())
-        .map_or_else(|| start(0), Ok)
+    (USUAL_PORT..USUAL_PORT + 20).find_map(|port| start(port).ok()).map_or_else(|| start(0), Ok)
 }
 
 fn open(address: &str) {

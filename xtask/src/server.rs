@@ -31,10 +31,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("port {port} cannot be used; name another with --port"))?;
         let address = listener.local_addr()?;
-        let site = Arc::new(Site {
-            folders,
-            base: base.to_owned(),
-        });
+        let site = Arc::new(Site { folders, base: base.to_owned() });
         let shared = Arc::clone(&site);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -60,10 +57,7 @@ impl Site {
         let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
         let reply = match method {
             "GET" | "HEAD" => self.find(target),
-            _ => Reply::text(
-                "405 Method Not Allowed",
-                "Only GET and HEAD are answered here.\n",
-            ),
+            _ => Reply::text("405 Method Not Allowed", "Only GET and HEAD are answered here.\n"),
         };
         let head = format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\
@@ -83,16 +77,9 @@ impl Site {
         let Some(relative) = relative_path(target, &self.base) else {
             return Reply::text("404 Not Found", "There is nothing at this address.\n");
         };
-        let contents = self
-            .folders
-            .iter()
-            .find_map(|folder| fs::read(folder.join(&relative)).ok());
+        let contents = self.folders.iter().find_map(|folder| fs::read(folder.join(&relative)).ok());
         match contents {
-            Some(body) => Reply {
-                status: "200 OK",
-                kind: kind_of(&relative),
-                body,
-            },
+            Some(body) => Reply { status: "200 OK", kind: kind_of(&relative), body },
             None => Reply::text("404 Not Found", "There is no such file.\n"),
         }
     }
@@ -106,11 +93,7 @@ struct Reply {
 
 impl Reply {
     fn text(status: &'static str, body: &str) -> Reply {
-        Reply {
-            status,
-            kind: "text/plain; charset=utf-8",
-            body: body.as_bytes().to_vec(),
-        }
+        Reply { status, kind: "text/plain; charset=utf-8", body: body.as_bytes().to_vec() }
     }
 }
 
@@ -190,10 +173,7 @@ mod tests {
         assert_eq!(file("/", "/").as_deref(), Some("index.html"));
         assert_eq!(file("/?embed=1", "/").as_deref(), Some("index.html"));
         assert_eq!(file("/a/b/", "/a/b/").as_deref(), Some("index.html"));
-        assert_eq!(
-            file("/a/styles/x.css", "/a/").as_deref(),
-            Some("styles/x.css")
-        );
+        assert_eq!(file("/a/styles/x.css", "/a/").as_deref(), Some("styles/x.css"));
     }
 
     #[test]

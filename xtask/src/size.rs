@@ -15,11 +15,7 @@ pub fn size() -> Result<()> {
     let mut total = Row::new("total");
     for name in files_in(&dist())? {
         let contents = fs::read(dist().join(&name))?;
-        let row = Row {
-            raw: contents.len(),
-            brotli: compressed(&contents)?,
-            name,
-        };
+        let row = Row { raw: contents.len(), brotli: compressed(&contents)?, name };
         total.raw += row.raw;
         total.brotli += row.brotli;
         rows.push(row);
@@ -41,21 +37,13 @@ struct Row {
 
 impl Row {
     fn new(name: &str) -> Row {
-        Row {
-            name: name.to_owned(),
-            raw: 0,
-            brotli: 0,
-        }
+        Row { name: name.to_owned(), raw: 0, brotli: 0 }
     }
 }
 
 fn compressed(contents: &[u8]) -> Result<usize> {
     let mut output = Vec::new();
-    let parameters = brotli::enc::BrotliEncoderParams {
-        quality: 11,
-        lgwin: 22,
-        ..Default::default()
-    };
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
     brotli::BrotliCompress(&mut &contents[..], &mut output, &parameters)?;
     Ok(output.len())
 }

@@ -48,14 +48,7 @@ impl Step {
     fn run(self) -> Result<()> {
         match self {
             Step::Format => run::visibly(&mut cargo(["fmt", "--all", "--check"])),
-            Step::Lints => run::visibly(&mut cargo([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ])),
+            Step::Lints => run::visibly(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
             Step::Native => run::visibly(&mut cargo(["test", "--workspace"])),
             Step::WebLints => lints_for_the_web(),
             Step::Browser => tests_in_the_browser(),
@@ -108,20 +101,9 @@ fn tests_in_the_browser() -> Result<()> {
     target::ensure()?;
     let bindgen = bindgen::ensure()?;
     let browser = browser::ensure()?;
-    let mut tests = cargo([
-        "test",
-        "--package",
-        "highwater",
-        "--target",
-        TARGET,
-        "--test",
-        "browser",
-    ]);
+    let mut tests = cargo(["test", "--package", "highwater", "--target", TARGET, "--test", "browser"]);
     tests
-        .env(
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
-            &bindgen.test_runner,
-        )
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &bindgen.test_runner)
         .env("CHROMEDRIVER", &browser.driver)
         // In seconds; a machine for tests may be slow and busy.
         .env("WASM_BINDGEN_TEST_TIMEOUT", "300");

@@ -28,9 +28,7 @@ pub fn ensure() -> Result<Bindgen> {
     if let Some(found) = installed(&version) {
         return Ok(found);
     }
-    announce(&format!(
-        "Installing wasm-bindgen-cli {version} (once per person, about four minutes on two cores)"
-    ));
+    announce(&format!("Installing wasm-bindgen-cli {version} (once per person, about four minutes on two cores)"));
     install(&version)?;
     installed(&version).context("wasm-bindgen-cli was installed but does not run")
 }
@@ -55,23 +53,13 @@ fn folder(version: &str) -> PathBuf {
 fn installed(version: &str) -> Option<Bindgen> {
     let own = folder(version).join("bin");
     let program = format!("wasm-bindgen{}", std::env::consts::EXE_SUFFIX);
-    let folders = [
-        Some(own),
-        on_path("wasm-bindgen").and_then(|path| path.parent().map(Path::to_owned)),
-    ];
+    let folders = [Some(own), on_path("wasm-bindgen").and_then(|path| path.parent().map(Path::to_owned))];
     folders.into_iter().flatten().find_map(|folder| {
         let program = folder.join(&program);
-        let runner = folder.join(format!(
-            "wasm-bindgen-test-runner{}",
-            std::env::consts::EXE_SUFFIX
-        ));
+        let runner = folder.join(format!("wasm-bindgen-test-runner{}", std::env::consts::EXE_SUFFIX));
         let answer = run::answer_if_any(Command::new(&program).arg("--version"))?;
         let fits = answer.split_whitespace().nth(1) == Some(version) && runner.is_file();
-        fits.then(|| Bindgen {
-            version: version.to_owned(),
-            program,
-            test_runner: runner,
-        })
+        fits.then(|| Bindgen { version: version.to_owned(), program, test_runner: runner })
     })
 }
 

@@ -15,13 +15,7 @@ pub struct Browser {
     pub driver: PathBuf,
 }
 
-const PROGRAMS: [&str; 5] = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-];
+const PROGRAMS: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
 /// Where browsers are that do not put themselves on the PATH.
 const PLACES: [&str; 4] = [
@@ -70,17 +64,12 @@ fn installed() -> Option<Browser> {
 }
 
 fn named_in(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_file())
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file())
 }
 
 fn browser() -> Option<PathBuf> {
     let places = PLACES.iter().map(Path::new).filter(|path| path.is_file());
-    PROGRAMS
-        .iter()
-        .find_map(|program| on_path(program))
-        .or_else(|| places.map(Path::to_owned).next())
+    PROGRAMS.iter().find_map(|program| on_path(program)).or_else(|| places.map(Path::to_owned).next())
 }
 
 impl Browser {

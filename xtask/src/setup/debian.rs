@@ -24,10 +24,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
 
 fn apt_get(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    command
-        .args(["-q", "-o", "Dpkg::Use-Pty=0"])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["-q", "-o", "Dpkg::Use-Pty=0"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
@@ -44,9 +41,7 @@ impl Suite {
         fs::create_dir_all(folder.join("lists/partial"))?;
         fs::create_dir_all(folder.join("cache/archives/partial"))?;
         fs::write(folder.join("suite.sources"), entry.for_suite(name))?;
-        let suite = Suite {
-            folder: folder.to_owned(),
-        };
+        let suite = Suite { folder: folder.to_owned() };
         run::visibly(&mut suite.apt("apt-get", &["update"]))?;
         Ok(suite)
     }
@@ -55,11 +50,7 @@ impl Suite {
     pub fn versions(&self, package: &str) -> Vec<String> {
         let table = run::answer_if_any(&mut self.apt("apt-cache", &["madison", package]));
         let table = table.unwrap_or_default();
-        table
-            .lines()
-            .filter_map(|line| line.split('|').nth(1))
-            .map(|version| version.trim().to_owned())
-            .collect()
+        table.lines().filter_map(|line| line.split('|').nth(1)).map(|version| version.trim().to_owned()).collect()
     }
 
     /// Downloads a package and unpacks its files into a folder.
@@ -142,10 +133,8 @@ impl Entry {
             };
             let mut words = rest.split_whitespace();
             let uri = words.next()?.to_owned();
-            let signed_by = options
-                .split_whitespace()
-                .find_map(|option| option.strip_prefix("signed-by="))
-                .map(str::to_owned);
+            let signed_by =
+                options.split_whitespace().find_map(|option| option.strip_prefix("signed-by=")).map(str::to_owned);
             (words.next()? == codename).then_some(Entry { uri, signed_by })
         })
     }
@@ -163,19 +152,13 @@ impl Entry {
             if !used || !follows(value("Types:"), "deb") || !follows(value("Suites:"), codename) {
                 return None;
             }
-            Some(Entry {
-                uri: value("URIs:")?.split_whitespace().next()?.to_owned(),
-                signed_by: value("Signed-By:"),
-            })
+            Some(Entry { uri: value("URIs:")?.split_whitespace().next()?.to_owned(), signed_by: value("Signed-By:") })
         })
     }
 
     /// The same place, another suite.
     fn for_suite(&self, suite: &str) -> String {
-        let mut text = format!(
-            "Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\n",
-            self.uri
-        );
+        let mut text = format!("Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\n", self.uri);
         if let Some(keys) = &self.signed_by {
             text.push_str(&format!("Signed-By: {keys}\n"));
         }
@@ -206,10 +189,7 @@ mod tests {
                     deb [arch=amd64 signed-by=/keys/debian.gpg] http://debian.example/ bookworm main\n";
         assert_eq!(
             Entry::in_lines(text, "bookworm"),
-            Some(Entry {
-                uri: "http://debian.example/".to_owned(),
-                signed_by: Some("/keys/debian.gpg".to_owned()),
-            })
+            Some(Entry { uri: "http://debian.example/".to_owned(), signed_by: Some("/keys/debian.gpg".to_owned()) })
         );
         assert_eq!(Entry::in_lines(text, "trixie"), None);
     }

@@ -24,10 +24,7 @@ pub struct Turn {
 pub fn take_turn() -> Result<Turn> {
     let folder = workspace::tools();
     fs::create_dir_all(&folder).with_context(|| {
-        format!(
-            "cannot create the folder for tools, {}; name another one in HIGHWATER_TOOLS",
-            folder.display()
-        )
+        format!("cannot create the folder for tools, {}; name another one in HIGHWATER_TOOLS", folder.display())
     })?;
     let file = File::create(folder.join("lock"))?;
     match file.try_lock() {

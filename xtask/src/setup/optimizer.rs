@@ -48,10 +48,7 @@ pub fn ensure() -> Option<Optimizer> {
 }
 
 fn installed() -> Option<Optimizer> {
-    let candidates = [
-        Some(own_folder().join("node_modules/.bin/wasm-opt")),
-        on_path("wasm-opt"),
-    ];
+    let candidates = [Some(own_folder().join("node_modules/.bin/wasm-opt")), on_path("wasm-opt")];
     candidates.into_iter().flatten().find_map(|program| {
         let version = version_of(&program)?;
         (number_in(&version)? >= OLDEST).then_some(Optimizer { program, version })
@@ -72,14 +69,10 @@ fn own_folder() -> PathBuf {
 }
 
 fn install() -> Result<()> {
-    announce(&format!(
-        "Installing binaryen {PACKAGE} for its wasm-opt (once per person)"
-    ));
+    announce(&format!("Installing binaryen {PACKAGE} for its wasm-opt (once per person)"));
     fs::create_dir_all(own_folder())?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--prefix"])
-        .arg(own_folder())
-        .arg(format!("binaryen@{PACKAGE}"));
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(own_folder()).arg(format!("binaryen@{PACKAGE}"));
     run::visibly(&mut npm)
 }
 
