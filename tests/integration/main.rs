@@ -1,4 +1,6 @@
 //! The one native integration binary.
 
+mod golden;
 mod golden_range_assignor;
+mod golden_record_batch;
 mod golden_roundrobin_assignor;
