@@ -3,10 +3,6 @@
 mod imports;
 //! The one native integration binary.
 
-mod golden_range_assignor;
-mod golden_roundrobin_assignor;
-//! The native integration tests.
-
 mod golden;
 mod golden_leader_epoch_cache;
 mod golden_list_offsets;
@@ -15,3 +11,8 @@ mod golden_record_batch;
 mod golden_segments_retention;
 mod golden_truncation;
 mod log_cases;
+mod golden_builtin_partitioner;
+mod golden_murmur2;
+mod golden_range_assignor;
+mod golden_record_batch;
+mod golden_roundrobin_assignor;

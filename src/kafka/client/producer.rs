@@ -1,0 +1,545 @@
+//! A producer and the application that calls it (KafkaProducer): `send` finds the partition and
+//! hands the record to the accumulator, or blocks up to `max.block.ms`; the sender does the rest.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::kafka::client::accumulator::{Append, Led, Queue, size_upper_bound};
+use crate::kafka::client::idempotence::Identity;
+use crate::kafka::client::metadata::{Metadata, MetadataTimes};
+use crate::kafka::client::partitioner::partition_for_key;
+use crate::kafka::client::sender::{BatchResult, Ledger, Purpose, Sender};
+use crate::kafka::config::ProducerConfig;
+use crate::kafka::fact::Fact;
+use crate::kafka::node::{Alarm, Command, Input, Node, ProducerRecord, Turn};
+use crate::time::{Duration, Instant};
+use crate::wire::batch::NewRecord;
+use crate::wire::{Body, ClientId, ErrorCode, NodeId, StrBytes, TopicName, TopicPartition, str_bytes};
+
+/// A load with a shorter interval than this is sent in bursts, so that one alarm serves many records.
+const BURST: Duration = Duration::from_millis(1);
+
+/// A producer, running or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Producer {
+    name: String,
+    config: ProducerConfig,
+    bootstrap: Vec<NodeId>,
+    ledger: Ledger,
+    /// The running numbers that records continue with when the process starts again.
+    numbering: BTreeMap<TopicPartition, u64>,
+    process: Option<Process>,
+    /// The earliest alarm, computed at the end of every input.
+    alarm: Option<(Instant, Alarm)>,
+}
+
+/// What a kill takes away.
+#[derive(Clone, Debug, PartialEq)]
+struct Process {
+    sender: Sender,
+    /// Sends that the application's thread has not finished, in order; the first one is the call
+    /// that blocks.
+    calls: VecDeque<ProducerRecord>,
+    /// Since when the first call has been blocking.
+    blocked_since: Option<Instant>,
+    loads: Vec<Load>,
+    /// `close()` was called: nothing is taken any more, and what is there is flushed.
+    closing: bool,
+}
+
+/// Steady traffic that the application makes.
+#[derive(Clone, Debug, PartialEq)]
+struct Load {
+    topic: TopicName,
+    interval: Duration,
+    /// The keys to choose from; none: records without a key.
+    keys: Arc<Vec<Bytes>>,
+    /// Where each key goes, while the topic has `partitions` partitions.
+    places: Arc<Vec<i32>>,
+    partitions: i32,
+    value: Bytes,
+    until: Instant,
+    /// When the next record is due.
+    due: Instant,
+    /// When the application looks again what is due.
+    wake: Instant,
+    /// Since when its send has been blocking.
+    blocked_since: Option<Instant>,
+}
+
+/// What stopped a send.
+enum Stop {
+    /// The call waits: for metadata or for memory. Why, for the application.
+    Blocks(String),
+    /// The call failed at once.
+    Rejected(String),
+}
+
+impl Producer {
+    pub fn new(id: ClientId, name: &str, bootstrap: Vec<NodeId>, config: ProducerConfig) -> Producer {
+        Producer {
+            name: name.to_string(),
+            ledger: Ledger::new(id, config.acks),
+            config,
+            bootstrap,
+            numbering: BTreeMap::new(),
+            process: None,
+            alarm: None,
+        }
+    }
+
+    pub fn id(&self) -> ClientId {
+        self.ledger.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn config(&self) -> &ProducerConfig {
+        &self.config
+    }
+
+    /// The process dies: what it had buffered is lost, and the application never learns more.
+    pub fn kill(&mut self) {
+        self.remember_numbers();
+        self.ledger.lost += self.ledger.pending();
+        self.process = None;
+        self.alarm = None;
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Records that the producer took.
+    pub fn sent(&self) -> u64 {
+        self.ledger.sent
+    }
+
+    pub fn acked(&self) -> u64 {
+        self.ledger.acked
+    }
+
+    /// Records that failed for good, by the error's code.
+    pub fn failed(&self) -> &BTreeMap<i16, u64> {
+        &self.ledger.failed
+    }
+
+    /// Records that `send` refused at once.
+    pub fn rejected(&self) -> u64 {
+        self.ledger.rejected
+    }
+
+    /// Records whose fate nobody knows since the process died.
+    pub fn lost(&self) -> u64 {
+        self.ledger.lost
+    }
+
+    /// Records taken whose outcome the application does not know yet.
+    pub fn pending(&self) -> u64 {
+        self.ledger.pending()
+    }
+
+    /// Every batch with an outcome, in the order of the outcomes.
+    pub fn results(&self) -> &imbl::Vector<BatchResult> {
+        &self.ledger.results
+    }
+
+    /// The producer id and epoch, once assigned.
+    pub fn identity(&self) -> Option<Identity> {
+        self.process.as_ref()?.sender.identity.known()
+    }
+
+    /// Sends that block, waiting for metadata or memory.
+    pub fn blocked(&self) -> u32 {
+        self.process.as_ref().map_or(0, |p| p.calls.len() as u32)
+    }
+
+    /// Bytes of `buffer.memory` in use.
+    pub fn buffered(&self) -> i64 {
+        self.process.as_ref().map_or(0, |p| self.config.buffer_memory - p.sender.accumulator.free)
+    }
+
+    /// The queue of each partition that records went to.
+    pub fn queues(&self) -> impl Iterator<Item = (TopicPartition, &Queue)> {
+        let topics = self.process.iter().flat_map(|p| &p.sender.accumulator.topics);
+        topics.flat_map(|topic| {
+            let queues = topic.queues.iter().enumerate();
+            queues.map(|(i, queue)| (TopicPartition::new(topic.name.clone(), i as i32), queue))
+        })
+    }
+
+    /// Which partitions the producer takes each node to lead, by topic index and partition.
+    pub fn led(&self) -> &[Led] {
+        self.process.as_ref().map_or(&[], |p| &p.sender.accumulator.led)
+    }
+
+    /// Batches on their way: the node, and for each batch its partition, records and base sequence.
+    pub fn in_flight(&self) -> Vec<(NodeId, TopicPartition, u32, i32)> {
+        let Some(process) = &self.process else { return Vec::new() };
+        let accumulator = &process.sender.accumulator;
+        let mut out = Vec::new();
+        for request in process.sender.network.in_flight() {
+            let Purpose::Produce(batches) = &request.purpose else { continue };
+            for batch in batches {
+                let sequence = batch.stamp.map_or(-1, |stamp| stamp.base_sequence);
+                out.push((request.to, accumulator.partition_of(batch), batch.count(), sequence));
+            }
+        }
+        out
+    }
+
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.process.as_ref().map(|p| &p.sender.metadata)
+    }
+
+    fn start(&mut self) {
+        let times = MetadataTimes {
+            max_age: self.config.metadata_max_age,
+            backoff: self.config.retry_backoff,
+            backoff_max: self.config.retry_backoff_max,
+            request_timeout: self.config.request_timeout,
+        };
+        self.process = Some(Process {
+            sender: Sender::new(&self.config, Metadata::new(self.bootstrap.clone(), times)),
+            calls: VecDeque::new(),
+            blocked_since: None,
+            loads: Vec::new(),
+            closing: false,
+        });
+    }
+
+    fn remember_numbers(&mut self) {
+        for (partition, number) in self.queues().map(|(tp, q)| (tp, q.next_record())).collect::<Vec<_>>() {
+            self.numbering.insert(partition, number);
+        }
+    }
+
+    fn command(&mut self, turn: &mut Turn<'_>, command: Command) {
+        let Some(process) = &mut self.process else { return };
+        match command {
+            Command::Send(record) if process.closing => {
+                reject(&mut self.ledger, turn, &record.topic, "Cannot perform operation after producer has been closed")
+            }
+            Command::Send(record) => process.calls.push_back(record),
+            Command::Load { topic, interval, keys, size, until } if !process.closing => {
+                process.loads.push(Load::new(turn.now, topic, interval, keys, size, until));
+            }
+            Command::Close => {
+                process.closing = true;
+                process.loads.clear();
+                for record in process.calls.drain(..) {
+                    reject(&mut self.ledger, turn, &record.topic, "Producer closed while send in progress");
+                }
+            }
+            // What other clients' applications call.
+            _ => {}
+        }
+    }
+
+    /// The application's calls, then the sender; the calls again, because answers may have freed memory.
+    fn run(&mut self, turn: &mut Turn<'_>) {
+        let Some(process) = &mut self.process else { return };
+        let numbering = &self.numbering;
+        process.sender.accumulator.sync(&process.sender.metadata, |tp| numbering.get(tp).copied().unwrap_or(0));
+        loop {
+            let free = process.sender.accumulator.free;
+            process.call(turn, &self.config, &mut self.ledger, numbering);
+            let flush = process.closing || process.is_out_of_memory();
+            process.sender.run(turn, &self.config, &mut self.ledger, flush);
+            let blocked = process.blocked_since.is_some() || process.loads.iter().any(|l| l.blocked_since.is_some());
+            // acks=0 frees memory while sending; otherwise only an answer does.
+            if !blocked || process.sender.accumulator.free <= free {
+                break;
+            }
+        }
+        if process.closing && process.sender.is_idle() {
+            self.remember_numbers();
+            self.process = None;
+        }
+    }
+
+    fn compute_alarm(&self, now: Instant) -> Option<(Instant, Alarm)> {
+        let process = self.process.as_ref()?;
+        let flush = process.closing || process.is_out_of_memory();
+        let calls = process.blocked_since.map(|at| (at + self.config.max_block, Alarm::RetryBackoff));
+        let loads = process.loads.iter().map(|load| match load.blocked_since {
+            Some(at) => (at + self.config.max_block, Alarm::RetryBackoff),
+            None => (load.wake, Alarm::Load),
+        });
+        let alarms = calls.into_iter().chain(loads).filter(|(at, _)| *at > now);
+        alarms.chain(process.sender.next_alarm(now, &self.config, flush)).min()
+    }
+}
+
+impl Node for Producer {
+    fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
+        match input {
+            Input::Start => self.start(),
+            Input::Deliver { envelope, .. } => {
+                let Some(process) = &mut self.process else { return };
+                let Body::Response(response) = envelope.body else { return };
+                if let Some(request) = process.sender.network.answered(envelope.correlation) {
+                    process.sender.answered(turn, &self.config, &mut self.ledger, request, &response);
+                }
+            }
+            Input::Disconnected { peer } => {
+                let Some(process) = &mut self.process else { return };
+                process.sender.disconnected(turn, &self.config, &mut self.ledger, peer);
+            }
+            Input::Alarm(_) => {}
+            Input::Command(command) => self.command(turn, command),
+        }
+        self.run(turn);
+        self.alarm = self.compute_alarm(turn.now);
+    }
+
+    fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        self.alarm
+    }
+}
+
+impl Process {
+    /// The application's thread: its calls in order, then what its loads have due.
+    fn call(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        numbering: &BTreeMap<TopicPartition, u64>,
+    ) {
+        while let Some(record) = self.calls.front().cloned() {
+            match self.send(turn, config, ledger, numbering, &record) {
+                Ok(()) => {}
+                Err(Stop::Rejected(why)) => reject(ledger, turn, &record.topic, &why),
+                Err(Stop::Blocks(why)) => {
+                    let since = *self.blocked_since.get_or_insert(turn.now);
+                    if turn.now < since + config.max_block {
+                        return;
+                    }
+                    reject(ledger, turn, &record.topic, &why);
+                }
+            }
+            self.calls.pop_front();
+            self.blocked_since = None;
+        }
+        for index in 0..self.loads.len() {
+            let mut load = self.loads[index].clone();
+            self.send_load(turn, config, ledger, numbering, &mut load);
+            self.loads[index] = load;
+        }
+        self.loads.retain(|load| load.due < load.until);
+    }
+
+    /// One call of `send`.
+    fn send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        numbering: &BTreeMap<TopicPartition, u64>,
+        record: &ProducerRecord,
+    ) -> Result<(), Stop> {
+        let topic = self.topic(config, numbering, &record.topic, record.partition)?;
+        let new = NewRecord {
+            timestamp: record.timestamp.unwrap_or(turn.now.millis()),
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers: record.headers.clone(),
+        };
+        check_size(config, &new)?;
+        let count = self.sender.accumulator.topics[topic as usize].queues.len() as i32;
+        let by_key = record.key.as_ref().filter(|_| !config.ignore_keys).map(|key| partition_for_key(key, count));
+        let partition = match record.partition.or(by_key) {
+            Some(partition) => partition,
+            None => self.sender.accumulator.stick(turn, topic),
+        };
+        let sticky = record.partition.or(by_key).is_none();
+        match self.sender.accumulator.append(turn, topic, partition, sticky, new) {
+            Append::Done => {}
+            Append::NoMemory(record) => return Err(self.no_memory(config, &record)),
+        }
+        ledger.sent += 1;
+        turn.tell(Fact::RecordSent {
+            producer: ledger.id,
+            topic: record.topic.clone(),
+            partition,
+            key: record.key.clone(),
+            value: record.value.clone(),
+        });
+        Ok(())
+    }
+
+    /// Everything of a load that is due. The records share one value; no fact tells of each.
+    fn send_load(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        numbering: &BTreeMap<TopicPartition, u64>,
+        load: &mut Load,
+    ) {
+        while self.calls.is_empty() && load.due <= turn.now && load.due < load.until {
+            match self.send_due(turn, config, ledger, numbering, load) {
+                Ok(()) => {}
+                Err(Stop::Rejected(why)) => {
+                    reject(ledger, turn, &load.topic, &why);
+                    load.due += load.interval;
+                }
+                Err(Stop::Blocks(why)) => {
+                    let since = *load.blocked_since.get_or_insert(turn.now);
+                    if turn.now < since + config.max_block {
+                        return;
+                    }
+                    reject(ledger, turn, &load.topic, &why);
+                    load.due += load.interval;
+                }
+            }
+            load.blocked_since = None;
+        }
+        load.wake = if load.interval < BURST { load.due.max(turn.now + BURST) } else { load.due };
+    }
+
+    fn send_due(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        numbering: &BTreeMap<TopicPartition, u64>,
+        load: &mut Load,
+    ) -> Result<(), Stop> {
+        let topic = self.topic(config, numbering, &load.topic, None)?;
+        load.place_keys(self.sender.accumulator.topics[topic as usize].queues.len() as i32);
+        let timestamp = turn.now.millis();
+        let value = Some(load.value.clone());
+        check_size(config, &NewRecord { timestamp, key: load.keys.last().cloned(), value, headers: Vec::new() })?;
+        while load.due <= turn.now && load.due < load.until {
+            let (key, place) = match load.keys.len() as u64 {
+                0 => (None, None),
+                count => {
+                    let drawn = turn.below(count) as usize;
+                    (Some(load.keys[drawn].clone()), Some(load.places[drawn]).filter(|_| !config.ignore_keys))
+                }
+            };
+            let record = NewRecord { timestamp, key, value: Some(load.value.clone()), headers: Vec::new() };
+            let partition = place.unwrap_or_else(|| self.sender.accumulator.stick(turn, topic));
+            match self.sender.accumulator.append(turn, topic, partition, place.is_none(), record) {
+                Append::Done => {}
+                Append::NoMemory(record) => return Err(self.no_memory(config, &record)),
+            }
+            ledger.sent += 1;
+            load.due += load.interval;
+        }
+        Ok(())
+    }
+
+    /// KafkaProducer.waitOnMetadata: the topic's index once the metadata has it, and the partition.
+    fn topic(
+        &mut self,
+        config: &ProducerConfig,
+        numbering: &BTreeMap<TopicPartition, u64>,
+        name: &TopicName,
+        partition: Option<i32>,
+    ) -> Result<u32, Stop> {
+        let Sender { metadata, accumulator, .. } = &mut self.sender;
+        metadata.want(name);
+        if metadata.refusal(name) == Some(ErrorCode::InvalidTopicException) {
+            return Err(Stop::Rejected(format!("Invalid topics: [{}]", name.0)));
+        }
+        if let Some(partition) = partition.filter(|p| *p < 0) {
+            let why =
+                format!("Invalid partition: {partition}. Partition number should always be non-negative or null.");
+            return Err(Stop::Rejected(why));
+        }
+        let wait = config.max_block.millis();
+        let number = |tp: &TopicPartition| numbering.get(tp).copied().unwrap_or(0);
+        let Some(index) = accumulator.ensure_topic(name, metadata, number) else {
+            metadata.request_update();
+            return Err(Stop::Blocks(format!("Topic {} not present in metadata after {wait} ms.", name.0)));
+        };
+        let count = accumulator.topics[index as usize].queues.len() as i32;
+        match partition.filter(|p| *p >= count) {
+            None => Ok(index),
+            Some(partition) => {
+                metadata.request_update();
+                Err(Stop::Blocks(format!(
+                    "Partition {partition} of topic {} with partition count {count} is not present in metadata after {wait} ms.",
+                    name.0
+                )))
+            }
+        }
+    }
+
+    fn no_memory(&self, config: &ProducerConfig, record: &NewRecord) -> Stop {
+        let needed = i64::from(config.batch_size.max(1)).max(i64::from(size_upper_bound(record)));
+        Stop::Blocks(format!(
+            "Failed to allocate {needed} bytes within the configured max blocking time {} ms. Total memory: {} bytes. \
+             Available memory: {} bytes. Poolable size: {} bytes",
+            config.max_block.millis(),
+            config.buffer_memory,
+            self.sender.accumulator.free,
+            config.batch_size
+        ))
+    }
+
+    /// A call waits for memory: what is queued is sent without waiting for `linger.ms` (BufferPool.queued).
+    fn is_out_of_memory(&self) -> bool {
+        let accumulator = &self.sender.accumulator;
+        let waits = self.blocked_since.is_some() || self.loads.iter().any(|l| l.blocked_since.is_some());
+        waits && !accumulator.topics.is_empty() && accumulator.is_scarce()
+    }
+}
+
+impl Load {
+    fn new(now: Instant, topic: TopicName, interval: Duration, keys: u32, size: u32, until: Instant) -> Load {
+        let keys = (0..keys).map(|k| Bytes::from(format!("k{k}"))).collect();
+        let value = (0..size).map(|i| b'a' + (i % 26) as u8).collect::<Vec<u8>>();
+        Load {
+            topic,
+            interval: interval.max(Duration::from_micros(1)),
+            keys: Arc::new(keys),
+            places: Arc::default(),
+            partitions: 0,
+            value: Bytes::from(value),
+            until,
+            due: now,
+            wake: now,
+            blocked_since: None,
+        }
+    }
+
+    fn place_keys(&mut self, partitions: i32) {
+        if self.partitions != partitions {
+            self.partitions = partitions;
+            self.places = Arc::new(self.keys.iter().map(|key| partition_for_key(key, partitions)).collect());
+        }
+    }
+}
+
+/// KafkaProducer.ensureValidRecordSize.
+fn check_size(config: &ProducerConfig, record: &NewRecord) -> Result<(), Stop> {
+    let size = i64::from(size_upper_bound(record));
+    if size > i64::from(config.max_request_size) {
+        return Err(Stop::Rejected(format!(
+            "The message is {size} bytes when serialized which is larger than {}, which is the value of the \
+             max.request.size configuration.",
+            config.max_request_size
+        )));
+    }
+    if size > config.buffer_memory {
+        return Err(Stop::Rejected(format!(
+            "The message is {size} bytes when serialized which is larger than the total memory buffer you have \
+             configured with the buffer.memory configuration."
+        )));
+    }
+    Ok(())
+}
+
+fn reject(ledger: &mut Ledger, turn: &mut Turn<'_>, topic: &TopicName, why: &str) {
+    ledger.rejected += 1;
+    let error: StrBytes = str_bytes(why);
+    turn.tell(Fact::SendRejected { producer: ledger.id, topic: topic.clone(), error });
+}
