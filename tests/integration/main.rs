@@ -1,0 +1,4 @@
+//! The native integration tests: one binary.
+
+mod golden_partition_election;
+mod golden_replica_placement;
