@@ -16,3 +16,7 @@ mod golden_murmur2;
 mod golden_range_assignor;
 mod golden_record_batch;
 mod golden_roundrobin_assignor;
+//! The native integration tests: one binary.
+
+mod golden_partition_election;
+mod golden_replica_placement;

@@ -2,5 +2,8 @@
 //! ReplicationControlManager, ClusterControlManager).
 
 mod codec;
+pub mod election;
 pub mod image;
+pub mod placement;
+pub mod reassignment;
 pub mod record;
