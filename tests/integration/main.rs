@@ -6,6 +6,10 @@ mod golden_leader_epoch_cache;
 mod golden_list_offsets;
 mod golden_murmur2;
 mod golden_partition_election;
+mod golden_compaction;
+mod golden_leader_epoch_cache;
+mod golden_list_offsets;
+mod golden_log_truncation;
 mod golden_producer_state;
 mod golden_range_assignor;
 mod golden_record_batch;
@@ -15,5 +19,6 @@ mod golden_segments_retention;
 mod golden_truncation;
 mod imports;
 mod laws;
+
 mod log_cases;
 mod scripts;
