@@ -2,3 +2,5 @@
 
 mod golden;
 mod golden_record_batch;
+mod golden_raft_votes;
+mod quorum_cases;
