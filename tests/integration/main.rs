@@ -15,6 +15,8 @@ mod golden_range_assignor;
 mod golden_record_batch;
 mod golden_replica_placement;
 mod golden_roundrobin_assignor;
+mod golden_raft_votes;
+mod quorum_cases;
 mod golden_segments_retention;
 mod golden_truncation;
 mod imports;

@@ -163,6 +163,8 @@ impl Quorum {
     ) -> Quorum {
         let mut voters = voters.to_vec();
         voters.sort_unstable();
+        // The metadata log has no checkpoint of its high watermark: the leader will tell.
+        disk.log.reopen(None);
         let local = if let NodeId::Controller(id) = me { Some(id) } else { None };
         let mut quorum = Quorum {
             me,

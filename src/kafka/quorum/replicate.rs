@@ -227,7 +227,8 @@ impl Quorum {
     /// Cuts off what the leader does not have. Never what is committed: Kafka halts when a leader
     /// asks for that (a majority must have lost its log); this node stays where it is.
     fn truncate(&mut self, disk: &mut QuorumDisk, leader_end: EpochEnd) -> bool {
-        let committed = self.high_watermark.unwrap_or(Offset::ZERO).max(self.handed_out);
+        let known = self.high_watermark.unwrap_or(Offset::ZERO);
+        let committed = known.max(self.handed_out).max(disk.log.high_watermark());
         let to = position::truncation_offset(&disk.log, leader_end);
         if leader_end.end < committed || to < committed {
             return false;

@@ -135,6 +135,8 @@ impl Quorum {
         let unacknowledged: BTreeSet<ControllerId> = successors.iter().copied().collect();
         let election_at = self.random_election(turn);
         self.state = State::Resigned { successors, unacknowledged, election_at };
+        // A node that resigned knows of no high watermark until the next leader tells (ResignedState).
+        self.high_watermark = None;
         self.connections.reset_all();
         turn.tell(Fact::QuorumLeaderResigned { controller: me, epoch: self.epoch });
     }
