@@ -1,4 +1,5 @@
 //! The native integration tests: one binary.
 
+mod golden_controller;
 mod golden_partition_election;
 mod golden_replica_placement;
