@@ -1,4 +1,10 @@
 //! The native integration tests: golden cases, scripts, laws, the import table.
+//! The native integration tests: one binary.
+
+mod golden_controller;
+mod golden_partition_election;
+mod golden_replica_placement;
+//! The native integration tests.
 
 mod golden;
 mod golden_builtin_partitioner;
@@ -17,6 +23,8 @@ mod golden_replica_placement;
 mod golden_roundrobin_assignor;
 mod golden_raft_votes;
 mod quorum_cases;
+mod golden_producer_state;
+mod golden_record_batch;
 mod golden_segments_retention;
 mod golden_truncation;
 mod imports;
