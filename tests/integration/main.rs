@@ -1,4 +1,6 @@
 //! The one native integration binary.
 
+mod golden_classic_group_states;
+mod golden_java_string_hash_coordinator;
 mod golden_range_assignor;
 mod golden_roundrobin_assignor;
