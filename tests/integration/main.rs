@@ -17,6 +17,8 @@ mod golden_leader_epoch_cache;
 mod golden_list_offsets;
 mod golden_log_truncation;
 mod golden_producer_state;
+mod golden_classic_group_states;
+mod golden_java_string_hash_coordinator;
 mod golden_range_assignor;
 mod golden_record_batch;
 mod golden_replica_placement;
