@@ -4,6 +4,7 @@
 
 pub mod fetcher;
 mod isr;
+pub mod offsets;
 mod read;
 pub mod session;
 pub mod truncation;
@@ -247,6 +248,16 @@ impl Partition {
             return Err(ErrorCode::NotEnoughReplicas);
         }
         Ok(())
+    }
+
+    /// A follower that stood at the log's end fetched at `at` without naming this partition (its
+    /// fetch session had nothing to say about it): it was caught up then.
+    pub fn note_idle_fetch(&mut self, follower: BrokerId, at: Instant, leader_end: Offset) {
+        if let Some(remote) = self.remotes.get_mut(&follower).filter(|remote| remote.last_fetch < at) {
+            remote.last_fetch = at;
+            remote.last_caught_up = remote.last_caught_up.max(at);
+            remote.last_fetch_leader_end = leader_end;
+        }
     }
 
     /// checkEnoughReplicasReachOffset of a waiting acks=all produce: `None` = keep waiting. The high
