@@ -6,6 +6,7 @@ use highwater::kafka::replica::truncation::truncation_target;
 use highwater::wire::{LeaderEpoch, Offset};
 use serde_json::{Value, json};
 
+use crate::log_cases::run_log_case;
 use crate::partition_cases::run_partition_case;
 
 #[test]
@@ -17,7 +18,7 @@ fn golden_truncation() {
         let outcome = match case["kind"].as_str() {
             Some("partition") => run_partition_case(case),
             Some("truncation_target") => run_target_case(case),
-            Some("log") => Err("the runner of log cases is not here yet".to_string()),
+            Some("log") => run_log_case(case),
             Some("validate_offset_and_epoch") => Err("the runner of quorum log cases is not here yet".to_string()),
             kind => Err(format!("unknown kind {kind:?}")),
         };

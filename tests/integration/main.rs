@@ -1,5 +1,12 @@
-//! One native binary for everything that runs whole rooms together.
+//! The native integration tests.
 
+mod golden;
 mod golden_hw_isr;
+mod golden_leader_epoch_cache;
+mod golden_list_offsets;
+mod golden_producer_state;
+mod golden_record_batch;
+mod golden_segments_retention;
 mod golden_truncation;
+mod log_cases;
 mod partition_cases;

@@ -9,6 +9,7 @@ use highwater::kafka::fact::{Fact, error_name};
 use highwater::kafka::log::{Log, Origin};
 use highwater::kafka::node::{Effects, Turn};
 use highwater::kafka::replica::fetcher::{Fetcher, FollowState, FollowerLogs};
+use highwater::kafka::replica::offsets::Isolation;
 use highwater::kafka::replica::{
     After, Fetch, FollowerAppendError, IsrProposal, Liveness, NEVER, Partition, PartitionState, partition_data,
 };
@@ -209,6 +210,8 @@ impl Cluster {
             "increment_log_start" => Ok(json!(member.log.maybe_increment_log_start(Offset(number(step, "offset")?)))),
             "append_as_follower" => member.append_as_follower(step, now),
             "end_offset_for_epoch" => member.end_offset_for_epoch(step),
+            "produce_ts" => member.produce_at(step, &brokers, now),
+            "list_offsets" => member.list_offsets(step),
             _ => Err("unknown operation".to_string()),
         }
     }
@@ -466,6 +469,49 @@ impl Member {
         Ok(match self.partition.end_offset_for_epoch(&self.log, claimed, leader_only, epoch) {
             Ok(Some(end)) => json!({"epoch": end.epoch.0, "end_offset": end.end.0}),
             Ok(None) => json!({"epoch": -1, "end_offset": -1}),
+            Err(error) => json!({"error": error_name(error)}),
+        })
+    }
+
+    /// One batch whose records have these timestamps.
+    fn produce_at(&mut self, step: &Value, brokers: &Brokers, now: Instant) -> Result<Value, String> {
+        let records = step["records"].as_array().ok_or("no records")?.iter().map(|pair| {
+            let value = pair[1].as_str().unwrap_or_default();
+            NewRecord { timestamp: pair[0].as_i64().unwrap_or(-1), ..record(value, now) }
+        });
+        let batch = Batch::build(&no_producer(), &records.collect::<Vec<_>>()).bytes().clone();
+        let acks = step["acks"].as_i64().unwrap_or(1) as i16;
+        match self.partition.append_as_leader(&mut self.log, batch, acks, Origin::Client, brokers, now) {
+            Ok((appended, _)) => Ok(json!({"first_offset": appended.first.0, "last_offset": appended.last.0})),
+            Err(error) => Ok(json!({"error": error_name(error)})),
+        }
+    }
+
+    fn list_offsets(&self, step: &Value) -> Result<Value, String> {
+        let timestamp = match step["timestamp"].as_str() {
+            None => number(step, "timestamp")?,
+            Some("LATEST") => -1,
+            Some("EARLIEST") => -2,
+            Some("MAX") => -3,
+            Some("EARLIEST_LOCAL") => -4,
+            Some("LATEST_TIERED") => -5,
+            Some("EARLIEST_PENDING_UPLOAD") => -6,
+            Some(other) => return Err(format!("unknown timestamp {other}")),
+        };
+        let isolation = match step["isolation"].as_str() {
+            Some("none") => Isolation::Replica,
+            Some("read_uncommitted") => Isolation::ReadUncommitted,
+            Some("read_committed") => Isolation::ReadCommitted,
+            other => return Err(format!("unknown isolation {other:?}")),
+        };
+        let claimed = step["current_leader_epoch"].as_i64().map(|e| LeaderEpoch(e as i32));
+        Ok(match self.partition.list_offset(&self.log, claimed, timestamp, isolation) {
+            Ok(None) => Value::Null,
+            Ok(Some(found)) => json!({
+                "timestamp": found.timestamp,
+                "offset": found.offset.0,
+                "leader_epoch": found.leader_epoch.0,
+            }),
             Err(error) => json!({"error": error_name(error)}),
         })
     }
