@@ -1,5 +1,5 @@
 //! Truncation by diverging epochs: every case of `truncation.json`. Cases of one log and of the
-//! quorum's log run in the rooms that own them.
+//! quorum's log have runners of their own.
 
 use highwater::kafka::log::EpochEnd;
 use highwater::kafka::replica::truncation::truncation_target;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::log_cases::run_log_case;
 use crate::partition_cases::run_partition_case;
+use crate::quorum_cases::run_validate_case;
 
 #[test]
 fn golden_truncation() {
@@ -19,7 +20,7 @@ fn golden_truncation() {
             Some("partition") => run_partition_case(case),
             Some("truncation_target") => run_target_case(case),
             Some("log") => run_log_case(case),
-            Some("validate_offset_and_epoch") => Err("the runner of quorum log cases is not here yet".to_string()),
+            Some("validate_offset_and_epoch") => run_validate_case(case),
             kind => Err(format!("unknown kind {kind:?}")),
         };
         if let Err(why) = outcome {
