@@ -8,6 +8,7 @@ mod golden_replica_placement;
 
 mod golden;
 mod golden_builtin_partitioner;
+mod golden_hw_isr;
 mod golden_leader_epoch_cache;
 mod golden_list_offsets;
 mod golden_murmur2;
@@ -26,6 +27,7 @@ mod golden_roundrobin_assignor;
 mod golden_raft_votes;
 mod quorum_cases;
 mod golden_producer_state;
+mod golden_raft_votes;
 mod golden_record_batch;
 mod golden_segments_retention;
 mod golden_truncation;
@@ -34,3 +36,5 @@ mod laws;
 
 mod log_cases;
 mod scripts;
+mod partition_cases;
+mod quorum_cases;
