@@ -120,9 +120,8 @@ impl World {
         let image = self.image().topics.get(&name);
         let partitions =
             image.ok_or_else(|| Refused::new(format!("topic {topic} does not exist (UNKNOWN_TOPIC_OR_PARTITION)")))?;
-        if let Some(state) = self.group_state(group)
-            && !matches!(state.as_str(), "Empty" | "Dead")
-        {
+        let state = self.group(group).map(|group| group.state.to_string());
+        if let Some(state) = state.filter(|state| !matches!(state.as_str(), "Empty" | "Dead")) {
             return Err(Refused::new(format!(
                 "Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}."
             )));
@@ -150,17 +149,6 @@ impl World {
             .with_generation_id_or_member_epoch(-1)
             .with_topics(vec![topic])
             .into())
-    }
-
-    fn group_state(&self, group: &str) -> Option<String> {
-        let coordinator = self.broker(self.coordinator(group)?)?;
-        coordinator.groups()?.group(group).map(|group| group.state().to_string())
-    }
-
-    /// The group's committed offset, as its coordinator knows it.
-    pub fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Offset> {
-        let coordinator = self.broker(self.coordinator(group)?)?;
-        coordinator.groups()?.committed_offset(group, partition)
     }
 }
 

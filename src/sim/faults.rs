@@ -235,6 +235,14 @@ impl World {
     }
 }
 
+impl World {
+    /// The quorum's leader in the newest epoch that any running controller knows.
+    pub fn quorum_leader_id(&self) -> Option<crate::wire::ControllerId> {
+        let running = self.controllers().filter(|(_, member, _)| member.power == Power::Running);
+        running.max_by_key(|(_, _, c)| (c.quorum_epoch(), c.quorum_leader().is_some())).and_then(|(_, _, c)| c.quorum_leader())
+    }
+}
+
 /// What a `link` statement names; what it leaves out stays.
 pub struct LinkChange {
     pub latency: Option<Duration>,

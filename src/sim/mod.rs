@@ -9,6 +9,7 @@ pub mod event;
 mod faults;
 pub mod ledger;
 pub mod network;
+pub mod queries;
 pub mod world;
 
 pub use act::{Acted, AdminOp};

@@ -1,6 +1,7 @@
 //! Conditions: what `expect`, `always` and `until` ask of a run.
 
 mod observe;
+mod world;
 pub(super) mod parse;
 
 use std::fmt;
