@@ -120,7 +120,7 @@ impl World {
         let image = self.image().topics.get(&name);
         let partitions =
             image.ok_or_else(|| Refused::new(format!("topic {topic} does not exist (UNKNOWN_TOPIC_OR_PARTITION)")))?;
-        let state = self.group(group).map(|group| group.state.to_string());
+        let state = self.group(group).map(|group| group.state.name().to_string());
         if let Some(state) = state.filter(|state| !matches!(state.as_str(), "Empty" | "Dead")) {
             return Err(Refused::new(format!(
                 "Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}."

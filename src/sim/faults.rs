@@ -128,6 +128,7 @@ impl World {
         }
         let mut events = self.fault(node, Fact::Started { node });
         self.faults.remove(&node);
+        self.silenced.remove(&node);
         events.extend(self.switch_on(node));
         events
     }
@@ -154,6 +155,7 @@ impl World {
         if let Some(member) = self.members.get_mut(&node) {
             member.frozen = true;
         }
+        self.silenced.insert(node, self.now);
         self.refresh_alarm(node);
         self.fault(node, Fact::Frozen { node })
     }
@@ -167,6 +169,7 @@ impl World {
         let inbox = std::mem::take(&mut member.inbox);
         let mut events = self.fault(node, Fact::Thawed { node });
         self.faults.remove(&node);
+        self.silenced.remove(&node);
         for (input, because) in inbox {
             events.extend(self.turn(node, input, because));
         }

@@ -45,6 +45,11 @@ impl World {
         })
     }
 
+    /// How long ago a fault silenced a node; `None` when none is known.
+    pub fn silent_for(&self, node: NodeId) -> Option<crate::time::Duration> {
+        Some(self.now.since(*self.silenced.get(&node)?))
+    }
+
     /// The log that answers for a partition: this broker's, or without one the leader's, or while
     /// there is no leader that of the replica that led last.
     pub fn log_of(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<&Log> {

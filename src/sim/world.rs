@@ -73,6 +73,8 @@ pub struct World {
     untold: Vec<Event>,
     /// A line of the script is being carried out: what has no other cause was the person's will.
     pub(super) is_acting: bool,
+    /// When each node that does not run or is frozen fell silent.
+    pub(super) silenced: BTreeMap<NodeId, Instant>,
     /// The last fault that hit each node, for the chain of causes.
     pub(super) faults: BTreeMap<NodeId, Because>,
 }
@@ -130,6 +132,7 @@ impl World {
             last_event: EventId(0),
             untold: Vec::new(),
             is_acting: false,
+            silenced: BTreeMap::new(),
             faults: BTreeMap::new(),
         }
     }
@@ -309,6 +312,7 @@ impl World {
                 self.reset(id, peer, cause);
             }
         }
+        self.silenced.entry(id).or_insert(self.now);
         if let Some(member) = self.members.get_mut(&id) {
             member.power = power;
             member.frozen = false;

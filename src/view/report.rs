@@ -235,7 +235,7 @@ fn group(world: &World, name: &str) -> Value {
     json!({
         "id": name,
         "protocol": "classic",
-        "state": group.state.to_string(),
+        "state": group.state.name().to_string(),
         "generation": group.generation,
         "coordinator": coordinator,
         "assignor": group.protocol.as_ref().map(|protocol| protocol.to_string()),

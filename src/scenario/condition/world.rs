@@ -85,7 +85,7 @@ impl Observe for World {
     }
 
     fn group_state(&self, group: &str) -> Option<String> {
-        self.group(group).map(|group| group.state.to_string())
+        self.group(group).map(|group| group.state.name().to_string())
     }
 
     fn generation(&self, group: &str) -> Option<i64> {
