@@ -107,7 +107,8 @@ impl Batch {
 
     /// Builds a batch at base offset 0 from records in order (their offsets are taken as 0…n-1).
     pub fn build(header: &BatchHeader, records: &[NewRecord]) -> Batch {
-        let mut builder = BatchBuilder::new(header.clone(), Offset::ZERO);
+        let size = records.iter().map(NewRecord::size_upper_bound).sum();
+        let mut builder = BatchBuilder::with_capacity(header.clone(), Offset::ZERO, size);
         for (offset, record) in (0..).zip(records) {
             builder.push(Offset(offset), record);
         }
@@ -130,7 +131,13 @@ impl Batch {
 
     /// Decodes the records (control records too).
     pub fn records(&self) -> Result<Vec<Record>, ErrorCode> {
-        self.record_iter()?.collect()
+        let records = self.record_iter()?;
+        let (_, most) = records.size_hint();
+        let mut all = Vec::with_capacity(most.unwrap_or(0));
+        for record in records {
+            all.push(record?);
+        }
+        Ok(all)
     }
 
     /// The records one by one, for who stops early. UNSUPPORTED_COMPRESSION_TYPE when compressed.

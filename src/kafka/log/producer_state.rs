@@ -366,6 +366,12 @@ impl ProducerState {
         self.snapshots.remove(&at);
     }
 
+    /// Keeps the snapshots at the beginnings of segments, and the latest.
+    pub fn remove_stray_snapshots(&mut self, segment_bases: &[Offset]) {
+        let latest = self.snapshots.get_max().map(|(at, _)| *at);
+        retain(&mut self.snapshots, |at, _| Some(*at) == latest || segment_bases.contains(at));
+    }
+
     /// Goes back to the latest snapshot within the log, or to nothing; the caller replays the
     /// batches from `end` on (ProducerStateManager.truncateAndReload).
     pub fn truncate_and_reload(&mut self, log_start: Offset, log_end: Offset, now: Instant) {
