@@ -14,7 +14,12 @@ use crate::time::Duration;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, LeaderEpoch, code, error};
 
 impl Quorum {
-    pub(super) fn handle_vote(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, request: &VoteRequest) -> VoteResponse {
+    pub(super) fn handle_vote(
+        &mut self,
+        disk: &mut QuorumDisk,
+        turn: &mut Turn<'_>,
+        request: &VoteRequest,
+    ) -> VoteResponse {
         let Some(asked) = message::read_vote_request(request) else {
             return VoteResponse::default().with_error_code(code(Some(ErrorCode::InvalidRequest)));
         };

@@ -9,7 +9,8 @@ use kafka_protocol::messages::end_quorum_epoch_request as end;
 use kafka_protocol::messages::end_quorum_epoch_response as ended;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{
-    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData as FetchedPartition, SnapshotId as SnapshotField,
+    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData as FetchedPartition,
+    SnapshotId as SnapshotField,
 };
 use kafka_protocol::messages::leader_change_message::Voter;
 use kafka_protocol::messages::vote_request as vote;
@@ -22,7 +23,9 @@ use kafka_protocol::protocol::Encodable;
 
 use crate::kafka::quorum::position::FetchPosition;
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
-use crate::wire::{ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, TopicName, Uuid, code, topic_name};
+use crate::wire::{
+    ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, TopicName, Uuid, code, topic_name,
+};
 
 /// The topic of the metadata log; its only partition is 0.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -168,13 +171,14 @@ pub(super) fn begin_response(error: Option<ErrorCode>, standing: Standing) -> Be
 pub(super) fn read_begin_response(response: &BeginQuorumEpochResponse) -> Option<(Option<ErrorCode>, Standing)> {
     let [topic] = response.topics.as_slice() else { return None };
     let [partition] = topic.partitions.as_slice() else { return None };
-    Some((
-        crate::wire::error(partition.error_code),
-        Standing::read(partition.leader_id, partition.leader_epoch),
-    ))
+    Some((crate::wire::error(partition.error_code), Standing::read(partition.leader_id, partition.leader_epoch)))
 }
 
-pub(super) fn end_request(leader: ControllerId, epoch: LeaderEpoch, successors: &[ControllerId]) -> EndQuorumEpochRequest {
+pub(super) fn end_request(
+    leader: ControllerId,
+    epoch: LeaderEpoch,
+    successors: &[ControllerId],
+) -> EndQuorumEpochRequest {
     let candidates = successors
         .iter()
         .map(|successor| end::ReplicaInfo::default().with_candidate_id(BrokerId(successor.node_id())))
@@ -211,10 +215,7 @@ pub(super) fn end_response(error: Option<ErrorCode>, standing: Standing) -> EndQ
 pub(super) fn read_end_response(response: &EndQuorumEpochResponse) -> Option<(Option<ErrorCode>, Standing)> {
     let [topic] = response.topics.as_slice() else { return None };
     let [partition] = topic.partitions.as_slice() else { return None };
-    Some((
-        crate::wire::error(partition.error_code),
-        Standing::read(partition.leader_id, partition.leader_epoch),
-    ))
+    Some((crate::wire::error(partition.error_code), Standing::read(partition.leader_id, partition.leader_epoch)))
 }
 
 pub(super) fn fetch_request(me: NodeId, asked: FetchAsked) -> FetchRequest {
@@ -257,8 +258,7 @@ pub(super) fn fetch_response(fetched: Fetched) -> FetchResponse {
     match fetched.position {
         FetchPosition::Valid { .. } => {}
         FetchPosition::Diverging(end) => {
-            partition.diverging_epoch =
-                EpochEndOffset::default().with_epoch(end.epoch.0).with_end_offset(end.end.0);
+            partition.diverging_epoch = EpochEndOffset::default().with_epoch(end.epoch.0).with_end_offset(end.end.0);
         }
         FetchPosition::Snapshot(id) => {
             partition.snapshot_id = SnapshotField::default().with_epoch(id.epoch.0).with_end_offset(id.end.0);
@@ -269,7 +269,9 @@ pub(super) fn fetch_response(fetched: Fetched) -> FetchResponse {
 }
 
 /// The partition of a fetch response, with its error and what it says of the epoch.
-pub(super) fn read_fetch_response(response: &FetchResponse) -> Option<(Option<ErrorCode>, Standing, &FetchedPartition)> {
+pub(super) fn read_fetch_response(
+    response: &FetchResponse,
+) -> Option<(Option<ErrorCode>, Standing, &FetchedPartition)> {
     let [topic] = response.responses.as_slice() else { return None };
     let [partition] = topic.partitions.as_slice() else { return None };
     let standing = Standing::read(partition.current_leader.leader_id, partition.current_leader.leader_epoch);

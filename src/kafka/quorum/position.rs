@@ -15,7 +15,10 @@ pub struct SnapshotId {
 /// A leader's verdict on where a follower wants to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchPosition {
-    Valid { epoch: LeaderEpoch, offset: Offset },
+    Valid {
+        epoch: LeaderEpoch,
+        offset: Offset,
+    },
     /// The follower holds what the leader does not: it must truncate to this end of this epoch.
     Diverging(EpochEnd),
     /// The leader no longer has the records: the follower must fetch this snapshot first.
@@ -24,7 +27,12 @@ pub enum FetchPosition {
 
 /// Compares a fetch at `offset`, after a last record of `epoch`, with the leader's log; `snapshots`
 /// in order, the oldest first.
-pub fn validate_offset_and_epoch(log: &Log, snapshots: &[SnapshotId], offset: Offset, epoch: LeaderEpoch) -> FetchPosition {
+pub fn validate_offset_and_epoch(
+    log: &Log,
+    snapshots: &[SnapshotId],
+    offset: Offset,
+    epoch: LeaderEpoch,
+) -> FetchPosition {
     if log.log_start() == Offset::ZERO && offset == Offset::ZERO {
         return FetchPosition::Valid { epoch: LeaderEpoch(0), offset };
     }

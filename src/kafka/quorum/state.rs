@@ -18,9 +18,17 @@ pub(super) enum State {
         election_at: Option<Instant>,
     },
     /// The node asks whether it could win before it starts a new epoch (KIP-996).
-    Prospective { leader: Option<ControllerId>, voted: Option<ControllerId>, votes: Votes, election_at: Instant },
+    Prospective {
+        leader: Option<ControllerId>,
+        voted: Option<ControllerId>,
+        votes: Votes,
+        election_at: Instant,
+    },
     /// The node stands for election in its epoch and has voted for itself.
-    Candidate { votes: Votes, election_at: Instant },
+    Candidate {
+        votes: Votes,
+        election_at: Instant,
+    },
     Leader(Box<Leader>),
     Follower {
         leader: ControllerId,
@@ -67,7 +75,9 @@ impl State {
     /// Whom this node voted for in its epoch, as far as the election state keeps it.
     pub fn voted(&self, me: Option<ControllerId>) -> Option<ControllerId> {
         match self {
-            State::Unattached { voted, .. } | State::Prospective { voted, .. } | State::Follower { voted, .. } => *voted,
+            State::Unattached { voted, .. } | State::Prospective { voted, .. } | State::Follower { voted, .. } => {
+                *voted
+            }
             State::Candidate { .. } => me,
             State::Leader(_) | State::Resigned { .. } => None,
         }
