@@ -7,6 +7,8 @@
 mod build;
 mod control;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -277,17 +279,23 @@ impl Batch {
     }
 }
 
-/// DefaultRecordBatch.incrementSequence: after the largest sequence comes 0.
+/// DefaultRecordBatch.incrementSequence: after the largest sequence comes 0. Wrapping, for the bytes
+/// of a stranger may claim anything.
 pub fn increment_sequence(sequence: i32, by: i32) -> i32 {
-    match sequence.checked_add(by) {
-        Some(sum) => sum,
-        None => by - (i32::MAX - sequence) - 1,
+    if sequence > i32::MAX.wrapping_sub(by) {
+        by.wrapping_sub(i32::MAX.wrapping_sub(sequence)).wrapping_sub(1)
+    } else {
+        sequence.wrapping_add(by)
     }
 }
 
 /// DefaultRecordBatch.decrementSequence: before 0 stands the largest sequence.
 pub fn decrement_sequence(sequence: i32, by: i32) -> i32 {
-    if sequence >= by { sequence - by } else { i32::MAX - (by - sequence) + 1 }
+    if sequence < by {
+        i32::MAX.wrapping_sub(by.wrapping_sub(sequence)).wrapping_add(1)
+    } else {
+        sequence.wrapping_sub(by)
+    }
 }
 
 /// The size of the first batch of `bytes`: whole, not shorter than a header, and of format v2.

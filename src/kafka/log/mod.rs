@@ -13,6 +13,8 @@ mod read;
 mod recovery;
 mod retention;
 pub mod segment;
+#[cfg(test)]
+mod tests;
 mod truncate;
 
 use std::sync::Arc;

@@ -413,7 +413,7 @@ impl ProducerState {
 }
 
 fn is_expired(entry: &ProducerEntry, now_ms: i64, limit_ms: i64) -> bool {
-    entry.txn_first.is_none() && now_ms - entry.last_timestamp >= limit_ms
+    entry.txn_first.is_none() && now_ms.saturating_sub(entry.last_timestamp) >= limit_ms
 }
 
 /// Removes what is not to be kept; a map that keeps everything stays shared with its snapshots.

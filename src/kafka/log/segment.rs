@@ -129,7 +129,7 @@ impl Segment {
     /// Time passes by the records' own timestamps where they have some (timeWaitedForRoll).
     fn waited_millis(&self, incoming_timestamp: i64, now: Instant) -> i64 {
         match self.first_timestamp() {
-            Some(first) if first >= 0 => incoming_timestamp - first,
+            Some(first) if first >= 0 => incoming_timestamp.saturating_sub(first),
             _ => now.millis() - self.created.millis(),
         }
     }
