@@ -6,3 +6,5 @@ pub mod controller_channel;
 pub mod forwarding;
 pub mod lifecycle;
 pub mod producer_ids;
+pub mod groups;
+pub mod metadata;
