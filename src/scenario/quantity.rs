@@ -75,17 +75,18 @@ pub fn rate(text: &str) -> Option<Duration> {
     (count > 0 && size / count > 0).then(|| Duration::from_micros(size / count))
 }
 
-/// The roundest rate that is read back as this interval.
+/// The roundest rate that is read back as this interval, in the first unit that has one.
 pub fn print_rate(interval: Duration) -> String {
     let interval = interval.micros().clamp(1, 3_600_000_000);
-    let (size, unit) = [(1_000_000, "s"), (60_000_000, "min"), (3_600_000_000, "h")]
-        .into_iter()
-        .find(|(size, _)| *size >= interval)
-        .unwrap_or((3_600_000_000, "h"));
-    let (low, high) = (size / (interval + 1) + 1, (size / interval).max(1));
-    let round = [1_000, 500, 100, 50, 10, 5].into_iter().find(|step| high / step * step >= low.max(1));
-    let rate = round.map_or(high, |step| high / step * step);
-    format!("{rate}/{unit}")
+    for (size, unit) in [(1_000_000, "s"), (60_000_000, "min"), (3_600_000_000, "h")] {
+        // Every count in low..=high is read back as the interval.
+        let (low, high) = (size / (interval + 1) + 1, size / interval);
+        let round = |step: i64| high / step * step;
+        if let Some(step) = [1_000, 500, 100, 50, 10, 5, 1].into_iter().find(|step| round(*step) >= low) {
+            return format!("{}/{unit}", round(step));
+        }
+    }
+    format!("{}/h", 3_600_000_000 / interval)
 }
 
 #[cfg(test)]

@@ -153,8 +153,7 @@ impl<'a> Args<'a> {
             self.at += 1;
             let Some((name, value)) = word.split_once("=") else {
                 let error = ScriptError::expected(word.span, "an option written `name=value`", &word.text());
-                let hint = if self.options.is_empty() { "" } else { "; a value with spaces is quoted" };
-                let message = format!("{}{hint}", error.message);
+                let message = format!("{}; a value with spaces is quoted", error.message);
                 self.errors.push(ScriptError { message, ..error });
                 good = false;
                 continue;
