@@ -1,2 +1,149 @@
 //! A broker: composition and routing of its log, replicas, quorum observer, group coordinator and
 //! life cycle. When logic grows here, a room is missing.
+
+mod delete_records;
+mod disk;
+mod fetch;
+mod fetch_session;
+mod list_offsets;
+mod maintenance;
+mod partitions;
+mod produce;
+mod purgatory;
+mod stub;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::kafka::config::{BrokerConfig, TopicConfig};
+use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::fact::Fact;
+use crate::kafka::node::{Alarm, Command, Input, Node, Turn, earliest};
+use crate::kafka::quorum::Quorum;
+use crate::kafka::replica::fetcher::Fetcher;
+use crate::kafka::replica::{Liveness, Partition};
+use crate::time::Instant;
+use crate::wire::{
+    Body, BrokerEpoch, BrokerId, ControllerId, Correlation, Envelope, LeaderEpoch, NodeId, Offset, Request, Response,
+    StrBytes, TopicName, TopicPartition,
+};
+
+pub use disk::{Disk, Folder};
+pub use fetch_session::{Session, SessionKey, Sessions};
+
+use delete_records::DelayedDelete;
+use maintenance::Timers;
+use produce::DelayedProduce;
+use purgatory::Purgatory;
+use stub::{AlterPartitionManager, BrokerLifecycle};
+
+/// A machine with its disk, and the process if it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broker {
+    id: BrokerId,
+    config: Arc<BrokerConfig>,
+    voters: Arc<Vec<ControllerId>>,
+    rack: Option<StrBytes>,
+    disk: Disk,
+    process: Option<Box<Process>>,
+}
+
+/// Everything that dies with the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    id: BrokerId,
+    config: Arc<BrokerConfig>,
+    rack: Option<StrBytes>,
+    quorum: Quorum,
+    /// The committed metadata, as far as it was replayed here.
+    image: MetadataImage,
+    /// Whether the image was acted upon: not before the process has caught up once (MetadataLoader).
+    published: bool,
+    lifecycle: BrokerLifecycle,
+    alter_partition: AlterPartitionManager,
+    replicas: OrdMap<TopicPartition, Arc<Partition>>,
+    /// By leader.
+    fetchers: BTreeMap<BrokerId, Arc<Fetcher>>,
+    sessions: Sessions,
+    produces: Purgatory<DelayedProduce>,
+    deletes: Purgatory<DelayedDelete>,
+    timers: Timers,
+
+    // What a turn has still to do; empty between turns.
+    /// Partitions whose waiting requests must be looked at.
+    touched: BTreeSet<TopicPartition>,
+    /// Partitions of which a follower's log start moved.
+    low_watermark_moved: BTreeSet<TopicPartition>,
+    /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
+    committed_offsets: BTreeMap<i32, Offset>,
+}
+
+/// The brokers as the metadata image knows them, and this one as it knows itself.
+struct ImageLiveness<'a> {
+    me: BrokerId,
+    my_epoch: BrokerEpoch,
+    image: &'a MetadataImage,
+}
+
+impl Liveness for ImageLiveness<'_> {
+    fn eligible(&self, broker: BrokerId) -> bool {
+        self.image.is_active(broker)
+    }
+
+    fn broker_epoch(&self, broker: BrokerId) -> Option<BrokerEpoch> {
+        if broker == self.me {
+            return Some(self.my_epoch);
+        }
+        self.image.brokers.get(&broker).filter(|registration| !registration.fenced).map(|r| r.epoch)
+    }
+}
+
+impl Process {
+    /// A topic's settings over the cluster's and the broker's.
+    fn topic_config(&self, topic: &TopicName) -> TopicConfig {
+        let image = &self.image;
+        let own = image.topics.get(topic).map(|topic| &topic.configs);
+        let layers = [Some(&image.cluster_configs), image.broker_configs.get(&self.id), own];
+        let settings = layers.into_iter().flatten().flatten();
+        TopicConfig::resolve(&self.config, settings.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// Everything that waits for the partition is looked at again.
+    fn touch(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
+        self.touch_produces(disk, turn, partition);
+        self.touch_deletes(disk, turn, partition);
+        self.touch_fetches(disk, turn, partition);
+    }
+
+    fn coordinator_elected(&mut self, _disk: &mut Disk, _turn: &mut Turn<'_>, _partition: i32, _epoch: LeaderEpoch) {}
+
+    fn coordinator_resigned(&mut self, _turn: &mut Turn<'_>, _partition: i32) {}
+}
+
+/// Who leads a partition: as this broker's replica knows it, else as the metadata says (KIP-951).
+fn leader_hint(
+    image: &MetadataImage,
+    replicas: &OrdMap<TopicPartition, Arc<Partition>>,
+    partition: &TopicPartition,
+) -> Option<(BrokerId, LeaderEpoch)> {
+    if let Some(replica) = replicas.get(partition) {
+        return Some((replica.leader()?, replica.leader_epoch()));
+    }
+    let registration = image.partition(partition)?;
+    Some((registration.leader?, registration.leader_epoch))
+}
+
+/// Where a broker is, for hints in answers.
+struct Endpoint {
+    name: StrBytes,
+    port: i32,
+    rack: Option<StrBytes>,
+}
+
+fn endpoint(image: &MetadataImage, broker: BrokerId) -> Option<Endpoint> {
+    let registration = image.brokers.get(&broker).filter(|registration| !registration.fenced)?;
+    let name = StrBytes::from_string(format!("broker-{}", broker.0));
+    Some(Endpoint { name, port: 9092, rack: registration.rack.clone() })
+}
