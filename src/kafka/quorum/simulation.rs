@@ -401,10 +401,10 @@ fn live_through_faults(seed: u64, controllers: i32) {
 
 #[test]
 fn no_epoch_has_two_leaders_and_nothing_committed_is_lost_whatever_fails() {
-    for seed in 0..300 {
+    for seed in 0..100 {
         live_through_faults(seed, 3);
     }
-    for seed in 0..60 {
+    for seed in 0..25 {
         live_through_faults(seed, 5);
     }
 }
