@@ -12,3 +12,9 @@ mod golden_truncation;
 mod log_cases;
 mod partition_cases;
 mod quorum_cases;
+//! The one native integration binary.
+
+mod golden_classic_group_states;
+mod golden_java_string_hash_coordinator;
+mod golden_range_assignor;
+mod golden_roundrobin_assignor;

@@ -1,1 +1,3 @@
 //! What applications run: producer, consumer, admin client.
+
+pub mod assignor;
