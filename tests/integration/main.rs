@@ -1,20 +1,18 @@
 //! The native integration tests.
 
 mod golden;
+mod golden_classic_group_states;
 mod golden_hw_isr;
+mod golden_java_string_hash_coordinator;
 mod golden_leader_epoch_cache;
 mod golden_list_offsets;
 mod golden_producer_state;
 mod golden_raft_votes;
+mod golden_range_assignor;
 mod golden_record_batch;
+mod golden_roundrobin_assignor;
 mod golden_segments_retention;
 mod golden_truncation;
 mod log_cases;
 mod partition_cases;
 mod quorum_cases;
-//! The one native integration binary.
-
-mod golden_classic_group_states;
-mod golden_java_string_hash_coordinator;
-mod golden_range_assignor;
-mod golden_roundrobin_assignor;

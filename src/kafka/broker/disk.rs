@@ -32,12 +32,7 @@ pub struct Disk {
 
 impl Disk {
     pub fn new() -> Disk {
-        Disk {
-            folders: OrdMap::new(),
-            high_watermarks: OrdMap::new(),
-            clean_shutdown: None,
-            quorum: QuorumDisk::new(),
-        }
+        Disk { folders: OrdMap::new(), high_watermarks: OrdMap::new(), clean_shutdown: None, quorum: QuorumDisk::new() }
     }
 
     /// The log of a partition, made empty if it is not there or belonged to another topic of that name.

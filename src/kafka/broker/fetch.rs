@@ -94,11 +94,8 @@ impl Process {
     fn read_session(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, key: SessionKey, update: bool) -> Reads {
         let Some(session) = self.sessions.get(key) else { return Vec::new() };
         let reader = session.reader.clone();
-        let asked: Vec<(Key, Fetch)> = session
-            .active
-            .iter()
-            .filter_map(|key| Some((*key, session.partitions.get(key)?.fetch)))
-            .collect();
+        let asked: Vec<(Key, Fetch)> =
+            session.active.iter().filter_map(|key| Some((*key, session.partitions.get(key)?.fetch))).collect();
         let mut left = reader.max_bytes;
         let mut reads: Reads = Vec::with_capacity(asked.len());
         let mut any = false;
@@ -186,8 +183,11 @@ impl Process {
         reads: Reads,
     ) {
         let mut response = FetchResponse::default().with_session_id(session_key.max(0) as i32);
-        let idle: Vec<Key> =
-            reads.iter().filter(|(key, read)| self.is_idle(disk, session_key, *key, read)).map(|(key, _)| *key).collect();
+        let idle: Vec<Key> = reads
+            .iter()
+            .filter(|(key, read)| self.is_idle(disk, session_key, *key, read))
+            .map(|(key, _)| *key)
+            .collect();
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let from = session.reader.from;
         for (key, read) in reads {
@@ -246,7 +246,8 @@ fn is_enough(reads: &Reads, min_bytes: i32) -> bool {
     if reads.iter().any(|(_, read)| urgent(read)) {
         return true;
     }
-    let bytes: i64 = reads.iter().filter_map(|(_, read)| read.as_ref().ok()).map(|read| read.records.len() as i64).sum();
+    let bytes: i64 =
+        reads.iter().filter_map(|(_, read)| read.as_ref().ok()).map(|read| read.records.len() as i64).sum();
     bytes >= i64::from(min_bytes)
 }
 
@@ -264,7 +265,8 @@ fn hint(
     data.current_leader = LeaderIdAndEpoch::default().with_leader_id(leader).with_leader_epoch(epoch.0);
     let known = response.node_endpoints.iter().any(|node| node.node_id == leader);
     if !known && let Some(host) = super::endpoint(image, leader) {
-        let node = NodeEndpoint::default().with_node_id(leader).with_host(host.name).with_port(host.port).with_rack(host.rack);
+        let node =
+            NodeEndpoint::default().with_node_id(leader).with_host(host.name).with_port(host.port).with_rack(host.rack);
         response.node_endpoints.push(node);
     }
 }

@@ -78,12 +78,7 @@ pub struct Sessions {
 
 impl Sessions {
     pub fn new() -> Sessions {
-        Sessions {
-            sessions: BTreeMap::new(),
-            watchers: OrdMap::new(),
-            deadlines: BTreeSet::new(),
-            last_single: 0,
-        }
+        Sessions { sessions: BTreeMap::new(), watchers: OrdMap::new(), deadlines: BTreeSet::new(), last_single: 0 }
     }
 
     pub fn get(&self, key: SessionKey) -> Option<&Session> {

@@ -50,7 +50,7 @@ impl Process {
         isolation: Isolation,
     ) -> ListOffsetsPartitionResponse {
         let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-        let found = self.replica(disk, topic, asked.partition_index).and_then(|(replica, log)| {
+        let found = self.replica_and_log(disk, topic, asked.partition_index).and_then(|(replica, log)| {
             replica.list_offset(log, epoch(asked.current_leader_epoch), asked.timestamp, isolation)
         });
         match found {
@@ -65,7 +65,7 @@ impl Process {
 
     fn end_of_epoch(&self, disk: &Disk, topic: &TopicName, asked: &OffsetForLeaderPartition) -> EpochEndOffset {
         let answer = EpochEndOffset::default().with_partition(asked.partition);
-        let end = self.replica(disk, topic, asked.partition).and_then(|(replica, log)| {
+        let end = self.replica_and_log(disk, topic, asked.partition).and_then(|(replica, log)| {
             let claimed = epoch(asked.current_leader_epoch);
             replica.end_offset_for_epoch(log, claimed, true, LeaderEpoch(asked.leader_epoch))
         });
@@ -76,7 +76,7 @@ impl Process {
         }
     }
 
-    fn replica<'a>(
+    fn replica_and_log<'a>(
         &'a self,
         disk: &'a Disk,
         topic: &TopicName,

@@ -62,11 +62,9 @@ impl Process {
             let replica = self.replicas.get(partition).zip(disk.log(partition));
             replica.is_some_and(|(replica, log)| !replica.out_of_sync_replicas(log, turn.now).is_empty())
         };
-        let lagging: Vec<TopicPartition> =
-            self.replicas.keys().filter(|partition| lags(partition)).cloned().collect();
+        let lagging: Vec<TopicPartition> = self.replicas.keys().filter(|partition| lags(partition)).cloned().collect();
         for partition in lagging {
-            let liveness =
-                ImageLiveness { me: self.id, my_epoch: self.lifecycle.broker_epoch(), image: &self.image };
+            let liveness = ImageLiveness { me: self.id, my_epoch: self.lifecycle.broker_epoch(), image: &self.image };
             let Some(replica) = self.replicas.get_mut(&partition).map(Arc::make_mut) else { continue };
             let Some(log) = disk.log(&partition) else { continue };
             if let Some(proposal) = replica.maybe_shrink_isr(log, &liveness, turn.now) {

@@ -8,6 +8,7 @@ mod fetch_session;
 mod list_offsets;
 mod maintenance;
 mod partitions;
+mod process;
 mod produce;
 mod purgatory;
 mod stub;
@@ -20,14 +21,14 @@ use imbl::OrdMap;
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
-use crate::kafka::node::{Alarm, Command, Input, Node, Turn, earliest};
+use crate::kafka::group::GroupCoordinator;
+use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
 use crate::time::Instant;
 use crate::wire::{
-    Body, BrokerEpoch, BrokerId, ControllerId, Correlation, Envelope, LeaderEpoch, NodeId, Offset, Request, Response,
-    StrBytes, TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, Offset, StrBytes, TopicName, TopicPartition,
 };
 
 pub use disk::{Disk, Folder};
@@ -63,6 +64,7 @@ pub struct Process {
     published: bool,
     lifecycle: BrokerLifecycle,
     alter_partition: AlterPartitionManager,
+    groups: GroupCoordinator,
     replicas: OrdMap<TopicPartition, Arc<Partition>>,
     /// By leader.
     fetchers: BTreeMap<BrokerId, Arc<Fetcher>>,
@@ -78,6 +80,95 @@ pub struct Process {
     low_watermark_moved: BTreeSet<TopicPartition>,
     /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
     committed_offsets: BTreeMap<i32, Offset>,
+}
+
+/// What a broker's process is doing, for the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    Down,
+    /// Not registered yet.
+    Starting,
+    Fenced,
+    Running,
+    ShuttingDown,
+}
+
+impl Broker {
+    pub fn new(id: BrokerId, config: BrokerConfig, voters: Vec<ControllerId>, rack: Option<StrBytes>) -> Broker {
+        Broker { id, config: Arc::new(config), voters: Arc::new(voters), rack, disk: Disk::new(), process: None }
+    }
+
+    pub fn id(&self) -> BrokerId {
+        self.id
+    }
+
+    pub fn rack(&self) -> Option<&StrBytes> {
+        self.rack.as_ref()
+    }
+
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_deref()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub fn state(&self) -> ProcessState {
+        self.process.as_ref().map_or(ProcessState::Down, |process| process.state())
+    }
+
+    /// The process dies; the disk is whole.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// The machine loses power: what was not flushed is gone too.
+    pub fn power_off(&mut self) {
+        self.process = None;
+        self.disk.lose_unflushed();
+    }
+
+    /// The disk is replaced by an empty one.
+    pub fn wipe(&mut self) {
+        self.process = None;
+        self.disk = Disk::new();
+    }
+}
+
+impl Node for Broker {
+    fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
+        if input == Input::Start {
+            if self.process.is_none() {
+                self.process = Some(Box::new(Process::start(self, turn)));
+            }
+            return;
+        }
+        let Some(process) = &mut self.process else { return };
+        match input {
+            Input::Start => {}
+            Input::Deliver { from, envelope } => process.deliver(&mut self.disk, turn, from, envelope),
+            Input::Disconnected { peer } => process.disconnected(&mut self.disk, turn, peer),
+            Input::Alarm(_) => process.alarm(&mut self.disk, turn),
+            Input::Command(Command::Shutdown) => process.shut_down(&mut self.disk, turn),
+            Input::Command(_) => {}
+        }
+        process.settle(&mut self.disk, turn);
+        if process.is_done() {
+            // The clean-shutdown file says which incarnation stopped in good order.
+            self.disk.close(process.broker_epoch());
+            self.process = None;
+            turn.tell(Fact::Stopped { node: NodeId::Broker(self.id) });
+        }
+    }
+
+    fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        self.process.as_ref()?.next_alarm()
+    }
 }
 
 /// The brokers as the metadata image knows them, and this one as it knows itself.
@@ -109,17 +200,6 @@ impl Process {
         let settings = layers.into_iter().flatten().flatten();
         TopicConfig::resolve(&self.config, settings.map(|(name, value)| (name.as_str(), value.as_str())))
     }
-
-    /// Everything that waits for the partition is looked at again.
-    fn touch(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
-        self.touch_produces(disk, turn, partition);
-        self.touch_deletes(disk, turn, partition);
-        self.touch_fetches(disk, turn, partition);
-    }
-
-    fn coordinator_elected(&mut self, _disk: &mut Disk, _turn: &mut Turn<'_>, _partition: i32, _epoch: LeaderEpoch) {}
-
-    fn coordinator_resigned(&mut self, _turn: &mut Turn<'_>, _partition: i32) {}
 }
 
 /// Who leads a partition: as this broker's replica knows it, else as the metadata says (KIP-951).

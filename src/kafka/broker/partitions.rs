@@ -20,27 +20,56 @@ use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPart
 pub(super) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 impl Process {
-    /// Replays committed batches of the metadata log and acts on what they changed.
+    /// Replays committed batches of the metadata log and acts on what they changed. A process that
+    /// has just started acts once, on everything, when it has caught up (MetadataLoader).
     pub(super) fn replay_metadata(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, batches: &[Batch]) {
+        let mut deltas = Vec::new();
+        for batch in batches {
+            deltas.extend(self.image.replay_batch(batch));
+        }
+        if self.published {
+            self.apply(disk, turn, deltas);
+        } else if self.image.offset.next() >= self.quorum.high_watermark() {
+            self.published = true;
+            self.publish_first(disk, turn);
+        }
+    }
+
+    /// The first image: replicas that went elsewhere or whose topic is gone are deleted, the others
+    /// take up their roles.
+    fn publish_first(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+        let is_mine = |partition: &TopicPartition, topic_id: Uuid| {
+            let topic = self.image.topics.get(&partition.topic).filter(|topic| topic.id == topic_id);
+            let registration = topic.and_then(|topic| topic.partitions.get(&partition.partition));
+            registration.is_some_and(|registration| registration.replicas.contains(&self.id))
+        };
+        let folders = disk.folders.iter().filter(|(partition, folder)| !is_mine(partition, folder.topic_id));
+        let stray: Vec<TopicPartition> = folders.map(|(partition, _)| partition.clone()).collect();
+        for partition in stray {
+            disk.delete(&partition);
+        }
+        let mine = self.image.partitions().filter(|(_, _, _, registration)| registration.replicas.contains(&self.id));
+        let mine: Vec<TopicPartition> =
+            mine.map(|(topic, _, index, _)| TopicPartition::new(topic.clone(), index)).collect();
+        for partition in mine {
+            self.apply_partition(disk, turn, &partition);
+        }
+    }
+
+    fn apply(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, deltas: Vec<Delta>) {
         let mut changed: BTreeSet<TopicPartition> = BTreeSet::new();
-        let mut deleted: Vec<TopicName> = Vec::new();
         let mut settings: BTreeSet<TopicName> = BTreeSet::new();
         let mut all_settings = false;
-        for batch in batches {
-            for delta in self.image.replay_batch(batch) {
-                match delta {
-                    Delta::Partition(partition) => drop(changed.insert(partition)),
-                    Delta::Partitions(partitions) => changed.extend(partitions),
-                    Delta::TopicDeleted(topic, _) => deleted.push(topic),
-                    Delta::TopicConfig(topic) => drop(settings.insert(topic)),
-                    Delta::ClusterConfig => all_settings = true,
-                    Delta::BrokerConfig(broker) => all_settings |= broker == self.id,
-                    Delta::TopicCreated(_) | Delta::Broker(_) | Delta::None => {}
-                }
+        for delta in deltas {
+            match delta {
+                Delta::Partition(partition) => drop(changed.insert(partition)),
+                Delta::Partitions(partitions) => changed.extend(partitions),
+                Delta::TopicDeleted(topic, id) => self.delete_topic(disk, turn, &topic, id),
+                Delta::TopicConfig(topic) => drop(settings.insert(topic)),
+                Delta::ClusterConfig => all_settings = true,
+                Delta::BrokerConfig(broker) => all_settings |= broker == self.id,
+                Delta::TopicCreated(_) | Delta::Broker(_) | Delta::None => {}
             }
-        }
-        for topic in deleted {
-            self.delete_topic(disk, turn, &topic);
         }
         for partition in changed {
             self.apply_partition(disk, turn, &partition);
@@ -252,13 +281,13 @@ impl Process {
         self.fetchers.retain(|_, fetcher| !fetcher.is_idle());
     }
 
-    fn delete_topic(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, topic: &TopicName) {
-        let first = TopicPartition::new(topic.clone(), 0);
-        let held = disk.folders.range(first..).map(|(partition, _)| partition);
-        let held: Vec<TopicPartition> = held.take_while(|partition| partition.topic == *topic).cloned().collect();
-        for partition in held {
-            self.stop_replica(disk, turn, &partition);
+    fn delete_topic(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, topic: &TopicName, id: Uuid) {
+        for partition in held_partitions(disk, topic) {
+            if disk.folders.get(&partition).is_some_and(|folder| folder.topic_id == id) {
+                self.stop_replica(disk, turn, &partition);
+            }
         }
+        self.groups.topic_deleted(turn, topic);
     }
 
     /// The replica is gone from here, with its records.
@@ -276,10 +305,7 @@ impl Process {
     /// A topic's settings, or the defaults below them, changed.
     fn apply_settings(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, topic: &TopicName) {
         let config = self.topic_config(topic);
-        let first = TopicPartition::new(topic.clone(), 0);
-        let held = disk.folders.range(first..).map(|(partition, _)| partition);
-        let held: Vec<TopicPartition> = held.take_while(|partition| partition.topic == *topic).cloned().collect();
-        for partition in held {
+        for partition in held_partitions(disk, topic) {
             if let Some(log) = disk.log_mut(&partition) {
                 log.set_config(config.clone());
             }
@@ -289,12 +315,7 @@ impl Process {
     }
 
     /// The high watermark may move because what bounds it changed.
-    pub(super) fn recheck_high_watermark(
-        &mut self,
-        disk: &mut Disk,
-        turn: &mut Turn<'_>,
-        partition: &TopicPartition,
-    ) {
+    pub(super) fn recheck_high_watermark(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
         let liveness = ImageLiveness { me: self.id, my_epoch: self.lifecycle.broker_epoch(), image: &self.image };
         let Some(replica) = self.replicas.get(partition) else { return };
         let Some(log) = disk.log_mut(partition) else { return };
@@ -306,6 +327,13 @@ impl Process {
 
 pub(super) fn is_offsets_partition(partition: &TopicPartition) -> bool {
     partition.topic.0.as_str() == OFFSETS_TOPIC
+}
+
+/// The partitions of a topic that have a folder here.
+fn held_partitions(disk: &Disk, topic: &TopicName) -> Vec<TopicPartition> {
+    let first = TopicPartition::new(topic.clone(), 0);
+    let held = disk.folders.range(first..).map(|(partition, _)| partition);
+    held.take_while(|partition| partition.topic == *topic).cloned().collect()
 }
 
 fn state_of(registration: &PartitionRegistration) -> PartitionState {
