@@ -7,6 +7,7 @@ mod fetch;
 mod fetch_session;
 mod list_offsets;
 mod maintenance;
+pub mod metadata;
 mod partitions;
 mod process;
 mod produce;

@@ -335,6 +335,11 @@ impl GroupCoordinator {
         self.shards.keys().copied().collect()
     }
 
+    /// The leader epoch in which this broker coordinates the partition, once it is loaded.
+    pub fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
+        self.shards.get(&partition).filter(|shard| shard.loaded).map(|shard| shard.epoch)
+    }
+
     /// Every group that this broker coordinates, by partition and name.
     pub fn groups(&self) -> impl Iterator<Item = (i32, &ClassicGroup)> {
         self.shards.iter().flat_map(|(partition, shard)| shard.groups.values().map(|g| (*partition, g.as_ref())))
