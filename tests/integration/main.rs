@@ -2,14 +2,17 @@
 
 mod golden;
 mod golden_classic_group_states;
+mod golden_controller;
 mod golden_hw_isr;
 mod golden_java_string_hash_coordinator;
 mod golden_leader_epoch_cache;
 mod golden_list_offsets;
+mod golden_partition_election;
 mod golden_producer_state;
 mod golden_raft_votes;
 mod golden_range_assignor;
 mod golden_record_batch;
+mod golden_replica_placement;
 mod golden_roundrobin_assignor;
 mod golden_segments_retention;
 mod golden_truncation;

@@ -1,18 +1,23 @@
 //! A broker: composition and routing of its log, replicas, quorum observer, group coordinator and
 //! life cycle. When logic grows here, a room is missing.
 
+pub mod alter_partition;
+pub mod controller_channel;
 mod delete_records;
 mod disk;
 mod fetch;
 mod fetch_session;
+pub mod forwarding;
+mod init_producer_id;
+pub mod lifecycle;
 mod list_offsets;
 mod maintenance;
 pub mod metadata;
 mod partitions;
 mod process;
 mod produce;
+pub mod producer_ids;
 mod purgatory;
-mod stub;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,11 +40,15 @@ use crate::wire::{
 pub use disk::{Disk, Folder};
 pub use fetch_session::{Session, SessionKey, Sessions};
 
+use alter_partition::AlterPartitionManager;
 use delete_records::DelayedDelete;
+use forwarding::Forwarder;
+use lifecycle::BrokerLifecycle;
 use maintenance::Timers;
+use metadata::TopicCreation;
 use produce::DelayedProduce;
+use producer_ids::ProducerIds;
 use purgatory::Purgatory;
-use stub::{AlterPartitionManager, BrokerLifecycle};
 
 /// A machine with its disk, and the process if it runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +66,6 @@ pub struct Broker {
 pub struct Process {
     id: BrokerId,
     config: Arc<BrokerConfig>,
-    rack: Option<StrBytes>,
     quorum: Quorum,
     /// The committed metadata, as far as it was replayed here.
     image: MetadataImage,
@@ -65,6 +73,9 @@ pub struct Process {
     published: bool,
     lifecycle: BrokerLifecycle,
     alter_partition: AlterPartitionManager,
+    forwarder: Forwarder,
+    producer_ids: ProducerIds,
+    topic_creation: TopicCreation,
     groups: GroupCoordinator,
     replicas: OrdMap<TopicPartition, Arc<Partition>>,
     /// By leader.
@@ -73,6 +84,12 @@ pub struct Process {
     produces: Purgatory<DelayedProduce>,
     deletes: Purgatory<DelayedDelete>,
     timers: Timers,
+    /// When a controlled shutdown stops waiting for the controller.
+    shut_down_by: Option<Instant>,
+    /// The process ends with this turn.
+    done: bool,
+    /// The controller that the parts below were told of last.
+    told_controller: Option<NodeId>,
 
     // What a turn has still to do; empty between turns.
     /// Partitions whose waiting requests must be looked at.
@@ -81,16 +98,20 @@ pub struct Process {
     low_watermark_moved: BTreeSet<TopicPartition>,
     /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
     committed_offsets: BTreeMap<i32, Offset>,
+    /// ISR changes were submitted, or a request of theirs was answered.
+    proposed: bool,
 }
 
 /// What a broker's process is doing, for the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
     Down,
-    /// Not registered yet.
+    /// Not registered, or not caught up with the metadata yet.
     Starting,
+    /// The controller keeps it away from clients and leadership.
     Fenced,
     Running,
+    /// In a controlled shutdown.
     ShuttingDown,
 }
 
@@ -155,7 +176,7 @@ impl Node for Broker {
             Input::Deliver { from, envelope } => process.deliver(&mut self.disk, turn, from, envelope),
             Input::Disconnected { peer } => process.disconnected(&mut self.disk, turn, peer),
             Input::Alarm(_) => process.alarm(&mut self.disk, turn),
-            Input::Command(Command::Shutdown) => process.shut_down(&mut self.disk, turn),
+            Input::Command(Command::Shutdown) => process.shut_down(turn),
             Input::Command(_) => {}
         }
         process.settle(&mut self.disk, turn);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::kafka::broker::alter_partition::{AlteredPartition, IsrChange};
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::{ImageLiveness, Process};
 use crate::kafka::controller::image::{Delta, PartitionRegistration};
@@ -141,11 +142,50 @@ impl Process {
         let from = replica.isr().to_vec();
         let to: Vec<BrokerId> = proposal.isr.iter().map(|(id, _)| *id).collect();
         let Some(topic_id) = self.image.topics.get(&partition.topic).map(|topic| topic.id) else { return };
-        if !self.alter_partition.submit(topic_id, partition, proposal.clone()) {
-            replica.alter_partition_failed(&proposal, ErrorCode::OperationNotAttempted);
+        let change = IsrChange {
+            partition: partition.clone(),
+            topic_id,
+            leader_epoch: proposal.leader_epoch,
+            partition_epoch: proposal.partition_epoch,
+            isr: proposal.isr.clone(),
+            // What the leader asks for is always a recovered partition.
+            recovering: false,
+        };
+        self.proposed = true;
+        if let Err(error) = self.alter_partition.submit(change) {
+            replica.alter_partition_failed(&proposal, error);
         } else if is_new {
             let (partition, broker) = (partition.clone(), self.id);
             turn.tell(Fact::IsrChangeProposed { partition, broker, from, to });
+        }
+    }
+
+    /// The controller answered an ISR change.
+    pub(super) fn isr_change_answered(
+        &mut self,
+        disk: &mut Disk,
+        turn: &mut Turn<'_>,
+        partition: &TopicPartition,
+        result: Result<AlteredPartition, ErrorCode>,
+    ) {
+        self.proposed = true;
+        let Some(replica) = self.replicas.get_mut(partition).map(Arc::make_mut) else { return };
+        let Some(proposal) = replica.pending().cloned() else { return };
+        match result {
+            Ok(altered) => {
+                let AlteredPartition { leader_epoch, partition_epoch, isr, .. } = altered;
+                if replica.alter_partition_succeeded(&proposal, leader_epoch, partition_epoch, isr) {
+                    self.recheck_high_watermark(disk, turn, partition);
+                    self.touched.insert(partition.clone());
+                }
+            }
+            Err(error) => {
+                let again = replica.alter_partition_failed(&proposal, error);
+                turn.tell(Fact::IsrChangeRefused { partition: partition.clone(), broker: self.id, error });
+                if let Some(proposal) = again {
+                    self.propose(turn, partition, proposal, false);
+                }
+            }
         }
     }
 
@@ -248,7 +288,7 @@ impl Process {
             self.coordinator_resigned(turn, partition.partition);
         }
         let left = leader.is_none() || !registration.isr.contains(&self.id);
-        if self.lifecycle.is_shutting_down() && left {
+        if self.is_shutting_down() && left {
             // A broker that stops in a controlled way does not fetch its way back into the ISR.
             self.stop_fetching(partition);
         } else if change.new_leader_epoch {

@@ -6,40 +6,50 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use crate::kafka::broker::alter_partition::AlterPartitionManager;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::fetch_session::Sessions;
+use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
+use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
 use crate::kafka::broker::maintenance::Timers;
+use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
 use crate::kafka::broker::partitions::OFFSETS_TOPIC;
+use crate::kafka::broker::producer_ids::ProducerIds;
 use crate::kafka::broker::purgatory::Purgatory;
-use crate::kafka::broker::stub::{AlterPartitionManager, BrokerLifecycle};
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::fact::Fact;
 use crate::kafka::group::GroupCoordinator;
 use crate::kafka::log::Origin;
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::Partition;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{
     Body, BrokerEpoch, BrokerId, Correlation, Envelope, LeaderEpoch, NodeId, Request, Response, TopicPartition,
 };
+
+/// How long a controlled shutdown waits for the controller (BrokerServer: five minutes).
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(300);
 
 impl Process {
     /// Boots from what the disk kept.
     pub(super) fn start(broker: &mut Broker, turn: &mut Turn<'_>) -> Process {
         let (id, config, disk) = (broker.id, broker.config.clone(), &mut broker.disk);
         disk.reopen();
-        let _previous = disk.clean_shutdown.take();
+        let previous = disk.clean_shutdown.take();
         let quorum = Quorum::start(NodeId::Broker(id), &broker.voters, &config, &mut disk.quorum, turn);
         Process {
             id,
-            rack: broker.rack.clone(),
             quorum,
             image: MetadataImage::new(),
             published: false,
-            lifecycle: BrokerLifecycle { epoch: BrokerEpoch::UNKNOWN },
-            alter_partition: AlterPartitionManager::default(),
+            lifecycle: BrokerLifecycle::new(id, broker.rack.clone(), previous, &config, turn),
+            alter_partition: AlterPartitionManager::new(id),
+            forwarder: Forwarder::new(id),
+            producer_ids: ProducerIds::new(id),
+            topic_creation: TopicCreation::new(),
             groups: GroupCoordinator::new(id, &config),
             replicas: OrdMap::new(),
             fetchers: BTreeMap::new(),
@@ -47,9 +57,13 @@ impl Process {
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
+            shut_down_by: None,
+            done: false,
+            told_controller: None,
             touched: BTreeSet::new(),
             low_watermark_moved: BTreeSet::new(),
             committed_offsets: BTreeMap::new(),
+            proposed: false,
             config,
         }
     }
@@ -59,19 +73,23 @@ impl Process {
     }
 
     pub fn state(&self) -> ProcessState {
-        if self.lifecycle.is_shutting_down() {
-            return ProcessState::ShuttingDown;
+        let fenced = self.image.brokers.get(&self.id).is_none_or(|registration| registration.fenced);
+        match self.lifecycle.state() {
+            BrokerState::Starting => ProcessState::Starting,
+            BrokerState::PendingControlledShutdown | BrokerState::ShuttingDown => ProcessState::ShuttingDown,
+            BrokerState::Recovery => ProcessState::Fenced,
+            BrokerState::Running if fenced => ProcessState::Fenced,
+            BrokerState::Running => ProcessState::Running,
         }
-        match self.image.brokers.get(&self.id) {
-            Some(registration) if registration.epoch == self.broker_epoch() => {
-                if registration.fenced {
-                    ProcessState::Fenced
-                } else {
-                    ProcessState::Running
-                }
-            }
-            _ => ProcessState::Starting,
-        }
+    }
+
+    pub fn lifecycle(&self) -> &BrokerLifecycle {
+        &self.lifecycle
+    }
+
+    /// The quorum's leader as this broker knows it: the active controller.
+    pub fn controller(&self) -> Option<NodeId> {
+        self.quorum.leader().map(NodeId::Controller)
     }
 
     pub fn image(&self) -> &MetadataImage {
@@ -108,10 +126,22 @@ impl Process {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        false
+        self.done
     }
 
-    pub(super) fn shut_down(&mut self, _disk: &mut Disk, _turn: &mut Turn<'_>) {}
+    pub(super) fn is_shutting_down(&self) -> bool {
+        matches!(self.lifecycle.state(), BrokerState::PendingControlledShutdown | BrokerState::ShuttingDown)
+    }
+
+    /// SIGTERM: the controller is asked to move the leaders away first (BrokerServer.shutdown).
+    pub(super) fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        if self.shut_down_by.is_none() {
+            self.shut_down_by = Some(turn.now + SHUTDOWN_PATIENCE);
+            turn.tell(Fact::Stopping { node: NodeId::Broker(self.id) });
+            let event = self.lifecycle.begin_controlled_shutdown(turn);
+            self.lived(turn, event);
+        }
+    }
 
     pub(super) fn deliver(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, from: NodeId, envelope: Envelope) {
         let Envelope { correlation, body } = envelope;
@@ -123,6 +153,11 @@ impl Process {
 
     pub(super) fn disconnected(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, peer: NodeId) {
         self.quorum.disconnected(&mut disk.quorum, turn, peer);
+        self.lifecycle.disconnected(turn, peer);
+        self.alter_partition.disconnected(turn, peer);
+        self.forwarder.disconnected(turn, peer);
+        self.producer_ids.disconnected(turn, peer);
+        self.topic_creation.disconnected(peer);
         if let NodeId::Broker(leader) = peer
             && let Some(fetcher) = self.fetchers.get_mut(&leader)
         {
@@ -143,6 +178,11 @@ impl Process {
         for fetcher in self.fetchers.values_mut().filter(|fetcher| due(fetcher.next_alarm())) {
             Arc::make_mut(fetcher).alarm(turn, &self.config);
         }
+        if self.shut_down_by.is_some_and(|by| by <= now) {
+            self.lifecycle.stop();
+            self.done = true;
+        }
+        self.poll_controller(turn);
         self.expire_produces(turn);
         self.expire_deletes(turn);
         self.expire_fetches(disk, turn);
@@ -152,7 +192,17 @@ impl Process {
     pub(super) fn next_alarm(&self) -> Option<(Instant, Alarm)> {
         let waits = [self.produces.next_deadline(), self.deletes.next_deadline(), self.sessions.next_deadline()];
         let wait = waits.into_iter().flatten().min().map(|at| (at, Alarm::DelayedOperation));
-        let parts = [self.quorum.next_alarm(), self.groups.next_alarm(), wait, Some(self.timers.next_alarm())];
+        let parts = [
+            self.quorum.next_alarm(),
+            self.groups.next_alarm(),
+            self.lifecycle.next_alarm(),
+            self.alter_partition.next_alarm(),
+            self.forwarder.next_alarm(),
+            self.producer_ids.next_alarm(),
+            self.shut_down_by.map(|at| (at, Alarm::Shutdown)),
+            Some(self.timers.next_alarm()),
+            wait,
+        ];
         earliest(parts.into_iter().chain(self.fetchers.values().map(|fetcher| fetcher.next_alarm())))
     }
 
@@ -175,6 +225,17 @@ impl Process {
                 let answer = self.offset_for_leader_epoch(disk, asked);
                 turn.respond(from, correlation, answer);
             }
+            Request::InitProducerId(init) => self.init_producer_id(turn, from, correlation, init),
+            Request::Metadata(asked) => {
+                let (image, config, controller) = (&self.image, &self.config, self.controller());
+                let answer = metadata(turn, image, config, &mut self.topic_creation, controller, asked);
+                turn.respond(from, correlation, answer);
+            }
+            Request::FindCoordinator(asked) => {
+                let (image, config, controller) = (&self.image, &self.config, self.controller());
+                let answer = find_coordinator(turn, image, config, &mut self.topic_creation, controller, asked);
+                turn.respond(from, correlation, answer);
+            }
             Request::DeleteRecords(delete) => self.delete_records(disk, turn, from, correlation, delete),
             Request::JoinGroup(_)
             | Request::SyncGroup(_)
@@ -185,6 +246,11 @@ impl Process {
             Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {
                 self.quorum.handle_request(&mut disk.quorum, turn, from, correlation, request);
             }
+            request if is_forwarded(request) => {
+                let controller = self.controller();
+                self.forwarder.forward(turn, controller, from, correlation, request);
+            }
+            // The rest is for controllers.
             _ => {}
         }
     }
@@ -197,13 +263,48 @@ impl Process {
         correlation: Correlation,
         response: &Response,
     ) {
-        let NodeId::Broker(leader) = from else {
-            self.quorum.handle_response(&mut disk.quorum, turn, from, correlation, response);
+        if let NodeId::Broker(leader) = from {
+            let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
+            let fetcher = Arc::make_mut(fetcher);
+            let changed = fetcher.handle_response(turn, &self.config, correlation, response, disk);
+            self.touched.extend(changed.into_iter().flatten());
             return;
-        };
-        let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
-        let changed = Arc::make_mut(fetcher).handle_response(turn, &self.config, correlation, response, disk);
-        self.touched.extend(changed.into_iter().flatten());
+        }
+        if self.quorum.handle_response(&mut disk.quorum, turn, from, correlation, response) {
+            return;
+        }
+        if let Some(event) = self.lifecycle.handle_response(turn, from, correlation, response) {
+            return self.lived(turn, event);
+        }
+        if let Some(outcomes) = self.alter_partition.handle_response(turn, from, correlation, response) {
+            for (partition, result) in outcomes {
+                self.isr_change_answered(disk, turn, &partition, result);
+            }
+            return;
+        }
+        let _taken = self.producer_ids.handle_response(turn, from, correlation, response)
+            || self.topic_creation.handle_response(correlation, response)
+            || self.forwarder.handle_response(turn, from, correlation, response);
+    }
+
+    /// A step of the life cycle.
+    fn lived(&mut self, turn: &mut Turn<'_>, event: LifecycleEvent) {
+        match event {
+            LifecycleEvent::CaughtUp => self.lifecycle.set_ready_to_unfence(turn),
+            LifecycleEvent::ShutDown => self.done = true,
+            LifecycleEvent::Nothing | LifecycleEvent::Registered | LifecycleEvent::Unfenced => {}
+        }
+    }
+
+    /// Lets the parts that talk to the controller send what is due.
+    fn poll_controller(&mut self, turn: &mut Turn<'_>) {
+        let controller = self.controller();
+        let event = self.lifecycle.poll(turn, controller, self.image.offset);
+        self.lived(turn, event);
+        self.alter_partition.poll(turn, controller, self.lifecycle.broker_epoch());
+        self.forwarder.poll(turn, controller);
+        self.producer_ids.poll(turn, controller);
+        self.told_controller = controller;
     }
 
     /// Carries out what the rooms ask of each other until nothing is left, then lets them send.
@@ -233,6 +334,13 @@ impl Process {
                 break;
             }
         }
+        if self.told_controller != self.controller() {
+            self.poll_controller(turn);
+        } else if self.proposed {
+            let controller = self.controller();
+            self.alter_partition.poll(turn, controller, self.lifecycle.broker_epoch());
+        }
+        self.proposed = false;
         self.send_fetches(disk, turn);
     }
 
