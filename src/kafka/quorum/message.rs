@@ -22,7 +22,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Encodable;
 
 use crate::kafka::quorum::position::FetchPosition;
-use crate::wire::batch::{Batch, BatchHeader, NewRecord};
+use crate::wire::batch::{Batch, BatchHeader, ControlType, NewRecord};
 use crate::wire::{
     ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, TopicName, Uuid, code, topic_name,
 };
@@ -46,8 +46,6 @@ pub fn is_metadata_response(response: &FetchResponse) -> bool {
 pub(super) const MAX_FETCH_WAIT_MS: i32 = 500;
 /// KafkaRaftClient.MAX_FETCH_SIZE_BYTES and MAX_BATCH_SIZE_BYTES
 pub(super) const MAX_SIZE_BYTES: i32 = 8 << 20;
-/// ControlRecordType.LEADER_CHANGE
-const LEADER_CHANGE_TYPE: i16 = 2;
 
 /// What this node says of the epoch in every response: a leader of `None` is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -292,10 +290,7 @@ pub(super) fn leader_change_batch(
         .with_granting_voters(named(granting));
     let mut value = BytesMut::new();
     message.encode(&mut value, 0).expect("a leader change without directory ids encodes in version 0");
-    let [version, kind] = [0i16.to_be_bytes(), LEADER_CHANGE_TYPE.to_be_bytes()];
-    let key = Bytes::copy_from_slice(&[version[0], version[1], kind[0], kind[1]]);
-    let record = NewRecord { timestamp, key: Some(key), value: Some(value.freeze()), headers: Vec::new() };
-    Batch::build(&header(true), &[record])
+    Batch::build(&header(true), &[ControlType::LeaderChange.record(timestamp, value.freeze())])
 }
 
 /// A batch of metadata records from their encoded values.

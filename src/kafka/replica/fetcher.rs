@@ -182,6 +182,11 @@ impl Fetcher {
         }
     }
 
+    /// Nothing is in flight and there is something to fetch.
+    pub fn wants_to_send(&self) -> bool {
+        self.in_flight.is_none() && self.paused_until.is_none() && self.fetching > 0
+    }
+
     /// Sends the next fetch if nothing is in flight and there is something to fetch.
     pub fn send(
         &mut self,
@@ -190,7 +195,7 @@ impl Fetcher {
         broker_epoch: BrokerEpoch,
         logs: &dyn FollowerLogs,
     ) {
-        if self.in_flight.is_some() || self.paused_until.is_some() || self.fetching == 0 {
+        if !self.wants_to_send() {
             return;
         }
         let ready = self.partitions.iter().filter(|(_, follow)| follow.state == FollowState::Fetching);
