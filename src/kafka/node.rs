@@ -131,6 +131,12 @@ pub enum Command {
     Shutdown,
     /// An administrative request, sent by the admin client to whoever serves it.
     Admin(Box<Request>),
+    /// `kafka-consumer-groups --reset-offsets --topic … --execute`, by the admin client.
+    ResetOffsets {
+        group: crate::wire::StrBytes,
+        topic: crate::wire::TopicName,
+        to: OffsetTarget,
+    },
 }
 
 /// Where a seek goes.
@@ -141,6 +147,21 @@ pub enum SeekTo {
     Latest,
     /// The first record with this timestamp (milliseconds) or a later one.
     Timestamp(i64),
+}
+
+/// Where the offsets of a group are reset to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetTarget {
+    Earliest,
+    Latest,
+    /// Cut to what the log has.
+    Offset(Offset),
+    /// From what is committed, back or forth; cut to what the log has.
+    Shift(i64),
+    /// The first record with this timestamp (milliseconds) or a later one; the log's end without one.
+    Timestamp(i64),
+    /// What is committed, or the log's end.
+    Current,
 }
 
 /// A record as an application hands it to the producer.

@@ -2,18 +2,31 @@
 //! answers that brokers gave them.
 
 pub mod accumulator;
+pub mod admin;
+mod admin_answers;
 pub mod assignor;
+pub mod consumer;
+mod consumer_fetch;
+mod consumer_group;
+#[cfg(test)]
+mod consumer_tests;
 pub mod errors;
+pub mod fetcher;
 pub mod idempotence;
+pub mod membership;
 pub mod metadata;
 pub mod network;
 pub mod partitioner;
 pub mod producer;
 #[cfg(test)]
 mod producer_tests;
+pub mod reset_offsets;
 pub mod sender;
+pub mod subscription;
 #[cfg(test)]
 mod testing;
 
+pub use admin::{Admin, OperationId, Outcome};
+pub use consumer::{Consumer, DeliveredBatch};
 pub use producer::Producer;
 pub use sender::BatchResult;

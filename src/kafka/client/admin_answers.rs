@@ -1,0 +1,145 @@
+//! What administrative requests ask and what their answers say, in words.
+
+use crate::kafka::client::errors;
+use crate::kafka::fact::error_name;
+use crate::wire::{ErrorCode, Request, Response, StrBytes, error, str_bytes};
+
+/// What an answer means to the admin client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Done,
+    /// Another node, or a later moment, would answer otherwise.
+    Again(ErrorCode),
+    /// Kafka's error and message.
+    Failed(String),
+}
+
+/// One code with its message, as responses carry them.
+type Told = (i16, Option<StrBytes>);
+
+/// What a request asks for, as a person says it.
+pub fn what(request: &Request) -> StrBytes {
+    let text = match request {
+        Request::CreateTopics(body) => format!("create topic {}", names(body.topics.iter().map(|t| t.name.0.as_str()))),
+        Request::DeleteTopics(body) => {
+            let listed = body.topics.iter().filter_map(|t| t.name.as_ref()).map(|n| n.0.as_str());
+            format!("delete topic {}", names(listed))
+        }
+        Request::CreatePartitions(body) => {
+            let topics = body.topics.iter().map(|t| format!("{} to {}", t.name.0, t.count)).collect::<Vec<_>>();
+            format!("grow topic {} partitions", topics.join(", "))
+        }
+        Request::IncrementalAlterConfigs(body) => {
+            format!("change configuration of {}", names(body.resources.iter().map(|r| r.resource_name.as_str())))
+        }
+        Request::DeleteRecords(body) => {
+            let partitions = body.topics.iter().flat_map(|t| {
+                t.partitions.iter().map(|p| format!("{}-{} before {}", t.name.0, p.partition_index, p.offset))
+            });
+            format!("delete records of {}", partitions.collect::<Vec<_>>().join(", "))
+        }
+        Request::ElectLeaders(body) => {
+            let partitions = body
+                .topic_partitions
+                .iter()
+                .flatten()
+                .flat_map(|t| t.partitions.iter().map(|p| format!("{}-{p}", t.topic.0)));
+            let kind = if body.election_type == 0 { "preferred" } else { "unclean" };
+            format!("elect {kind} leader of {}", partitions.collect::<Vec<_>>().join(", "))
+        }
+        Request::AlterPartitionReassignments(body) => {
+            let partitions = body.topics.iter().flat_map(|t| {
+                t.partitions.iter().map(|p| match &p.replicas {
+                    Some(replicas) => {
+                        format!(
+                            "reassign {}-{} to {}",
+                            t.name.0,
+                            p.partition_index,
+                            crate::kafka::fact::brokers(replicas)
+                        )
+                    }
+                    None => format!("cancel reassignment of {}-{}", t.name.0, p.partition_index),
+                })
+            });
+            partitions.collect::<Vec<_>>().join(", ")
+        }
+        Request::OffsetCommit(body) => format!("commit offsets of group {}", body.group_id.0),
+        other => other.api().name().to_string(),
+    };
+    str_bytes(&text)
+}
+
+/// NOT_CONTROLLER is tried again for everything; what a partition's leader or a group's
+/// coordinator answers, also the errors that a new leader or coordinator lifts.
+pub fn verdict(response: &Response) -> Verdict {
+    let told = told(response);
+    let by_leader = matches!(response, Response::DeleteRecords(_) | Response::ListOffsets(_));
+    let by_coordinator = matches!(response, Response::OffsetCommit(_) | Response::OffsetFetch(_));
+    let mut failed = None;
+    for (code, message) in told {
+        let Some(error) = error(code) else { continue };
+        let again = match error {
+            ErrorCode::NotController | ErrorCode::ThrottlingQuotaExceeded => true,
+            // The topic may have been created a moment ago; but a tool should say soon that it is not there.
+            ErrorCode::UnknownTopicOrPartition => false,
+            ErrorCode::CoordinatorNotAvailable
+            | ErrorCode::NotCoordinator
+            | ErrorCode::CoordinatorLoadInProgress
+            | ErrorCode::UnstableOffsetCommit => by_coordinator,
+            error => by_leader && errors::is_retriable(error),
+        };
+        if again {
+            return Verdict::Again(error);
+        }
+        if failed.is_none() {
+            failed = Some(match message.filter(|m| !m.is_empty()) {
+                Some(message) => format!("{}: {message}", error_name(error)),
+                None => error_name(error),
+            });
+        }
+    }
+    failed.map_or(Verdict::Done, Verdict::Failed)
+}
+
+/// Every code that the answer carries.
+fn told(response: &Response) -> Vec<Told> {
+    let plain = |code: i16| (code, None);
+    match response {
+        Response::CreateTopics(r) => r.topics.iter().map(|t| (t.error_code, t.error_message.clone())).collect(),
+        Response::DeleteTopics(r) => r.responses.iter().map(|t| (t.error_code, t.error_message.clone())).collect(),
+        Response::CreatePartitions(r) => r.results.iter().map(|t| (t.error_code, t.error_message.clone())).collect(),
+        Response::IncrementalAlterConfigs(r) => {
+            r.responses.iter().map(|t| (t.error_code, t.error_message.clone())).collect()
+        }
+        Response::DeleteRecords(r) => {
+            r.topics.iter().flat_map(|t| &t.partitions).map(|p| plain(p.error_code)).collect()
+        }
+        Response::ListOffsets(r) => r.topics.iter().flat_map(|t| &t.partitions).map(|p| plain(p.error_code)).collect(),
+        Response::ElectLeaders(r) => {
+            let partitions = r.replica_election_results.iter().flat_map(|t| &t.partition_result);
+            let partitions = partitions.map(|p| (p.error_code, p.error_message.clone()));
+            std::iter::once(plain(r.error_code)).chain(partitions).collect()
+        }
+        Response::AlterPartitionReassignments(r) => {
+            let partitions = r.responses.iter().flat_map(|t| &t.partitions);
+            let partitions = partitions.map(|p| (p.error_code, p.error_message.clone()));
+            std::iter::once((r.error_code, r.error_message.clone())).chain(partitions).collect()
+        }
+        Response::OffsetCommit(r) => r.topics.iter().flat_map(|t| &t.partitions).map(|p| plain(p.error_code)).collect(),
+        Response::OffsetFetch(r) => {
+            r.groups.iter().flat_map(|g| std::iter::once(plain(g.error_code)).chain(partition_codes(g))).collect()
+        }
+        Response::Metadata(r) => r.topics.iter().map(|t| plain(t.error_code)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn partition_codes(
+    group: &crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup,
+) -> impl Iterator<Item = Told> {
+    group.topics.iter().flat_map(|t| &t.partitions).map(|p| (p.error_code, None))
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

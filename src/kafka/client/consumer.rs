@@ -1,0 +1,473 @@
+//! A consumer and its application: an endless loop of `poll`, which handles records in no time
+//! (KafkaConsumer with the classic group protocol). Here are its face and the order of a poll;
+//! `consumer_group` is its part in the group, `consumer_fetch` its positions and records.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::kafka::client::assignor::Assignor;
+use crate::kafka::client::fetcher::{Buffered, Session, Wanted};
+use crate::kafka::client::membership::{Lookup, Membership, Offsets, Phase};
+use crate::kafka::client::metadata::{Metadata, MetadataTimes};
+use crate::kafka::client::network::{InFlight, Network};
+use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo, Subscription};
+use crate::kafka::config::ConsumerConfig;
+use crate::kafka::fact::{Fact, PositionReason};
+use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn};
+use crate::time::{Duration, Instant};
+use crate::wire::{Body, ClientId, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
+
+/// How long `close()` waits for its commit (ConsumerUtils, `Duration` of `close()` without argument).
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What one poll handed out of one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveredBatch {
+    pub partition: TopicPartition,
+    /// The whole batches that the records stand in.
+    pub records: Bytes,
+    pub first: Offset,
+    pub last: Offset,
+    pub count: u32,
+}
+
+/// A consumer, running or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consumer {
+    id: ClientId,
+    name: String,
+    group: String,
+    topics: Vec<TopicName>,
+    config: ConsumerConfig,
+    bootstrap: Vec<NodeId>,
+    /// What the application was given, over all its processes.
+    delivered: imbl::Vector<DeliveredBatch>,
+    /// Records that the application was given.
+    delivered_count: u64,
+    process: Option<Process>,
+    /// The earliest alarm, computed at the end of every input.
+    alarm: Option<(Instant, Alarm)>,
+}
+
+/// What a kill takes away.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Process {
+    pub id: ClientId,
+    pub network: Network<Purpose>,
+    pub metadata: Metadata,
+    pub member: Membership,
+    pub subscription: Subscription,
+    /// The metadata version that positions were last compared with.
+    pub seen_metadata: u64,
+    /// Fetched and not handed out.
+    pub buffered: VecDeque<Buffered>,
+    pub sessions: BTreeMap<NodeId, Session>,
+    /// When positions are committed next (`auto.commit.interval.ms`); checked as a poll begins.
+    pub next_auto_commit: Instant,
+    /// `commitSync` calls of the application that have not succeeded yet.
+    pub commits: Vec<PendingCommit>,
+    /// What the coordinator said is committed.
+    pub committed: BTreeMap<TopicPartition, Offset>,
+    /// OFFSET_FETCH is on its way, or not again before this instant.
+    pub offsets_out: bool,
+    pub offsets_at: Instant,
+    pub close: Close,
+    /// What the polls of this turn handed out.
+    pub delivered: Vec<DeliveredBatch>,
+}
+
+/// `commitSync`: tried again until it succeeds or `default.api.timeout.ms` is over.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PendingCommit {
+    pub offsets: Offsets,
+    pub deadline: Instant,
+    /// `None` while it is on its way.
+    pub retry_at: Option<Instant>,
+}
+
+/// `close()`, step by step.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Close {
+    No,
+    /// Called: commit first.
+    Wanted,
+    /// The last commit is on its way.
+    Committing {
+        until: Instant,
+    },
+    /// Leave the group and end.
+    Leaving,
+}
+
+/// What a commit was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CommitFor {
+    Interval,
+    Revocation,
+    Application,
+    Close,
+}
+
+/// What a request was for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Purpose {
+    Metadata,
+    FindCoordinator,
+    Join(u64),
+    Sync(u64),
+    Heartbeat { generation: i32 },
+    Leave,
+    Commit { why: CommitFor, offsets: Offsets, generation: i32 },
+    OffsetFetch(Vec<TopicPartition>),
+    ListOffsets(Vec<(TopicPartition, ResetTo)>),
+    EpochEnd(Vec<(TopicPartition, Position)>),
+    Fetch(BTreeMap<TopicPartition, Wanted>),
+}
+
+impl Consumer {
+    pub fn new(
+        id: ClientId,
+        name: &str,
+        group: &str,
+        topics: &[String],
+        bootstrap: Vec<NodeId>,
+        config: ConsumerConfig,
+    ) -> Consumer {
+        Consumer {
+            id,
+            name: name.to_string(),
+            group: group.to_string(),
+            topics: topics.iter().map(|t| topic_name(t)).collect(),
+            config,
+            bootstrap,
+            delivered: imbl::Vector::new(),
+            delivered_count: 0,
+            process: None,
+            alarm: None,
+        }
+    }
+
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    pub fn topics(&self) -> &[TopicName] {
+        &self.topics
+    }
+
+    pub fn config(&self) -> &ConsumerConfig {
+        &self.config
+    }
+
+    /// The process dies without a word to anybody.
+    pub fn kill(&mut self) {
+        self.process = None;
+        self.alarm = None;
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Everything that the application was given, in order.
+    pub fn delivered(&self) -> &imbl::Vector<DeliveredBatch> {
+        &self.delivered
+    }
+
+    /// How many records the application was given.
+    pub fn delivered_count(&self) -> u64 {
+        self.delivered_count
+    }
+
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.process.as_ref().map(|p| p.subscription.partitions()).unwrap_or_default()
+    }
+
+    /// Each assigned partition with its state, position, high watermark and whether it is paused.
+    pub fn assigned(&self) -> impl Iterator<Item = (&TopicPartition, &Assigned)> {
+        self.process.iter().flat_map(|p| &p.subscription.assigned)
+    }
+
+    /// The next offset to be handed out, of the partitions that have a position.
+    pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.assigned().filter_map(|(tp, a)| Some((tp.clone(), a.position.as_ref()?.offset))).collect()
+    }
+
+    /// What is committed, as far as this process knows.
+    pub fn committed(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.process.as_ref().map(|p| p.committed.clone()).unwrap_or_default()
+    }
+
+    pub fn member_id(&self) -> Option<&str> {
+        self.process.as_ref().map(|p| p.member.member_id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    pub fn generation(&self) -> Option<i32> {
+        self.process.as_ref().map(|p| p.member.generation).filter(|g| *g >= 0)
+    }
+
+    /// Whether the member takes part in a stable generation.
+    pub fn is_stable(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.member.phase == Phase::Stable && !p.member.rejoin)
+    }
+
+    pub fn coordinator(&self) -> Option<NodeId> {
+        self.process.as_ref()?.member.coordinator()
+    }
+
+    /// Whether the application has paused everything that it is assigned.
+    pub fn is_paused(&self) -> bool {
+        let mut assigned = self.assigned().peekable();
+        assigned.peek().is_some() && assigned.all(|(_, a)| a.paused)
+    }
+
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.process.as_ref().map(|p| &p.metadata)
+    }
+
+    fn start(&mut self, turn: &mut Turn<'_>) {
+        let assignors: Vec<Assignor> = self.config.assignors.iter().filter_map(|name| Assignor::parse(name)).collect();
+        if assignors.is_empty() {
+            let names = self.config.assignors.join(", ");
+            let error = str_bytes(&format!("partition.assignment.strategy {names} is not supported yet"));
+            return turn.tell(Fact::ConsumerError { consumer: self.id, error });
+        }
+        let times = MetadataTimes {
+            max_age: self.config.metadata_max_age,
+            backoff: self.config.retry_backoff,
+            backoff_max: self.config.retry_backoff_max,
+            request_timeout: self.config.request_timeout,
+        };
+        let mut metadata = Metadata::new(self.bootstrap.clone(), times);
+        self.topics.iter().for_each(|topic| metadata.want(topic));
+        self.process = Some(Process {
+            id: self.id,
+            network: Network::default(),
+            metadata,
+            member: Membership::new(&self.group, &self.topics, assignors, &self.config),
+            subscription: Subscription::default(),
+            seen_metadata: 0,
+            buffered: VecDeque::new(),
+            sessions: BTreeMap::new(),
+            next_auto_commit: turn.now + self.config.auto_commit_interval,
+            commits: Vec::new(),
+            committed: BTreeMap::new(),
+            offsets_out: false,
+            offsets_at: Instant(i64::MIN),
+            close: Close::No,
+            delivered: Vec::new(),
+        });
+    }
+
+    fn finish(&mut self, turn: &mut Turn<'_>) {
+        let Some(process) = &mut self.process else { return };
+        for batch in process.delivered.drain(..) {
+            self.delivered_count += u64::from(batch.count);
+            self.delivered.push_back(batch);
+        }
+        if process.close == Close::Leaving {
+            process.leave(turn, &self.config);
+            self.process = None;
+        }
+        self.alarm = self.process.as_ref().and_then(|p| p.next_alarm(turn.now, &self.config));
+    }
+}
+
+impl Node for Consumer {
+    fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
+        if let Input::Start = input {
+            self.start(turn);
+        }
+        let Some(process) = &mut self.process else { return };
+        process.check_poll_interval(turn, &self.config, self.alarm);
+        match input {
+            Input::Start | Input::Alarm(_) => {}
+            Input::Deliver { envelope, .. } => {
+                let Body::Response(response) = envelope.body else { return };
+                if let Some(request) = process.network.answered(envelope.correlation) {
+                    process.answered(turn, &self.config, request, &response);
+                }
+            }
+            Input::Disconnected { peer } => {
+                for request in process.network.disconnected(turn, peer) {
+                    process.lost(turn, &self.config, request);
+                }
+                process.metadata.request_update();
+            }
+            Input::Command(command) => process.command(turn, &self.config, command),
+        }
+        process.poll(turn, &self.config);
+        self.finish(turn);
+    }
+
+    fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        self.alarm
+    }
+}
+
+impl Process {
+    /// KafkaConsumer.poll, over and over until nothing more can be done at this instant.
+    fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        for request in self.network.timed_out(turn, NodeId::Client(self.id)) {
+            self.lost(turn, config, request);
+        }
+        self.poll_group(turn, config);
+        if self.close != Close::Leaving {
+            self.update_positions(turn, config);
+            self.hand_out(turn, config);
+            self.send_fetches(turn, config);
+        }
+        self.metadata.maybe_refresh(&mut self.network, turn, Purpose::Metadata);
+    }
+
+    fn command(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, command: Command) {
+        match command {
+            Command::Seek { partition, to } => self.seek(turn, &partition, to),
+            Command::Commit => self.commits.push(PendingCommit {
+                offsets: self.subscription.consumed(),
+                deadline: turn.now + config.default_api_timeout,
+                retry_at: Some(turn.now),
+            }),
+            Command::Pause => self.subscription.assigned.values_mut().for_each(|a| a.paused = true),
+            Command::Resume => self.subscription.assigned.values_mut().for_each(|a| a.paused = false),
+            Command::Close => self.close(),
+            // What other clients' applications call.
+            _ => {}
+        }
+    }
+
+    fn close(&mut self) {
+        if self.close == Close::No {
+            self.close = Close::Wanted;
+        }
+    }
+
+    pub(super) fn close_deadline(now: Instant) -> Instant {
+        now + CLOSE_TIMEOUT
+    }
+
+    fn seek(&mut self, turn: &mut Turn<'_>, partition: &TopicPartition, to: SeekTo) {
+        let Some(assigned) = self.subscription.get_mut(partition) else {
+            return self.tell_error(turn, &format!("No current assignment for partition {partition}"));
+        };
+        match to {
+            SeekTo::Offset(offset) => {
+                assigned.seek(Position::at(offset));
+                let (partition, reason) = (partition.clone(), PositionReason::Seek);
+                turn.tell(Fact::PositionSet { consumer: self.id, partition, to: offset, reason });
+            }
+            SeekTo::Earliest => assigned.reset(ResetTo::Earliest, PositionReason::Seek),
+            SeekTo::Latest => assigned.reset(ResetTo::Latest, PositionReason::Seek),
+            SeekTo::Timestamp(at) => assigned.reset(ResetTo::Timestamp(at), PositionReason::Seek),
+        }
+        self.see_leaders();
+    }
+
+    /// The application gets an exception.
+    pub(super) fn tell_error(&self, turn: &mut Turn<'_>, error: &str) {
+        turn.tell(Fact::ConsumerError { consumer: self.id, error: str_bytes(error) });
+    }
+
+    /// The application gets an exception that it cannot go on from: it closes the consumer.
+    pub(super) fn fail(&mut self, turn: &mut Turn<'_>, error: &str) {
+        self.tell_error(turn, error);
+        self.close();
+    }
+
+    fn answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        request: InFlight<Purpose>,
+        response: &Response,
+    ) {
+        let InFlight { to, purpose, .. } = request;
+        match (purpose, response) {
+            (Purpose::Metadata, Response::Metadata(response)) => {
+                self.metadata.update(turn, response);
+            }
+            (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
+                self.coordinator_found(turn, config, response);
+            }
+            (Purpose::Join(attempt), Response::JoinGroup(response)) => {
+                self.join_answered(turn, config, attempt, response);
+            }
+            (Purpose::Sync(attempt), Response::SyncGroup(response)) => {
+                self.sync_answered(turn, config, attempt, response);
+            }
+            (Purpose::Heartbeat { generation }, Response::Heartbeat(response)) => {
+                self.heartbeat_answered(turn, config, generation, response);
+            }
+            (Purpose::Leave, Response::LeaveGroup(_)) => {}
+            (Purpose::Commit { why, offsets, generation }, Response::OffsetCommit(response)) => {
+                self.commit_answered(turn, config, why, offsets, generation, response);
+            }
+            (Purpose::OffsetFetch(asked), Response::OffsetFetch(response)) => {
+                self.offsets_answered(turn, config, &asked, response);
+            }
+            (Purpose::ListOffsets(asked), Response::ListOffsets(response)) => {
+                self.list_offsets_answered(turn, config, asked, response);
+            }
+            (Purpose::EpochEnd(asked), Response::OffsetForLeaderEpoch(response)) => {
+                self.epoch_end_answered(turn, config, asked, response);
+            }
+            (Purpose::Fetch(asked), Response::Fetch(response)) => {
+                self.fetch_answered(turn, config, to, asked, response);
+            }
+            // An answer of another kind is no answer.
+            (purpose, _) => self.given_up(turn, config, to, purpose),
+        }
+    }
+
+    /// A request will not be answered any more.
+    fn lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, request: InFlight<Purpose>) {
+        self.metadata.request_update();
+        self.given_up(turn, config, request.to, request.purpose);
+    }
+
+    fn given_up(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, node: NodeId, purpose: Purpose) {
+        let retry_at = turn.now + config.retry_backoff;
+        match purpose {
+            Purpose::Metadata => self.metadata.failed(turn),
+            Purpose::FindCoordinator => self.member.coordinator = Lookup::At(retry_at),
+            Purpose::Join(attempt) | Purpose::Sync(attempt) => self.join_lost(turn, config, attempt),
+            Purpose::Heartbeat { .. } => self.member.coordinator_unknown(turn.now, retry_at),
+            Purpose::Leave => {}
+            Purpose::Commit { why, offsets, .. } => {
+                self.member.coordinator_unknown(turn.now, retry_at);
+                self.commit_failed(turn, config, why, offsets, crate::wire::ErrorCode::NetworkException);
+            }
+            Purpose::OffsetFetch(_) => {
+                self.member.coordinator_unknown(turn.now, retry_at);
+                self.offsets_out = false;
+                self.offsets_at = retry_at;
+            }
+            Purpose::ListOffsets(asked) => self.try_later(asked.iter().map(|(tp, _)| tp), retry_at),
+            Purpose::EpochEnd(asked) => self.try_later(asked.iter().map(|(tp, _)| tp), retry_at),
+            Purpose::Fetch(asked) => self.fetch_lost(node, &asked),
+        }
+    }
+
+    fn next_alarm(&self, now: Instant, config: &ConsumerConfig) -> Option<(Instant, Alarm)> {
+        let mut alarms: Vec<Option<(Instant, Alarm)>> =
+            vec![self.network.next_timeout(), self.network.next_unblocked(now), self.metadata.next_refresh()];
+        self.group_alarms(config, &mut alarms);
+        let looking = |a: &Assigned| matches!(a.state, FetchState::AwaitReset { .. } | FetchState::AwaitValidation);
+        let tries = self.subscription.assigned.values().filter(|a| looking(a));
+        alarms.extend(tries.map(|a| Some((a.next_try, Alarm::RetryBackoff))));
+        alarms.push(Some((self.offsets_at, Alarm::RetryBackoff)));
+        let preferred = self.subscription.assigned.values().filter_map(|a| a.preferred);
+        alarms.extend(preferred.map(|(_, until)| Some((until, Alarm::MetadataRefresh))));
+        // What was due and could not be done waits for an answer or for one of the later alarms.
+        alarms.into_iter().flatten().filter(|(at, _)| *at > now).min()
+    }
+}

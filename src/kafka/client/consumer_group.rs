@@ -1,0 +1,557 @@
+//! The consumer's part in its group: what it does with the coordinator's answers, and when it
+//! joins, heartbeats, commits and leaves (AbstractCoordinator, ConsumerCoordinator).
+
+use crate::kafka::client::consumer::{Close, CommitFor, Process, Purpose};
+use crate::kafka::client::membership::{Lookup, Membership, Offsets, Phase, decode_assignment};
+use crate::kafka::config::ConsumerConfig;
+use crate::kafka::fact::{Fact, error_name};
+use crate::kafka::node::{Alarm, Turn};
+use crate::time::{Duration, Instant};
+use crate::wire::messages::{
+    FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatResponse, JoinGroupResponse, OffsetCommitResponse,
+    SyncGroupResponse,
+};
+use crate::wire::{BrokerId, ErrorCode, NodeId, error};
+
+/// What JOIN_GROUP's timeout adds to the rebalance timeout (AbstractCoordinator.JOIN_GROUP_TIMEOUT_LAPSE).
+const JOIN_TIMEOUT_LAPSE: Duration = Duration::from_secs(5);
+
+impl Process {
+    /// ConsumerCoordinator.poll: what the group needs before records are handed out.
+    pub(super) fn poll_group(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.find_coordinator(turn, config);
+        if self.close != Close::No {
+            return self.poll_close(turn, config);
+        }
+        if self.member.heartbeats() && self.member.session_ends <= turn.now {
+            self.member.session_ends = turn.now + config.session_timeout;
+            self.member.coordinator_unknown(turn.now, turn.now);
+        }
+        self.assign_when_known(turn, config);
+        self.rejoin_if_needed(turn, config);
+        self.heartbeat(turn, config);
+        self.auto_commit(turn, config);
+        self.commit_for_application(turn, config);
+    }
+
+    pub(super) fn group_alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
+        let member = &self.member;
+        if let Lookup::At(at) = member.coordinator {
+            alarms.push(Some((at, Alarm::RetryBackoff)));
+        }
+        match member.phase {
+            Phase::Revoking { deadline, retry_at } => {
+                alarms.push(Some((deadline, Alarm::RetryBackoff)));
+                alarms.push(retry_at.map(|at| (at, Alarm::RetryBackoff)));
+            }
+            Phase::Unjoined | Phase::Stable if member.rejoin => {
+                alarms.push(Some((member.rejoin_at, Alarm::RetryBackoff)));
+            }
+            _ => {}
+        }
+        if member.heartbeats() {
+            alarms.push(Some((member.session_ends, Alarm::GroupHeartbeat)));
+            alarms.push(Some((member.next_heartbeat, Alarm::GroupHeartbeat)).filter(|_| !member.heartbeat_out));
+        }
+        if config.auto_commit && !self.subscription.assigned.is_empty() {
+            alarms.push(Some((self.next_auto_commit, Alarm::Poll)));
+        }
+        if let Some(commit) = self.commits.first() {
+            alarms.push(Some((commit.deadline, Alarm::RetryBackoff)));
+            alarms.push(commit.retry_at.map(|at| (at, Alarm::RetryBackoff)));
+        }
+        if let Close::Committing { until } = self.close {
+            alarms.push(Some((until, Alarm::RetryBackoff)));
+        }
+    }
+
+    /// The node was not run for longer than `max.poll.interval.ms`: the heartbeat thread finds the
+    /// poll overdue and leaves the group; a static member only stops its heartbeats.
+    pub(super) fn check_poll_interval(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        due: Option<(Instant, Alarm)>,
+    ) {
+        let overdue = due.is_some_and(|(at, _)| at + config.max_poll_interval < turn.now);
+        if !overdue || !self.member.heartbeats() {
+            return;
+        }
+        if !self.member.is_static() {
+            self.send_leave(turn, config, "consumer poll timeout has expired.");
+            self.member.reset(true, turn.now);
+        }
+    }
+
+    // ---- the coordinator ----
+
+    fn find_coordinator(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if !matches!(self.member.coordinator, Lookup::At(at) if at <= turn.now) {
+            return;
+        }
+        let Some(node) = self.metadata.any_node(&self.network, turn.now) else { return };
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![self.member.group.0.clone()]);
+        self.network.send(turn, node, request, config.request_timeout, Purpose::FindCoordinator);
+        self.member.coordinator = Lookup::Asked;
+    }
+
+    pub(super) fn coordinator_found(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        response: &FindCoordinatorResponse,
+    ) {
+        let told = response.coordinators.first();
+        let found = told.filter(|c| error(c.error_code).is_none() && c.node_id.0 >= 0).map(|c| c.node_id);
+        self.member.coordinator = match found {
+            Some(BrokerId(id)) => Lookup::Found(NodeId::broker(id)),
+            None => Lookup::At(turn.now + config.retry_backoff),
+        };
+    }
+
+    /// A coordinator that requests can be sent to now.
+    fn ready_coordinator(&self, now: Instant) -> Option<NodeId> {
+        self.member.coordinator().filter(|node| self.network.ready(*node, now))
+    }
+
+    // ---- joining ----
+
+    fn rejoin_if_needed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if let Phase::Revoking { deadline, retry_at } = self.member.phase {
+            if deadline <= turn.now {
+                self.revoke_and_join(turn, config);
+            } else if retry_at.is_some_and(|at| at <= turn.now) {
+                self.commit_before_revocation(turn, deadline, config);
+            }
+            return;
+        }
+        if !self.member.rejoin
+            || self.member.rejoin_at > turn.now
+            || !matches!(self.member.phase, Phase::Unjoined | Phase::Stable)
+            || self.ready_coordinator(turn.now).is_none()
+        {
+            return;
+        }
+        if self.member.phase == Phase::Stable && config.auto_commit && !self.subscription.consumed().is_empty() {
+            // onJoinPrepare: nothing is handed out any more, so that the commit is the last word.
+            self.subscription.assigned.values_mut().for_each(|a| a.pending_revocation = true);
+            self.commit_before_revocation(turn, turn.now + config.max_poll_interval, config);
+        } else {
+            self.revoke_and_join(turn, config);
+        }
+    }
+
+    fn commit_before_revocation(&mut self, turn: &mut Turn<'_>, deadline: Instant, config: &ConsumerConfig) {
+        let offsets = self.subscription.consumed();
+        let sent = self.send_commit(turn, config, CommitFor::Revocation, offsets);
+        let retry_at = if sent { None } else { Some(turn.now + config.retry_backoff) };
+        self.member.phase = Phase::Revoking { deadline, retry_at };
+    }
+
+    /// The eager protocol: everything is given up, then the member joins.
+    fn revoke_and_join(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.revoke(turn);
+        let Some(node) = self.ready_coordinator(turn.now) else {
+            self.member.phase = Phase::Unjoined;
+            self.member.rejoin = true;
+            return;
+        };
+        let timeout = config.request_timeout.max(config.max_poll_interval + JOIN_TIMEOUT_LAPSE);
+        let request = self.member.join_request(config);
+        let purpose = Purpose::Join(self.member.attempt);
+        self.network.send(turn, node, request, timeout, purpose);
+    }
+
+    fn revoke(&mut self, turn: &mut Turn<'_>) {
+        let partitions = self.subscription.partitions();
+        if !partitions.is_empty() {
+            let lost = self.member.has_lost_its_partitions();
+            turn.tell(Fact::Revoked { consumer: self.id, partitions, lost });
+        }
+        self.subscription.assign(&[]);
+        self.buffered.clear();
+    }
+
+    pub(super) fn join_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        attempt: u64,
+        response: &JoinGroupResponse,
+    ) {
+        if self.member.phase != Phase::Joining(attempt) {
+            return;
+        }
+        let Some(error) = error(response.error_code) else {
+            return self.joined(turn, config, response);
+        };
+        if error == ErrorCode::MemberIdRequired {
+            // KIP-394: the same request again, with the id that the coordinator gave.
+            self.member.member_id = response.member_id.clone();
+            self.member.phase = Phase::Unjoined;
+            self.member.rejoin_at = turn.now;
+            return;
+        }
+        self.rebalance_failed(turn, config, error);
+    }
+
+    fn joined(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, response: &JoinGroupResponse) {
+        self.member.joined(turn.now, config, response);
+        if !self.member.is_leader || response.skip_assignment {
+            return self.send_sync(turn, config, Vec::new());
+        }
+        let mut topics: Vec<_> = Membership::subscriptions(response).into_iter().flat_map(|s| s.topics).collect();
+        topics.sort();
+        topics.dedup();
+        topics.iter().for_each(|topic| self.metadata.want(topic));
+        self.member.group_topics = topics;
+        self.member.phase = Phase::Assigning(Box::new(response.clone()));
+        self.assign_when_known(turn, config);
+    }
+
+    /// The leader assigns once it knows all topics of the group.
+    fn assign_when_known(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        let Phase::Assigning(response) = &self.member.phase else { return };
+        if !self.metadata.is_complete() {
+            return;
+        }
+        let members = Membership::subscriptions(response);
+        let assignments = self.member.assign(&self.metadata, &members);
+        self.send_sync(turn, config, assignments);
+    }
+
+    fn send_sync(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        assignments: Vec<crate::wire::messages::sync_group_request::SyncGroupRequestAssignment>,
+    ) {
+        let Some(node) = self.member.coordinator() else { return };
+        let request = self.member.sync_request(assignments);
+        let timeout = config.request_timeout.max(config.max_poll_interval + JOIN_TIMEOUT_LAPSE);
+        let purpose = Purpose::Sync(self.member.attempt);
+        self.network.send(turn, node, request, timeout, purpose);
+    }
+
+    pub(super) fn sync_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        attempt: u64,
+        response: &SyncGroupResponse,
+    ) {
+        if self.member.phase != Phase::Syncing(attempt) {
+            return;
+        }
+        if let Some(error) = error(response.error_code) {
+            return self.rebalance_failed(turn, config, error);
+        }
+        let partitions = decode_assignment(&response.assignment);
+        self.subscription.assign(&partitions);
+        self.member.phase = Phase::Stable;
+        self.member.rejoin = false;
+        self.next_auto_commit = turn.now + config.auto_commit_interval;
+        self.offsets_at = turn.now;
+        turn.tell(Fact::Assigned { consumer: self.id, partitions, generation: self.member.generation });
+        self.rejoin_if_outdated(turn.now);
+    }
+
+    /// The leader joins again when its topics are not what it assigned any more.
+    pub(super) fn rejoin_if_outdated(&mut self, now: Instant) {
+        if self.member.phase == Phase::Stable && !self.member.rejoin && self.member.is_outdated(&self.metadata) {
+            self.member.rejoin = true;
+            self.member.rejoin_at = now;
+        }
+    }
+
+    /// JOIN_GROUP or SYNC_GROUP was refused.
+    fn rebalance_failed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, error: ErrorCode) {
+        let later = turn.now + config.retry_backoff;
+        match error {
+            ErrorCode::CoordinatorLoadInProgress => {
+                self.member.phase = Phase::Unjoined;
+                self.member.rejoin = true;
+                self.member.rejoin_at = later;
+            }
+            ErrorCode::RebalanceInProgress => {
+                self.member.phase = Phase::Unjoined;
+                self.member.rejoin = true;
+                self.member.rejoin_at = turn.now;
+            }
+            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+                self.member.coordinator_unknown(turn.now, later);
+            }
+            ErrorCode::UnknownMemberId => self.member.reset(true, turn.now),
+            ErrorCode::IllegalGeneration => self.member.reset(false, turn.now),
+            error => {
+                self.member.phase = Phase::Unjoined;
+                self.fail(turn, &error_name(error));
+            }
+        }
+    }
+
+    pub(super) fn join_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, attempt: u64) {
+        let current = matches!(self.member.phase, Phase::Joining(a) | Phase::Syncing(a) if a == attempt);
+        if current {
+            self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
+        }
+    }
+
+    // ---- heartbeats ----
+
+    fn heartbeat(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if !self.member.heartbeats() || self.member.heartbeat_out || self.member.next_heartbeat > turn.now {
+            return;
+        }
+        let Some(node) = self.ready_coordinator(turn.now) else { return };
+        let purpose = Purpose::Heartbeat { generation: self.member.generation };
+        self.network.send(turn, node, self.member.heartbeat_request(), config.request_timeout, purpose);
+        self.member.heartbeat_out = true;
+        self.member.next_heartbeat = turn.now + config.heartbeat_interval;
+    }
+
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        generation: i32,
+        response: &HeartbeatResponse,
+    ) {
+        self.member.heartbeat_out = false;
+        let Some(error) = error(response.error_code) else {
+            self.member.session_ends = turn.now + config.session_timeout;
+            return;
+        };
+        let current = generation == self.member.generation;
+        match error {
+            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+                self.member.coordinator_unknown(turn.now, turn.now);
+            }
+            // The session goes on while the group rebalances.
+            ErrorCode::RebalanceInProgress => {
+                self.member.session_ends = turn.now + config.session_timeout;
+                if self.member.phase == Phase::Stable && !self.member.rejoin {
+                    self.member.rejoin = true;
+                    self.member.rejoin_at = turn.now;
+                }
+            }
+            ErrorCode::IllegalGeneration if current => self.member.reset(false, turn.now),
+            ErrorCode::UnknownMemberId if current => self.member.reset(true, turn.now),
+            ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId => {}
+            ErrorCode::CoordinatorLoadInProgress => self.member.next_heartbeat = turn.now + config.retry_backoff,
+            error => {
+                self.member.reset(true, turn.now);
+                self.fail(turn, &error_name(error));
+            }
+        }
+    }
+
+    // ---- commits ----
+
+    /// maybeAutoCommitOffsetsAsync: everything that earlier polls handed out.
+    fn auto_commit(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if !config.auto_commit || self.next_auto_commit > turn.now || self.member.phase != Phase::Stable {
+            return;
+        }
+        let offsets = self.subscription.consumed();
+        let sent = offsets.is_empty() || self.send_commit(turn, config, CommitFor::Interval, offsets);
+        self.next_auto_commit = turn.now + if sent { config.auto_commit_interval } else { config.retry_backoff };
+    }
+
+    /// The application's `commitSync` calls, one after the other.
+    fn commit_for_application(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        while let Some(commit) = self.commits.first() {
+            if commit.offsets.is_empty() {
+                self.commits.remove(0);
+                continue;
+            }
+            if commit.retry_at.is_none_or(|at| at > turn.now) {
+                return;
+            }
+            if !matches!(self.member.phase, Phase::Stable | Phase::Revoking { .. }) {
+                self.commits.remove(0);
+                turn.tell(Fact::CommitFailed { consumer: self.id, error: ErrorCode::RebalanceInProgress });
+                continue;
+            }
+            if commit.deadline <= turn.now {
+                self.commits.remove(0);
+                turn.tell(Fact::CommitFailed { consumer: self.id, error: ErrorCode::RequestTimedOut });
+                continue;
+            }
+            let offsets = commit.offsets.clone();
+            let sent = self.send_commit(turn, config, CommitFor::Application, offsets);
+            self.commits[0].retry_at = if sent { None } else { Some(turn.now + config.retry_backoff) };
+            return;
+        }
+    }
+
+    /// False when there is no coordinator to send it to.
+    fn send_commit(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, why: CommitFor, offsets: Offsets) -> bool {
+        let Some(node) = self.ready_coordinator(turn.now) else { return false };
+        let request = self.member.commit_request(&offsets);
+        let purpose = Purpose::Commit { why, offsets, generation: self.member.generation };
+        self.network.send(turn, node, request, config.request_timeout, purpose);
+        true
+    }
+
+    pub(super) fn commit_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        why: CommitFor,
+        offsets: Offsets,
+        generation: i32,
+        response: &OffsetCommitResponse,
+    ) {
+        let mut refused = None;
+        for topic in &response.topics {
+            for partition in &topic.partitions {
+                let place = |tp: &crate::wire::TopicPartition| {
+                    tp.partition == partition.partition_index && tp.topic == topic.name
+                };
+                match error(partition.error_code) {
+                    Some(error) => refused = refused.or(Some(error)),
+                    None => self
+                        .committed
+                        .extend(offsets.iter().filter(|(tp, _)| place(tp)).map(|(tp, p)| (tp.clone(), p.offset))),
+                }
+            }
+        }
+        match refused {
+            None => self.commit_succeeded(turn, config, why),
+            Some(error) => {
+                self.take_commit_error(turn, config, generation, error);
+                self.commit_failed(turn, config, why, offsets, error);
+            }
+        }
+    }
+
+    fn commit_succeeded(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, why: CommitFor) {
+        match why {
+            CommitFor::Interval => {}
+            CommitFor::Revocation => self.revocation_committed(turn, config),
+            CommitFor::Application => self.forget_application_commit(),
+            CommitFor::Close => self.close = Close::Leaving,
+        }
+    }
+
+    /// What a refused commit says of the member (OffsetCommitResponseHandler).
+    fn take_commit_error(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, generation: i32, error: ErrorCode) {
+        let current = generation == self.member.generation;
+        match error {
+            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator | ErrorCode::RequestTimedOut => {
+                self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
+            }
+            ErrorCode::RebalanceInProgress if current => {
+                if self.member.phase == Phase::Stable {
+                    self.member.rejoin = true;
+                    self.member.rejoin_at = turn.now;
+                }
+            }
+            ErrorCode::UnknownMemberId if current => self.member.reset(true, turn.now),
+            ErrorCode::IllegalGeneration if current => self.member.reset(false, turn.now),
+            ErrorCode::FencedInstanceId => {
+                self.member.reset(true, turn.now);
+                self.fail(turn, &error_name(error));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn commit_failed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        why: CommitFor,
+        _offsets: Offsets,
+        error: ErrorCode,
+    ) {
+        let retriable = matches!(
+            error,
+            ErrorCode::CoordinatorLoadInProgress
+                | ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::CoordinatorNotAvailable
+                | ErrorCode::NotCoordinator
+                | ErrorCode::RequestTimedOut
+                | ErrorCode::NetworkException
+        );
+        let later = turn.now + config.retry_backoff;
+        match why {
+            CommitFor::Revocation if retriable => {
+                if let Phase::Revoking { retry_at, .. } = &mut self.member.phase {
+                    *retry_at = Some(later);
+                    return;
+                }
+            }
+            CommitFor::Application if retriable => {
+                if let Some(commit) = self.commits.first_mut().filter(|c| c.retry_at.is_none()) {
+                    commit.retry_at = Some(later);
+                    return;
+                }
+            }
+            _ => {}
+        }
+        turn.tell(Fact::CommitFailed { consumer: self.id, error });
+        match why {
+            CommitFor::Interval if retriable => self.next_auto_commit = self.next_auto_commit.min(later),
+            CommitFor::Interval => {}
+            CommitFor::Revocation => self.revocation_committed(turn, config),
+            CommitFor::Application => self.forget_application_commit(),
+            CommitFor::Close => self.close = Close::Leaving,
+        }
+    }
+
+    fn revocation_committed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if matches!(self.member.phase, Phase::Revoking { .. }) {
+            self.revoke_and_join(turn, config);
+        }
+    }
+
+    fn forget_application_commit(&mut self) {
+        if self.commits.first().is_some_and(|c| c.retry_at.is_none()) {
+            self.commits.remove(0);
+        }
+    }
+
+    // ---- leaving ----
+
+    /// ConsumerCoordinator.close: commit, give the partitions up, leave.
+    fn poll_close(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        match self.close {
+            Close::Wanted => {
+                let offsets = self.subscription.consumed();
+                let member = matches!(self.member.phase, Phase::Stable | Phase::Revoking { .. });
+                let sent = config.auto_commit
+                    && member
+                    && !offsets.is_empty()
+                    && self.send_commit(turn, config, CommitFor::Close, offsets);
+                self.subscription.assigned.values_mut().for_each(|a| a.pending_revocation = true);
+                let until = Process::close_deadline(turn.now);
+                self.close = if sent { Close::Committing { until } } else { Close::Leaving };
+            }
+            Close::Committing { until } if until <= turn.now => self.close = Close::Leaving,
+            Close::Committing { .. } | Close::Leaving | Close::No => {}
+        }
+    }
+
+    /// The last of a consumer: LEAVE_GROUP unless its membership is static (KIP-345), and the end of
+    /// its fetch sessions.
+    pub(super) fn leave(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.revoke(turn);
+        if !self.member.is_static() && self.member.phase != Phase::Unjoined {
+            self.send_leave(turn, config, "the consumer is being closed");
+        }
+        let sessions: Vec<_> = self.sessions.iter().filter_map(|(n, s)| Some((*n, s.close(config)?))).collect();
+        for (node, request) in sessions {
+            if self.network.ready(node, turn.now) {
+                turn.request(node, request);
+            }
+        }
+    }
+
+    fn send_leave(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, reason: &str) {
+        let Some(node) = self.ready_coordinator(turn.now).filter(|_| !self.member.member_id.is_empty()) else { return };
+        let request = self.member.leave_request(reason);
+        self.network.send(turn, node, request, config.request_timeout, Purpose::Leave);
+    }
+}

@@ -1,0 +1,207 @@
+//! `kafka-consumer-groups --reset-offsets --execute` (ConsumerGroupCommand, OffsetsUtils): looks at
+//! the log's ends, decides an offset for every partition of the topic, and commits as a simple
+//! consumer does, which a group with members refuses.
+
+use std::collections::BTreeMap;
+
+use crate::kafka::client::admin_answers::{Verdict, verdict};
+use crate::kafka::client::membership::{NO_GENERATION, offset_commit};
+use crate::kafka::client::metadata::Metadata;
+use crate::kafka::client::subscription::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Position};
+use crate::kafka::node::OffsetTarget;
+use crate::time::Instant;
+use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use crate::wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use crate::wire::messages::{BrokerId, GroupId, ListOffsetsRequest, OffsetFetchRequest};
+use crate::wire::{ErrorCode, LeaderEpoch, Offset, Request, Response, StrBytes, TopicName, TopicPartition, error};
+
+/// What an operation of several steps does next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Something must be learned first; ask again after the next input.
+    Wait,
+    Ask(Vec<Request>),
+    /// It is over, with Kafka's error and message if it failed.
+    Done(Option<String>),
+}
+
+/// What is known of one partition when its offset is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Ends {
+    pub start: Option<Offset>,
+    pub end: Option<Offset>,
+    pub committed: Option<Offset>,
+    /// The first record at or after the target's timestamp.
+    pub at_time: Option<Offset>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reset {
+    group: StrBytes,
+    topic: TopicName,
+    to: OffsetTarget,
+    stage: Stage,
+    ends: BTreeMap<i32, Ends>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Topic,
+    /// The ends of the log, the timestamp and the committed offsets are asked for.
+    Ends,
+    Commit,
+}
+
+impl Reset {
+    pub fn new(group: StrBytes, topic: TopicName, to: OffsetTarget) -> Reset {
+        Reset { group, topic, to, stage: Stage::Topic, ends: BTreeMap::new() }
+    }
+
+    pub fn next_step(&mut self, metadata: &Metadata, _now: Instant, answers: &[&Response]) -> Step {
+        if let Some(error) = answers.iter().find_map(|answer| match verdict(answer) {
+            Verdict::Failed(error) => Some(error),
+            _ => None,
+        }) {
+            return Step::Done(Some(self.explain(answers, error)));
+        }
+        match self.stage {
+            Stage::Topic => self.ask(metadata),
+            Stage::Ends => {
+                answers.iter().for_each(|answer| self.take(answer));
+                self.commit()
+            }
+            Stage::Commit => Step::Done(None),
+        }
+    }
+
+    fn ask(&mut self, metadata: &Metadata) -> Step {
+        let Some(topic) = metadata.topic(&self.topic) else {
+            return match metadata.refusal(&self.topic) {
+                Some(ErrorCode::UnknownTopicOrPartition) => {
+                    Step::Done(Some(format!("UNKNOWN_TOPIC_OR_PARTITION: topic {} does not exist", self.topic.0)))
+                }
+                Some(error) => Step::Done(Some(crate::kafka::fact::error_name(error))),
+                None => Step::Wait,
+            };
+        };
+        self.stage = Stage::Ends;
+        let count = topic.partitions.len() as i32;
+        self.ends = (0..count).map(|partition| (partition, Ends::default())).collect();
+        let mut requests = Vec::new();
+        for partition in 0..count {
+            for timestamp in [Some(EARLIEST_TIMESTAMP), Some(LATEST_TIMESTAMP), self.timestamp()].into_iter().flatten()
+            {
+                requests.push(self.list_offsets(partition, timestamp));
+            }
+        }
+        if matches!(self.to, OffsetTarget::Shift(_) | OffsetTarget::Current) {
+            requests.push(self.offset_fetch(count));
+        }
+        Step::Ask(requests)
+    }
+
+    fn timestamp(&self) -> Option<i64> {
+        match self.to {
+            OffsetTarget::Timestamp(timestamp) => Some(timestamp.max(0)),
+            _ => None,
+        }
+    }
+
+    fn list_offsets(&self, partition: i32, timestamp: i64) -> Request {
+        let partition = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp);
+        let topic = ListOffsetsTopic::default().with_name(self.topic.clone()).with_partitions(vec![partition]);
+        ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]).into()
+    }
+
+    fn offset_fetch(&self, count: i32) -> Request {
+        let topic = OffsetFetchRequestTopics::default()
+            .with_name(self.topic.clone())
+            .with_partition_indexes((0..count).collect());
+        let group = OffsetFetchRequestGroup::default()
+            .with_group_id(GroupId(self.group.clone()))
+            .with_topics(Some(vec![topic]));
+        OffsetFetchRequest::default().with_groups(vec![group]).into()
+    }
+
+    /// LIST_OFFSETS answers name neither what was asked nor in which order: earlier answers of a
+    /// partition come from earlier requests.
+    fn take(&mut self, answer: &Response) {
+        match answer {
+            Response::ListOffsets(response) => {
+                for told in response.topics.iter().flat_map(|t| &t.partitions) {
+                    let Some(ends) = self.ends.get_mut(&told.partition_index) else { continue };
+                    let offset = (told.offset >= 0).then_some(Offset(told.offset));
+                    if ends.start.is_none() {
+                        ends.start = offset;
+                    } else if ends.end.is_none() {
+                        ends.end = offset;
+                    } else {
+                        ends.at_time = offset;
+                    }
+                }
+            }
+            Response::OffsetFetch(response) => {
+                for told in response.groups.iter().flat_map(|g| &g.topics).flat_map(|t| &t.partitions) {
+                    if let Some(ends) = self.ends.get_mut(&told.partition_index) {
+                        ends.committed = (told.committed_offset >= 0).then_some(Offset(told.committed_offset));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self) -> Step {
+        let mut offsets = Vec::new();
+        for (partition, ends) in &self.ends {
+            let partition = TopicPartition::new(self.topic.clone(), *partition);
+            match plan(self.to, *ends) {
+                Ok(offset) => offsets.push((partition, Position { offset, epoch: None::<LeaderEpoch>, leader: None })),
+                Err(why) => return Step::Done(Some(format!("Cannot shift offset for partition {partition} {why}"))),
+            }
+        }
+        self.stage = Stage::Commit;
+        let group = GroupId(self.group.clone());
+        Step::Ask(vec![offset_commit(&group, NO_GENERATION, &StrBytes::default(), None, &offsets).into()])
+    }
+
+    /// A group with members refuses a commit from outside: the tool says so in its own words.
+    fn explain(&self, answers: &[&Response], failed: String) -> String {
+        let refused = answers.iter().any(|answer| match answer {
+            Response::OffsetCommit(response) => {
+                let codes = response.topics.iter().flat_map(|t| &t.partitions).map(|p| error(p.error_code));
+                codes.flatten().any(|e| {
+                    matches!(
+                        e,
+                        ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::RebalanceInProgress
+                    )
+                })
+            }
+            _ => false,
+        });
+        if refused {
+            format!("Assignments can only be reset if the group '{}' is inactive, but it has members", self.group)
+        } else {
+            failed
+        }
+    }
+}
+
+/// The offset that a partition is reset to. `to-offset` and `shift-by` are cut to what the log has;
+/// a shift needs a committed offset; a timestamp after the last record means the log's end.
+pub fn plan(to: OffsetTarget, ends: Ends) -> Result<Offset, &'static str> {
+    let start = ends.start.unwrap_or(Offset::ZERO);
+    let end = ends.end.unwrap_or(start);
+    let within = |offset: Offset| offset.max(start).min(end);
+    match to {
+        OffsetTarget::Earliest => Ok(start),
+        OffsetTarget::Latest => Ok(end),
+        OffsetTarget::Offset(offset) => Ok(within(offset)),
+        OffsetTarget::Timestamp(_) => Ok(ends.at_time.unwrap_or(end)),
+        OffsetTarget::Current => Ok(ends.committed.unwrap_or(end)),
+        OffsetTarget::Shift(by) => match ends.committed {
+            Some(committed) => Ok(within(Offset(committed.0.saturating_add(by)))),
+            None => Err("since there is no current committed offset"),
+        },
+    }
+}
