@@ -4,6 +4,7 @@
 mod check;
 mod fmt;
 pub mod run;
+mod transcript;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,14 +1,19 @@
 //! `highwater run`: one scenario, one seed, one report.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::command::{Exit, load};
+use crate::command::{Exit, load, transcript};
+use crate::history::{Check, Run};
 use crate::scenario::quantity;
 use crate::scenario::{Script, Statement};
-use crate::time::Duration;
+use crate::sim::Event;
+use crate::time::{Duration, Instant};
+use crate::view::guarantees::guarantees;
+use crate::view::report::{Extent, report};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -71,9 +76,62 @@ pub fn execute(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     engine(&request, out, err)
 }
 
-/// The seam to the engine: runs the request, prints its result to `out`, and says how it went.
-fn engine(request: &Request, _: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let statements = request.script.statements().count();
-    let _ = writeln!(err, "the {statements} statements are well formed, but this build has no engine to run them");
-    Exit::Broken
+/// Runs the request, prints its result to `out`, and says how it went.
+fn engine(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let mut run = match Run::start(Arc::new(request.script.clone()), Some(request.seed)) {
+        Ok(run) => run,
+        Err(refused) => {
+            let _ = writeln!(err, "{}", refused.message);
+            return Exit::Wrong;
+        }
+    };
+    let mut events = Vec::new();
+    let text = request.format == Format::Text;
+    let end = Instant::ZERO + request.duration;
+    run.finish(Some(end), |run, step| {
+        for event in step.events {
+            if text {
+                let _ = transcript::line(run, &event, out);
+            } else if !request.brief {
+                events.push(event);
+            }
+        }
+    });
+    let printed = match request.format {
+        Format::Text => print_text(&run, request, out),
+        Format::Json => print_json(&run, &events, request, out),
+    };
+    if printed.is_err() {
+        // Whoever read the output has gone, such as `head`: nothing is wrong with the run.
+        return Exit::Held;
+    }
+    if run.all_checks_hold() { Exit::Held } else { Exit::CheckFailed }
+}
+
+fn print_text(run: &Run, request: &Request, out: &mut dyn Write) -> io::Result<()> {
+    let kept: Vec<Check> = run.kept_always().collect();
+    let mut checks: Vec<&Check> = run.checks().iter().chain(&kept).collect();
+    checks.sort_by_key(|check| (check.at, check.line));
+    if !checks.is_empty() {
+        writeln!(out)?;
+        transcript::checks(checks.into_iter(), out)?;
+    }
+    let answers = guarantees(&run.world);
+    writeln!(out)?;
+    writeln!(out, "Was anything acknowledged and then lost?  {}", answers.lost.text)?;
+    writeln!(out, "Did any key's order break?                {}", answers.order.text)?;
+    for anomaly in &answers.anomalies {
+        writeln!(out, "  {}: {}. {}", anomaly.word, anomaly.text, anomaly.prevented_by)?;
+    }
+    if request.digest {
+        writeln!(out, "digest {}", run.world.digest())?;
+    }
+    Ok(())
+}
+
+fn print_json(run: &Run, events: &[Event], request: &Request, out: &mut dyn Write) -> io::Result<()> {
+    let extent = Extent { brief: request.brief, digest: request.digest };
+    let report = report(run, events, extent);
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    writeln!(out)
 }

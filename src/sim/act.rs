@@ -10,7 +10,7 @@ use crate::sim::admin;
 use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
 use crate::sim::world::{ADMIN, Actor, World};
-use crate::wire::{ClientId, ControllerId, NodeId, Request, topic_name};
+use crate::wire::{ClientId, ControllerId, NodeId, topic_name};
 
 /// An administrative operation under way, by the admin client's own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,10 @@ impl World {
     fn carry_out(&mut self, action: &Action, line: u32) -> Result<Acted, Refused> {
         let mut waits_for = None;
         let events = match admin::request(action) {
-            Some(request) => self.administer(request, &mut waits_for)?,
+            Some(request) => self.administer(Command::Admin(Box::new(request)), &mut waits_for)?,
             None => match action {
                 Action::ResetOffsets { group, topic, to } => {
-                    let request = self.reset_offsets(group, topic, *to)?;
-                    self.administer(request, &mut waits_for)?
+                    self.administer(admin::reset(group, topic, *to), &mut waits_for)?
                 }
                 Action::AddBroker { .. } | Action::AddController { .. } => self.add_machine(action)?,
                 Action::AddProducer { .. } | Action::AddConsumer { .. } => self.add_client(action),
@@ -60,11 +59,11 @@ impl World {
         Ok(Acted { step, waits_for })
     }
 
-    fn administer(&mut self, request: Request, waits_for: &mut Option<AdminOp>) -> Result<Vec<Event>, Refused> {
+    fn administer(&mut self, command: Command, waits_for: &mut Option<AdminOp>) -> Result<Vec<Event>, Refused> {
         let node = NodeId::Client(ADMIN);
-        let events = self.command(node, Command::Admin(Box::new(request)))?;
+        let events = self.command(node, command)?;
         if let Some(Actor::Admin(admin)) = self.member(node).map(|member| &*member.actor) {
-            *waits_for = Some(AdminOp(admin.last_op()));
+            *waits_for = Some(AdminOp(admin.last_operation()));
         }
         Ok(events)
     }
@@ -72,7 +71,10 @@ impl World {
     /// `None` while it is under way; then Kafka's answer.
     pub fn admin_outcome(&self, op: AdminOp) -> Option<Result<(), String>> {
         match self.member(NodeId::Client(ADMIN)).map(|member| &*member.actor) {
-            Some(Actor::Admin(admin)) => admin.outcome(op.0),
+            Some(Actor::Admin(admin)) => {
+                let outcome = admin.outcome(op.0)?;
+                Some(outcome.error.as_ref().map_or(Ok(()), |error| Err(error.to_string())))
+            }
             _ => None,
         }
     }

@@ -10,12 +10,10 @@ use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, D
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 
-use crate::kafka::log::Log;
-use crate::sim::action::{Action, Configs, Refused, ResetTo};
-use crate::sim::world::World;
-use crate::wire::{BrokerId, Offset, Request, TopicPartition, str_bytes, topic_name};
+use crate::kafka::node::{Command, OffsetTarget};
+use crate::sim::action::{Action, Configs, ResetTo};
+use crate::wire::{BrokerId, Request, str_bytes, topic_name};
 
 /// The tools' default `--timeout` for administrative requests.
 const TIMEOUT_MS: i32 = 60_000;
@@ -112,54 +110,14 @@ fn alter_topic(name: &str, set: &Configs, delete: &[String]) -> Request {
     m::IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).into()
 }
 
-impl World {
-    /// The offset commit of `kafka-consumer-groups --reset-offsets` (ConsumerGroupCommand,
-    /// OffsetsUtils): only while the group is inactive; to-offset and shift-by clamp to the log.
-    pub(super) fn reset_offsets(&self, group: &str, topic: &str, to: ResetTo) -> Result<Request, Refused> {
-        let name = topic_name(topic);
-        let image = self.image().topics.get(&name);
-        let partitions =
-            image.ok_or_else(|| Refused::new(format!("topic {topic} does not exist (UNKNOWN_TOPIC_OR_PARTITION)")))?;
-        let state = self.group(group).map(|group| group.state.name().to_string());
-        if let Some(state) = state.filter(|state| !matches!(state.as_str(), "Empty" | "Dead")) {
-            return Err(Refused::new(format!(
-                "Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}."
-            )));
-        }
-        let mut commits = Vec::new();
-        for index in partitions.partitions.keys() {
-            let partition = TopicPartition { topic: name.clone(), partition: *index };
-            let log = self
-                .leader_log(&partition)
-                .ok_or_else(|| Refused::new(format!("{partition} has no leader (LEADER_NOT_AVAILABLE)")))?;
-            let offset = reset_target(log, self.committed(group, &partition), to).ok_or_else(|| {
-                Refused::new(format!("group {group} has committed nothing for {partition}: shift needs an offset"))
-            })?;
-            commits.push(
-                OffsetCommitRequestPartition::default()
-                    .with_partition_index(*index)
-                    .with_committed_offset(offset.0)
-                    .with_committed_leader_epoch(-1)
-                    .with_committed_metadata(Some(str_bytes(""))),
-            );
-        }
-        let topic = OffsetCommitRequestTopic::default().with_name(name).with_partitions(commits);
-        Ok(m::OffsetCommitRequest::default()
-            .with_group_id(crate::wire::GroupId(str_bytes(group)))
-            .with_generation_id_or_member_epoch(-1)
-            .with_topics(vec![topic])
-            .into())
-    }
-}
-
-/// Where a reset goes in one partition; `None` when a shift has nothing to start from.
-fn reset_target(log: &Log, committed: Option<Offset>, to: ResetTo) -> Option<Offset> {
-    let (start, end) = (log.log_start(), log.high_watermark());
-    Some(match to {
-        ResetTo::Earliest => start,
-        ResetTo::Latest => end,
-        ResetTo::Offset(offset) => offset.clamp(start, end),
-        ResetTo::Shift(by) => (committed? + by).clamp(start, end),
-        ResetTo::Time(timestamp) => log.offset_for_timestamp(timestamp).map_or(end, |(_, offset, _)| offset.min(end)),
-    })
+/// Where `kafka-consumer-groups --reset-offsets` sends a group.
+pub fn reset(group: &str, topic: &str, to: ResetTo) -> Command {
+    let to = match to {
+        ResetTo::Earliest => OffsetTarget::Earliest,
+        ResetTo::Latest => OffsetTarget::Latest,
+        ResetTo::Offset(offset) => OffsetTarget::Offset(offset),
+        ResetTo::Time(timestamp) => OffsetTarget::Timestamp(timestamp),
+        ResetTo::Shift(by) => OffsetTarget::Shift(by),
+    };
+    Command::ResetOffsets { group: str_bytes(group), topic: topic_name(topic), to }
 }

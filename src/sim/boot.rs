@@ -7,7 +7,7 @@ use crate::kafka::node::Input;
 use crate::sim::action::{ClusterSetup, Refused};
 use crate::sim::world::{ADMIN, Actor, Power, World};
 use crate::time::{Duration, Instant};
-use crate::wire::{BrokerId, ControllerId, NodeId};
+use crate::wire::{BrokerId, ControllerId, NodeId, str_bytes};
 
 /// How long before time zero a cluster is switched on that shall be settled at time zero.
 const SETTLING: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl World {
 
     pub(super) fn add_broker(&mut self, id: BrokerId, rack: Option<String>) {
         let voters = (1..=self.setup.controllers).map(ControllerId).collect();
-        self.add(NodeId::Broker(id), Actor::Broker(Broker::new(id, rack, voters, self.setup.config.clone())));
+        self.add(NodeId::Broker(id), Actor::Broker(Broker::new(id, self.setup.config.clone(), voters, rack.map(|rack| str_bytes(&rack)))));
     }
 
     /// `bootstrap.servers`: every broker of the set-up.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Command, Input};
+use crate::kafka::quorum::Quorum;
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
 use crate::sim::event::Event;
 use crate::sim::network::{Link, PendingDrop};
@@ -234,7 +235,7 @@ impl World {
     /// The controller that leads the quorum in the newest epoch.
     pub fn active_controller(&self) -> Option<crate::wire::ControllerId> {
         let active = self.controllers().filter(|(_, member, c)| member.power == Power::Running && c.is_active());
-        active.max_by_key(|(_, _, c)| c.quorum_epoch()).map(|(id, _, _)| id)
+        active.max_by_key(|(_, _, c)| c.epoch()).map(|(id, _, _)| id)
     }
 }
 
@@ -242,7 +243,7 @@ impl World {
     /// The quorum's leader in the newest epoch that any running controller knows.
     pub fn quorum_leader_id(&self) -> Option<crate::wire::ControllerId> {
         let running = self.controllers().filter(|(_, member, _)| member.power == Power::Running);
-        running.max_by_key(|(_, _, c)| (c.quorum_epoch(), c.quorum_leader().is_some())).and_then(|(_, _, c)| c.quorum_leader())
+        running.max_by_key(|(_, _, c)| (c.epoch(), c.quorum().and_then(Quorum::leader).is_some())).and_then(|(_, _, c)| c.quorum().and_then(Quorum::leader))
     }
 }
 

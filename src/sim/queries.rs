@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::kafka::broker::ProcessState;
+use crate::kafka::broker::lifecycle::BrokerState;
 use crate::kafka::client::{Consumer, Producer, partitioner};
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::group::classic::ClassicGroup;
@@ -27,21 +29,22 @@ impl World {
     pub fn broker_condition(&self, id: BrokerId) -> Option<BrokerCondition> {
         let member = self.member(NodeId::Broker(id))?;
         let broker = self.broker(id)?;
-        let registration = self.image().brokers.get(&id);
-        Some(if member.power != Power::Running {
-            BrokerCondition::Dead
-        } else if member.frozen {
-            BrokerCondition::Frozen
-        } else if broker.is_shutting_down() {
-            BrokerCondition::ShuttingDown
-        } else {
-            match registration {
-                None => BrokerCondition::Starting,
-                Some(registration) if registration.fenced => {
-                    if broker.was_unfenced() { BrokerCondition::Fenced } else { BrokerCondition::Starting }
-                }
-                Some(_) => BrokerCondition::Alive,
-            }
+        if member.power != Power::Running {
+            return Some(BrokerCondition::Dead);
+        }
+        if member.frozen {
+            return Some(BrokerCondition::Frozen);
+        }
+        let process = broker.process()?;
+        if process.state() == ProcessState::ShuttingDown {
+            return Some(BrokerCondition::ShuttingDown);
+        }
+        let has_run = process.lifecycle().state() == BrokerState::Running;
+        Some(match self.image().brokers.get(&id) {
+            Some(registration) if !registration.fenced => BrokerCondition::Alive,
+            // It served already, and the controller has given it up since.
+            Some(_) if has_run => BrokerCondition::Fenced,
+            _ => BrokerCondition::Starting,
         })
     }
 

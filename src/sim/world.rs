@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::kafka::broker::Broker;
 use crate::kafka::client::{Admin, Consumer, Producer};
 use crate::kafka::controller::Controller;
+use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Alarm, Effects, Input, Node, Turn};
 use crate::sim::action::ClusterSetup;
@@ -68,6 +69,8 @@ pub struct World {
     /// Names of the clients, by id; the admin client comes first.
     pub(super) clients: Arc<Vec<String>>,
     pub(super) ledger: Ledger,
+    /// The newest committed metadata; never goes back.
+    image: MetadataImage,
     last_event: EventId,
     /// Events of the network's own that the step under way has still to carry.
     untold: Vec<Event>,
@@ -129,6 +132,7 @@ impl World {
             alarms: BTreeSet::new(),
             clients: Arc::new(vec!["admin".to_string()]),
             ledger: Ledger::default(),
+            image: MetadataImage::new(),
             last_event: EventId(0),
             untold: Vec::new(),
             is_acting: false,
@@ -208,6 +212,11 @@ impl World {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         let mut turn = Turn::new(self.now, &mut self.effects);
         Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
+        if let Actor::Controller(controller) = &*member.actor
+            && let Some(image) = controller.image().filter(|image| image.offset > self.image.offset)
+        {
+            self.image = image.clone();
+        }
         let ended = member.power == Power::Running && !member.actor.is_running();
         let facts = std::mem::take(&mut self.effects.facts);
         let sends = std::mem::take(&mut self.effects.sends);
@@ -421,16 +430,15 @@ impl World {
         self.broker(leader)?.log(partition)
     }
 
-    /// The metadata that counts: the newest committed image among the controllers.
-    pub fn image(&self) -> &crate::kafka::controller::image::MetadataImage {
-        let newest = self.controllers().map(|(_, _, controller)| controller.image()).max_by_key(|image| image.offset);
-        newest.expect("a cluster has at least one controller")
+    /// The metadata that counts: the newest committed image that any controller has had.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
     }
 
     pub fn registration(
         &self,
         partition: &TopicPartition,
-    ) -> Option<&crate::kafka::controller::image::PartitionRegistration> {
+    ) -> Option<&PartitionRegistration> {
         self.image().partition(partition)
     }
 }

@@ -109,14 +109,14 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         running: member.power == Power::Running,
         frozen: member.frozen,
         summary: format!("acks={acks} · {idempotence}"),
-        producer_id: identity.map(|identity| identity.producer_id.0),
+        producer_id: identity.map(|identity| identity.id.0),
         epoch: identity.map_or(-1, |identity| identity.epoch),
         sent: producer.sent(),
         acked: producer.acked(),
         failed: failed.values().sum::<u64>() + producer.rejected(),
         pending: producer.pending(),
         in_flight: pending(producer),
-        last_error: producer.last_error().map(error_name),
+        last_error: producer.results().iter().rev().take(64).find_map(|result| result.outcome.err()).map(error_name),
         loading: producer.is_loading(),
     }
 }

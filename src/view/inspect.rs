@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
 use crate::view::cards::node_name;
 use crate::wire::batch::Batch;
@@ -97,11 +98,11 @@ fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
     let quorum = section(
         "Metadata quorum",
         vec![
-            ("role", format!("{:?}", controller.quorum_role())),
-            ("epoch", controller.quorum_epoch().to_string()),
-            ("leader", or_none(controller.quorum_leader())),
+            ("role", controller.role().map_or("not running".to_string(), |role| format!("{role:?}"))),
+            ("epoch", controller.epoch().to_string()),
+            ("leader", or_none(controller.quorum().and_then(Quorum::leader))),
             ("log end offset", controller.log_end().to_string()),
-            ("high watermark", controller.high_watermark().to_string()),
+            ("high watermark", or_none(controller.high_watermark())),
             ("active controller", controller.is_active().to_string()),
         ],
     );
@@ -147,7 +148,7 @@ fn log_section(log: &crate::kafka::log::Log) -> Section {
 fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -> Option<Inspection> {
     let broker = world.broker(id)?;
     let mut sections = Vec::new();
-    if let Some(replica) = broker.partition(partition) {
+    if let Some(replica) = broker.replica(partition) {
         let role = if replica.is_leader() { "leader" } else { "follower" };
         let mut rows = vec![("role", role.to_string()), ("leader epoch", replica.leader_epoch().to_string())];
         if replica.is_leader() {
@@ -235,7 +236,7 @@ fn producer(world: &World, name: &str) -> Option<Inspection> {
     let identity = section(
         "Idempotence",
         vec![
-            ("producer id", or_none(identity.map(|identity| identity.producer_id.0))),
+            ("producer id", or_none(identity.map(|identity| identity.id.0))),
             ("producer epoch", or_none(identity.map(|identity| identity.epoch))),
         ],
     );

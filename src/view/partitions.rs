@@ -127,7 +127,7 @@ fn cell(world: &World, partition: &TopicPartition, registration: &PartitionRegis
     let runs = world.member(NodeId::Broker(id)).is_some_and(|member| member.power == Power::Running);
     let broker = world.broker(id);
     let log = broker.and_then(|broker| broker.log(partition));
-    let replica = broker.and_then(|broker| broker.partition(partition));
+    let replica = broker.and_then(|broker| broker.replica(partition));
     let in_sync = registration.isr.contains(&id);
     let role = if !runs {
         ReplicaRole::Offline
@@ -184,7 +184,7 @@ fn newest_records(log: &Log) -> Vec<RecordCell> {
 fn record_cells(batch: &Batch, high_watermark: Offset) -> Vec<RecordCell> {
     let control = batch.is_control();
     let records = batch.records().unwrap_or_default();
-    let cell = |record: kafka_protocol::records::Record| {
+    let cell = |record: crate::wire::batch::Record| {
         let key = if control { None } else { record.key };
         let shown = key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned());
         RecordCell {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use kafka_protocol::records::Record;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use crate::kafka::log::Log;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Anomaly, AnomalyKind, Event, Member, Power, World};
 use crate::view::guarantees;
-use crate::wire::batch::Batch;
+use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, TopicPartition};
 
 #[derive(Serialize)]
@@ -90,9 +89,9 @@ fn controllers(world: &World) -> Vec<Value> {
         json!({
             "id": id.to_string(),
             "state": controller_state(member, controller),
-            "epoch": controller.quorum_epoch().0,
+            "epoch": controller.epoch().0,
             "log_end_offset": controller.log_end().0,
-            "high_watermark": controller.high_watermark().0,
+            "high_watermark": controller.high_watermark().map(|offset| offset.0),
         })
     };
     world.controllers().map(one).collect()
@@ -103,10 +102,11 @@ fn controller_state(member: &Member, controller: &crate::kafka::controller::Cont
     if member.power != Power::Running {
         return "dead";
     }
-    match controller.quorum_role() {
-        QuorumRole::Leader => "leader",
-        QuorumRole::Candidate | QuorumRole::Prospective => "candidate",
-        QuorumRole::Unattached | QuorumRole::Follower | QuorumRole::Resigned | QuorumRole::Observer => "follower",
+    match controller.role() {
+        None => "dead",
+        Some(QuorumRole::Leader) => "leader",
+        Some(QuorumRole::Candidate | QuorumRole::Prospective) => "candidate",
+        Some(QuorumRole::Unattached | QuorumRole::Follower | QuorumRole::Resigned | QuorumRole::Observer) => "follower",
     }
 }
 
@@ -264,7 +264,7 @@ fn producer(name: &str, producer: &Producer, brief: bool) -> Value {
         .collect();
     let mut value = json!({
         "name": name,
-        "producer_id": identity.map(|identity| identity.producer_id.0),
+        "producer_id": identity.map(|identity| identity.id.0),
         "epoch": identity.map(|identity| identity.epoch),
         "sent": producer.sent(),
         "acked": producer.acked(),

@@ -169,18 +169,18 @@ fn controller(name: String, member: &Member, controller: &Controller) -> Control
     } else if member.frozen {
         ControllerState::Frozen
     } else {
-        match controller.quorum_role() {
-            QuorumRole::Leader => ControllerState::Leader,
-            QuorumRole::Candidate | QuorumRole::Prospective => ControllerState::Candidate,
-            QuorumRole::Follower | QuorumRole::Observer => ControllerState::Follower,
-            QuorumRole::Unattached | QuorumRole::Resigned => ControllerState::Unattached,
+        match controller.role() {
+            Some(QuorumRole::Leader) => ControllerState::Leader,
+            Some(QuorumRole::Candidate | QuorumRole::Prospective) => ControllerState::Candidate,
+            Some(QuorumRole::Follower | QuorumRole::Observer) => ControllerState::Follower,
+            Some(QuorumRole::Unattached | QuorumRole::Resigned) | None => ControllerState::Unattached,
         }
     };
     ControllerChip {
         name,
         state,
-        epoch: controller.quorum_epoch().0,
+        epoch: controller.epoch().0,
         log_end: controller.log_end().0,
-        high_watermark: controller.high_watermark().0,
+        high_watermark: controller.high_watermark().map_or(0, |offset| offset.0),
     }
 }

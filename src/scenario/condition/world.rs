@@ -77,7 +77,7 @@ impl Observe for World {
     }
 
     fn controller_epoch(&self) -> Option<i64> {
-        self.controllers().map(|(_, _, controller)| i64::from(controller.quorum_epoch().0)).max()
+        self.controllers().map(|(_, _, controller)| i64::from(controller.epoch().0)).max()
     }
 
     fn quorum_leader(&self) -> Option<ControllerId> {
