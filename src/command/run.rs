@@ -105,7 +105,7 @@ fn engine(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         // Whoever read the output has gone, such as `head`: nothing is wrong with the run.
         return Exit::Held;
     }
-    if run.all_checks_hold() { Exit::Held } else { Exit::CheckFailed }
+    if run.all_checks_hold() { Exit::Held } else { Exit::Failed }
 }
 
 fn print_text(run: &Run, request: &Request, out: &mut dyn Write) -> io::Result<()> {
