@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
+    highwater::ui::app::tell_panics();
     yew::Renderer::<highwater::ui::App>::new().render();
 }
 

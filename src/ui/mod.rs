@@ -1,13 +1,22 @@
 //! The page: shows what `view` decides. The only room that knows a browser exists.
 
-use yew::prelude::*;
+pub mod app;
+mod browser;
+mod cards;
+mod command;
+mod console;
+mod dock;
+mod events;
+mod flights;
+mod guarantees;
+mod inspect;
+mod keys;
+mod packets;
+mod partitions;
+mod session;
+mod stage;
+mod table;
+mod timeline;
+mod topbar;
 
-/// The whole page.
-#[component]
-pub fn App() -> Html {
-    html! {
-        <main>
-            <h1>{ "Highwater" }</h1>
-        </main>
-    }
-}
+pub use app::App;

@@ -95,6 +95,11 @@ pub fn key_hue(key: &[u8]) -> u16 {
     ((u64::from(hash) * 137) % 360) as u16
 }
 
+/// Which partition of so many a record with this key goes to.
+pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
+    crate::kafka::client::partitioner::partition_for_key(key, partitions.max(1))
+}
+
 /// A partition's row as the world has it now.
 pub fn row(world: &World, partition: &TopicPartition, registration: &PartitionRegistration) -> PartitionRow {
     let log = world.log_of(partition, None);

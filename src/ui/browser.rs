@@ -1,0 +1,133 @@
+//! The few things that are asked of the browser itself.
+
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Document, Element, Event, EventTarget, HtmlElement, KeyboardEvent, PointerEvent, Window};
+
+pub fn window() -> Window {
+    web_sys::window().expect("the page runs in a window")
+}
+
+pub fn document() -> Document {
+    window().document().expect("a window shows a document")
+}
+
+/// The value of the nearest `data-NAME` around what an event hit.
+pub fn data_of(target: Option<EventTarget>, name: &str) -> Option<String> {
+    let element = target?.dyn_into::<Element>().ok()?;
+    let attribute = format!("data-{name}");
+    element.closest(&format!("[{attribute}]")).ok()??.get_attribute(&attribute)
+}
+
+/// Moves the focus from a cell of the grid to a neighbour; whether there was one.
+pub fn walk_cells(event: &KeyboardEvent, down: i32, right: i32) -> bool {
+    let Some(cell) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return false };
+    if cell.get_attribute("role").as_deref() != Some("gridcell") {
+        return false;
+    }
+    let sideways = |element: &Element, right: i32| {
+        if right > 0 { element.next_element_sibling() } else { element.previous_element_sibling() }
+    };
+    let target = if right != 0 {
+        sideways(&cell, right)
+    } else {
+        let row = cell.parent_element();
+        let column = row.as_ref().map(|row| row.children()).and_then(|cells| (0..cells.length()).find(|i| cells.item(*i).as_ref() == Some(&cell)));
+        row.and_then(|row| sideways(&row, down)).zip(column).and_then(|(row, column)| row.children().item(column))
+    };
+    match target.filter(|target| target.get_attribute("role").as_deref() == Some("gridcell")) {
+        Some(target) => {
+            cell.set_attribute("tabindex", "-1").ok();
+            target.set_attribute("tabindex", "0").ok();
+            target.unchecked_into::<HtmlElement>().focus().is_ok()
+        }
+        None => false,
+    }
+}
+
+/// Follows the pointer along a log until it is released; tells the offset where it was.
+pub fn drag_along(start: PointerEvent, from: i64, dropped: impl FnOnce(i64) + 'static) {
+    start.prevent_default();
+    let Some(handle) = start.current_target().and_then(|target| target.dyn_into::<HtmlElement>().ok()) else { return };
+    let Some(hands) = handle.parent_element().and_then(|parent| parent.dyn_into::<HtmlElement>().ok()) else { return };
+    let pitch = custom(&handle, "--pitch").trim_end_matches("px").parse().unwrap_or(26.0_f64);
+    let first: i64 = hands.style().get_property_value("--p").ok().and_then(|p| p.trim().parse().ok()).unwrap_or(from);
+    handle.set_pointer_capture(start.pointer_id()).ok();
+    hands.class_list().add_1("dragged").ok();
+    let x = start.client_x();
+    let moved = move |event: &PointerEvent| (f64::from(event.client_x() - x) / pitch).round() as i64;
+    let follow = {
+        let hands = hands.clone();
+        Closure::<dyn FnMut(PointerEvent)>::new(move |event: PointerEvent| {
+            hands.style().set_property("--p", &(first + moved(&event)).max(0).to_string()).ok();
+        })
+    };
+    handle.add_event_listener_with_callback("pointermove", follow.as_ref().unchecked_ref()).ok();
+    let end = Closure::once_into_js({
+        let handle = handle.clone();
+        move |event: PointerEvent| {
+            handle.remove_event_listener_with_callback("pointermove", follow.as_ref().unchecked_ref()).ok();
+            hands.class_list().remove_1("dragged").ok();
+            let moved = moved(&event);
+            if moved != 0 {
+                dropped(from + moved);
+            }
+        }
+    });
+    let once = web_sys::AddEventListenerOptions::new();
+    once.set_once(true);
+    handle.add_event_listener_with_callback_and_add_event_listener_options("pointerup", end.unchecked_ref(), &once).ok();
+}
+
+/// The value of a custom property of CSS.
+pub fn custom(element: &Element, name: &str) -> String {
+    let style = window().get_computed_style(element).ok().flatten();
+    style.and_then(|style| style.get_property_value(name).ok()).unwrap_or_default().trim().to_string()
+}
+
+/// Whether a medium has this feature, such as `(prefers-reduced-motion: reduce)`.
+pub fn prefers(query: &str) -> bool {
+    window().match_media(query).ok().flatten().is_some_and(|list| list.matches())
+}
+
+/// Whether typing goes into a field, so that keys are letters.
+pub fn is_typing(event: &Event) -> bool {
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    target.is_some_and(|target| match target.tag_name().as_str() {
+        "TEXTAREA" | "SELECT" => true,
+        "INPUT" => target.get_attribute("type").as_deref() != Some("range"),
+        _ => false,
+    })
+}
+
+/// Whether a key press belongs to the control that has the focus: Space presses a button.
+pub fn is_on_control(event: &Event) -> bool {
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    target.is_some_and(|target| matches!(target.tag_name().as_str(), "BUTTON" | "A" | "SUMMARY"))
+}
+
+pub fn focus(selector: &str) {
+    if let Ok(Some(element)) = document().query_selector(selector) {
+        element.unchecked_into::<HtmlElement>().focus().ok();
+    }
+}
+
+/// What the person chose for the theme earlier; a private window may refuse to tell.
+pub fn kept(key: &str) -> Option<String> {
+    window().local_storage().ok()??.get_item(key).ok()?
+}
+
+pub fn keep(key: &str, value: &str) {
+    if let Ok(Some(storage)) = window().local_storage() {
+        storage.set_item(key, value).ok();
+    }
+}
+
+/// Puts a text on the clipboard.
+pub fn copy(text: &str) {
+    // Where there is no clipboard (an insecure address), the address bar has the link all the same.
+    let clipboard = js_sys::Reflect::get(&window().navigator(), &JsValue::from_str("clipboard"));
+    if clipboard.is_ok_and(|clipboard| !clipboard.is_undefined()) {
+        let _ = window().navigator().clipboard().write_text(text);
+    }
+}

@@ -1,0 +1,326 @@
+//! The clients: producers on the left, groups with their consumers on the right.
+
+use std::rc::Rc;
+
+use web_sys::{HtmlInputElement, HtmlSelectElement};
+use yew::prelude::*;
+
+use crate::ui::command::{Ask, Command, on};
+use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
+use crate::view::inspect::Selection;
+use crate::view::partitions::{key_hue, partition_of};
+use crate::view::stage::TopicView;
+
+#[derive(Properties, PartialEq)]
+pub struct ProducerProps {
+    pub card: Rc<ProducerCard>,
+    pub topics: Rc<[TopicView]>,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn Producer(props: &ProducerProps) -> Html {
+    let card = &props.card;
+    let topic = use_state(|| None::<String>);
+    let key = use_state(|| "alice".to_string());
+    let value = use_state(|| "created".to_string());
+    let partition = use_state(|| None::<i32>);
+    let chosen = topic.as_ref().and_then(|name| props.topics.iter().find(|topic| topic.name == *name));
+    let chosen = chosen.or(props.topics.first());
+    let count = chosen.map_or(0, |topic| topic.partitions);
+    let topic_name = chosen.map(|topic| topic.name.clone()).unwrap_or_default();
+    let fixed = partition.filter(|partition| *partition < count);
+    let send = {
+        let line = send_line(&card.name, &topic_name, &key, &value, fixed);
+        let (ask, able) = (props.ask.clone(), card.running && count > 0);
+        Callback::from(move |event: SubmitEvent| {
+            event.prevent_default();
+            if able {
+                ask.emit(Command::Act(line.clone()));
+            }
+        })
+    };
+    let title = on(&props.ask, Command::Select(Selection::Producer(card.name.clone())));
+    html! {
+        <section class={classes!("card", "producer", (!card.running).then_some("dead"))} aria-label={format!("Producer {}", card.name)}
+            data-node={format!("client {}", card.name)}>
+            <header>
+                <button class="title" onclick={title}>{ &card.name }</button>
+                <span class="aside">{ &card.summary }</span>
+            </header>
+            <form onsubmit={send}>
+                <label><span>{ "Topic" }</span>
+                    <select aria-label="Topic" onchange={chosen_text(&topic)}>
+                        { for props.topics.iter().map(|topic| html! {
+                            <option value={topic.name.clone()} selected={topic.name == topic_name}>{ &topic.name }</option>
+                        }) }
+                    </select>
+                </label>
+                <label><span>{ "Key" }</span>
+                    <input type="text" aria-label="Key" value={(*key).clone()} oninput={typed(&key)} maxlength="200" spellcheck="false" autocomplete="off" placeholder="no key" />
+                </label>
+                <label><span>{ "Value" }</span>
+                    <input type="text" aria-label="Value" value={(*value).clone()} oninput={typed(&value)} maxlength="2000" spellcheck="false" autocomplete="off" placeholder="empty" />
+                </label>
+                <label><span>{ "Partition" }</span>
+                    <select aria-label="Partition" onchange={chosen_number(&partition)}>
+                        <option value="" selected={fixed.is_none()}>{ "auto" }</option>
+                        { for (0..count).map(|number| html! {
+                            <option value={number.to_string()} selected={fixed == Some(number)}>{ number }</option>
+                        }) }
+                    </select>
+                </label>
+                <div class="row">
+                    <button type="submit" class="primary" disabled={!card.running || count == 0}>{ "Send" }</button>
+                    <Route topic={topic_name.clone()} key_text={(*key).clone()} partitions={count} {fixed} />
+                </div>
+            </form>
+            <Progress card={card.clone()} />
+        </section>
+    }
+}
+
+/// Where the record will go, by the real partitioner.
+#[derive(Properties, PartialEq)]
+struct RouteProps {
+    topic: String,
+    key_text: String,
+    partitions: i32,
+    fixed: Option<i32>,
+}
+
+#[component]
+fn Route(props: &RouteProps) -> Html {
+    let RouteProps { topic, key_text, partitions, fixed } = props;
+    let swatch = |key: &str| html! { <span class="key" style={format!("--h:{}", key_hue(key.as_bytes()))}>{ key }</span> };
+    match fixed {
+        _ if *partitions == 0 => html! { <p class="route">{ "no topic yet" }</p> },
+        Some(partition) => html! { <p class="route">{ "chosen → " }<b>{ format!("{topic}-{partition}") }</b></p> },
+        None if key_text.is_empty() => html! { <p class="route">{ "no key → sticky → " }<b>{ format!("{topic}-?") }</b></p> },
+        None => {
+            let partition = partition_of(key_text.as_bytes(), *partitions);
+            html! { <p class="route">{ swatch(key_text) }{ " → murmur2 → " }<b>{ format!("{topic}-{partition}") }</b></p> }
+        }
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct ProgressProps {
+    card: Rc<ProducerCard>,
+}
+
+/// What became of what was sent.
+#[component]
+fn Progress(props: &ProgressProps) -> Html {
+    let card = &props.card;
+    html! {
+        <div class="progress">
+            <p class="counts">
+                <span><i>{ card.sent }</i>{ " sent" }</span>
+                <span><i>{ card.acked }</i>{ " acked" }</span>
+                <span><i>{ card.pending }</i>{ " pending" }</span>
+                if card.failed > 0 { <span class="bad"><i>{ card.failed }</i>{ " failed" }</span> }
+            </p>
+            <ul class="pending" aria-label="In flight">
+                { for card.in_flight.iter().take(3).map(|batch| html! {
+                    <li>
+                        <span class="what"><span class="dot" style={batch.hue.map(|hue| format!("--h:{hue}"))} />{ &batch.records }{ " · " }{ &batch.partition }</span>
+                        <span class="state">{ &batch.state }</span>
+                    </li>
+                }) }
+            </ul>
+            if let Some(error) = &card.last_error { <p class="bad">{ "last failure: " }{ error }</p> }
+        </div>
+    }
+}
+
+fn typed(state: &UseStateHandle<String>) -> Callback<InputEvent> {
+    let state = state.clone();
+    Callback::from(move |event: InputEvent| state.set(event.target_unchecked_into::<HtmlInputElement>().value()))
+}
+
+fn chosen_text(state: &UseStateHandle<Option<String>>) -> Callback<Event> {
+    let state = state.clone();
+    Callback::from(move |event: Event| state.set(Some(event.target_unchecked_into::<HtmlSelectElement>().value())))
+}
+
+fn chosen_number(state: &UseStateHandle<Option<i32>>) -> Callback<Event> {
+    let state = state.clone();
+    Callback::from(move |event: Event| state.set(event.target_unchecked_into::<HtmlSelectElement>().value().parse().ok()))
+}
+
+/// `send app orders alice=created partition=0`
+fn send_line(producer: &str, topic: &str, key: &str, value: &str, partition: Option<i32>) -> String {
+    let key = if key.is_empty() { String::new() } else { quoted(key) };
+    let partition = partition.map_or(String::new(), |partition| format!(" partition={partition}"));
+    format!("send {producer} {topic} {key}={}{partition}", quoted(value))
+}
+
+/// A text as the script language writes it.
+fn quoted(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+    if plain {
+        return text.to_string();
+    }
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+    format!("\"{escaped}\"")
+}
+
+#[derive(Properties, PartialEq)]
+pub struct GroupProps {
+    pub card: Rc<GroupCard>,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn Group(props: &GroupProps) -> Html {
+    let card = &props.card;
+    let class = match card.state.as_str() {
+        "Stable" => "good",
+        "Empty" | "Dead" => "calm",
+        _ => "busy",
+    };
+    html! {
+        <section class="group" aria-label={format!("Group {}", card.id)}>
+            <header>
+                <button class="title" onclick={on(&props.ask, Command::Select(Selection::Group(card.id.clone())))}>{ &card.id }</button>
+                <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
+                <span class={classes!("state", class)}>{ state_in_words(&card.state) }{ " · gen " }{ card.generation }</span>
+            </header>
+            if let Some(coordinator) = card.coordinator {
+                <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
+            }
+            { for card.consumers.iter().map(|consumer| html! {
+                <Consumer key={consumer.name.clone()} card={consumer.clone()} ask={props.ask.clone()} />
+            }) }
+            if !card.unowned.is_empty() {
+                <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }</p>
+            }
+        </section>
+    }
+}
+
+/// Kafka's name of a group's state, with a space where a line may break.
+fn state_in_words(state: &str) -> String {
+    match state {
+        "PreparingRebalance" => "Preparing rebalance".to_string(),
+        "CompletingRebalance" => "Completing rebalance".to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct ConsumerProps {
+    card: ConsumerCard,
+    ask: Ask,
+}
+
+#[component]
+fn Consumer(props: &ConsumerProps) -> Html {
+    let card = &props.card;
+    let name = &card.name;
+    let (act, verb) = if card.running { ("kill", "Kill") } else { ("start", "Start") };
+    let select = on(&props.ask, Command::Select(Selection::Consumer(name.clone())));
+    html! {
+        <section class={classes!("card", "consumer", (!card.running).then_some("dead"))} aria-label={format!("Consumer {name}")}
+            data-node={format!("client {name}")}>
+            <header>
+                <button class="title" onclick={select}>{ name }</button>
+                <span class={classes!("aside", "activity")}>{ &card.activity }</span>
+                <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
+                    onclick={on(&props.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
+            </header>
+            if card.partitions.is_empty() {
+                <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>
+            }
+            { for card.partitions.iter().map(|reading| html! {
+                <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={props.ask.clone()} />
+            }) }
+            if !card.recent.is_empty() {
+                <Recent records={card.recent.clone()} />
+            }
+        </section>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct ReadingProps {
+    consumer: String,
+    reading: ConsumerPartition,
+    ask: Ask,
+}
+
+/// How far a consumer has read a partition. Moving the slider is the seek.
+#[component]
+fn Reading(props: &ReadingProps) -> Html {
+    let ConsumerPartition { partition, position, committed, lag, log_start, log_end } = &props.reading;
+    // While a hand is on the slider, what is read must not pull it away.
+    let held = use_state(|| None::<i64>);
+    let slider = use_node_ref();
+    let shown = held.or(*position).unwrap_or(*log_start);
+    let seek = {
+        let (ask, held) = (props.ask.clone(), held.clone());
+        let (consumer, partition) = (props.consumer.clone(), partition.clone());
+        Callback::from(move |event: Event| {
+            let offset = event.target_unchecked_into::<HtmlInputElement>().value();
+            held.set(None);
+            ask.emit(Command::Act(format!("seek {consumer} {partition} {offset}")));
+        })
+    };
+    let hold = {
+        let held = held.clone();
+        Callback::from(move |event: InputEvent| held.set(event.target_unchecked_into::<HtmlInputElement>().value().parse().ok()))
+    };
+    let whole = (log_end - log_start).max(1) as f64;
+    let share = |offset: i64| (offset - log_start).clamp(0, log_end - log_start) as f64 / whole;
+    let style = format!("--at:{:.4};--committed:{:.4}", share(shown), share(committed.unwrap_or(*log_start)));
+    {
+        // The value is a property, which a changed attribute does not move once a hand has.
+        let slider = slider.clone();
+        use_effect_with((shown, *log_start, *log_end), move |(shown, _, _)| {
+            if let Some(slider) = slider.cast::<HtmlInputElement>() {
+                slider.set_value(&shown.to_string());
+            }
+        });
+    }
+    let behind = lag.unwrap_or(0);
+    html! {
+        <div class="reading">
+            <span class="which">{ partition }</span>
+            <input ref={slider} type="range" aria-label={format!("Position of {} in {partition}", props.consumer)} {style}
+                min={log_start.to_string()} max={log_end.to_string()} step="1" oninput={hold} onchange={seek} />
+            <span class={classes!("lag", (behind > 0).then_some("behind"))}>{ "lag " }<i>{ behind }</i></span>
+            <span class="offsets">
+                <span>{ "position " }<i>{ position.map_or("–".to_string(), |position| position.to_string()) }</i></span>
+                <span>{ "committed " }<i>{ committed.map_or("–".to_string(), |offset| offset.to_string()) }</i></span>
+            </span>
+        </div>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct RecentProps {
+    records: Vec<DeliveredRecord>,
+}
+
+/// The newest records that the application got; replays are told from first deliveries.
+#[component]
+fn Recent(props: &RecentProps) -> Html {
+    html! {
+        <ul class="recent" aria-label="Recent deliveries">
+            { for props.records.iter().map(|record| {
+                let key = record.key.clone().unwrap_or_default();
+                let again = if record.again { " (again)" } else { "" };
+                let title = format!("{}={} · {} @ {}{again}", key, record.value.as_deref().unwrap_or("null"), record.partition, record.offset);
+                let mark: String = if key.chars().count() <= 2 { key.clone() } else { key.chars().take(1).collect() };
+                let mark = if mark.is_empty() { "·".to_string() } else { mark };
+                html! {
+                    <li class={classes!("sample", record.again.then_some("again"), record.hue.is_none().then_some("plain"))}
+                        style={record.hue.map(|hue| format!("--h:{hue}"))} title={title.clone()} aria-label={title}>
+                        { mark }if record.again { <sup aria-hidden="true">{ "↻" }</sup> }
+                    </li>
+                }
+            }) }
+        </ul>
+    }
+}

@@ -1,0 +1,70 @@
+//! What a person can ask of the page. Components send these; only `app` carries them out.
+
+use yew::Callback;
+
+use crate::history::Speed;
+use crate::time::Instant;
+use crate::view::inspect::Selection;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A line of the script, from a click.
+    Act(String),
+    /// A line of the script, typed into the console.
+    Type(String),
+    Play(bool),
+    Step,
+    StepBack,
+    NextEvent,
+    PreviousEvent,
+    JumpToNow,
+    Seek(Instant),
+    JumpToEvent(u64),
+    Speed(Speed),
+    Select(Selection),
+    /// The chain of causes of an event; `None` closes it.
+    Why(Option<u64>),
+    Show(Tab),
+    OnlyWhatMatters(bool),
+    Mute(crate::view::flights::Family),
+    Theme,
+    Help(bool),
+    Share,
+    Dismiss,
+}
+
+/// The panels of the dock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tab {
+    Guarantees,
+    Events,
+    Inspector,
+    Packets,
+    Console,
+    PartitionState,
+}
+
+impl Tab {
+    pub const ALL: [Tab; 6] =
+        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::PartitionState];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Tab::Guarantees => "Guarantees",
+            Tab::Events => "Events",
+            Tab::Inspector => "Inspector",
+            Tab::Packets => "Packets",
+            Tab::Console => "Console",
+            Tab::PartitionState => "Partition state",
+        }
+    }
+}
+
+/// How a component asks.
+pub type Ask = Callback<Command>;
+
+/// A click that asks for one thing.
+pub fn on<E>(ask: &Ask, command: Command) -> Callback<E> {
+    let ask = ask.clone();
+    Callback::from(move |_: E| ask.emit(command.clone()))
+}

@@ -1,0 +1,102 @@
+//! The dock: panels beside one another, of which one is in front. The others stay there for whoever
+//! does not look but reads; reaching into one brings it to the front.
+
+use std::rc::Rc;
+
+use yew::prelude::*;
+
+use crate::time::Instant;
+use crate::ui::command::{Ask, Command, Tab, on};
+use crate::ui::console::{Console, Said};
+use crate::ui::events::Events;
+use crate::ui::guarantees::Guarantees;
+use crate::ui::inspect::Inspector;
+use crate::ui::packets::{Legend, Packets};
+use crate::ui::table::PartitionState;
+use crate::view::events::EventRow;
+use crate::view::flights::{Family, Flight};
+use crate::view::guarantees::Guarantees as GuaranteesView;
+use crate::view::inspect::Inspection;
+use crate::view::stage::Stage;
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub tab: Tab,
+    pub stage: Rc<Stage>,
+    pub guarantees: Rc<GuaranteesView>,
+    pub events: Rc<Vec<EventRow>>,
+    pub causes: Option<Rc<Vec<EventRow>>>,
+    pub only_what_matters: bool,
+    pub inspection: Option<Rc<Inspection>>,
+    pub selected: bool,
+    /// Only what is in front is kept current.
+    pub flights: Rc<Vec<Flight>>,
+    pub now: Instant,
+    pub muted: Rc<Vec<Family>>,
+    pub log: Rc<Vec<Said>>,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn Dock(props: &Props) -> Html {
+    let ask = &props.ask;
+    let panel = |tab: Tab, content: Html| {
+        let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
+        let class = classes!("panel", slug(tab), (props.tab == tab).then_some("front"));
+        html! {
+            <section key={tab.name()} {class} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
+        }
+    };
+    html! {
+        <div class={classes!("dock", format!("shows-{}", slug(props.tab)))}>
+            <div class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
+                { for Tab::ALL.iter().map(|tab| {
+                    let chosen = props.tab == *tab;
+                    html! {
+                        <button role="tab" class={slug(*tab)} aria-selected={chosen.to_string()} aria-controls={format!("panel-{}", slug(*tab))}
+                            tabindex={if chosen { "0" } else { "-1" }} onclick={on(ask, Command::Show(*tab))}>{ tab.name() }</button>
+                    }
+                }) }
+            </div>
+            { panel(Tab::Guarantees, html! { <Guarantees view={props.guarantees.clone()} ask={ask.clone()} /> }) }
+            { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected} /> }) }
+            { panel(Tab::Packets, html! { <>
+                <Legend muted={props.muted.clone()} ask={ask.clone()} />
+                if props.tab == Tab::Packets { <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} /> }
+            </> }) }
+            { panel(Tab::Console, html! { <Console log={props.log.clone()} ask={ask.clone()} /> }) }
+            { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }
+            { panel(Tab::Events, html! {
+                <Events rows={props.events.clone()} causes={props.causes.clone()} only_what_matters={props.only_what_matters} ask={ask.clone()} />
+            }) }
+        </div>
+    }
+}
+
+/// Arrow keys walk from tab to tab.
+fn walk(event: KeyboardEvent) {
+    use wasm_bindgen::JsCast;
+    let forward = match event.key().as_str() {
+        "ArrowRight" => true,
+        "ArrowLeft" => false,
+        _ => return,
+    };
+    let Some(tab) = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlElement>().ok()) else { return };
+    let next = if forward { tab.next_element_sibling() } else { tab.previous_element_sibling() };
+    if let Some(next) = next.and_then(|next| next.dyn_into::<web_sys::HtmlElement>().ok()) {
+        next.focus().ok();
+        next.click();
+        event.prevent_default();
+    }
+}
+
+fn slug(tab: Tab) -> &'static str {
+    match tab {
+        Tab::Guarantees => "guarantees",
+        Tab::Events => "events",
+        Tab::Inspector => "inspector",
+        Tab::Packets => "packets",
+        Tab::Console => "console",
+        Tab::PartitionState => "partition-state",
+    }
+}

@@ -1,0 +1,328 @@
+//! Messages on their way, drawn on a canvas over the stage: where one is drawn is a pure function of
+//! it, the instant, and where its two ends stand on the page.
+
+use std::collections::BTreeMap;
+
+use wasm_bindgen::JsCast;
+use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, HtmlElement};
+
+use crate::time::Instant;
+use crate::ui::browser::{custom, document, prefers, window};
+use crate::view::flights::{Family, Flight};
+
+pub const FAMILIES: [Family; 7] = [
+    Family::Produce,
+    Family::Replication,
+    Family::Consume,
+    Family::Group,
+    Family::Controller,
+    Family::Quorum,
+    Family::Admin,
+];
+
+pub fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Produce => "produce",
+        Family::Replication => "replication",
+        Family::Consume => "consume",
+        Family::Group => "group",
+        Family::Controller => "controller",
+        Family::Quorum => "quorum",
+        Family::Admin => "metadata",
+    }
+}
+
+pub fn family_class(family: Family) -> &'static str {
+    match family {
+        Family::Produce => "family-produce",
+        Family::Replication => "family-replication",
+        Family::Consume => "family-consume",
+        Family::Group => "family-group",
+        Family::Controller => "family-controller",
+        Family::Quorum => "family-quorum",
+        Family::Admin => "family-admin",
+    }
+}
+
+/// A flight with the places on the page that it leaves and reaches.
+pub struct Flown {
+    pub flight: Flight,
+    pub from: String,
+    pub to: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+}
+
+impl Place {
+    fn middle(self) -> (f64, f64) {
+        ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0)
+    }
+}
+
+/// The canvas, and what it knows of the page.
+#[derive(Default)]
+pub struct Layer {
+    canvas: Option<(HtmlCanvasElement, CanvasRenderingContext2d)>,
+    places: BTreeMap<String, Place>,
+    /// Colours by role, read from CSS anew when the theme changes.
+    colours: BTreeMap<&'static str, String>,
+    size: (f64, f64),
+    stale: bool,
+    blank: bool,
+    still: bool,
+    /// Where each message was drawn, for pointing at it.
+    drawn: Vec<(u64, f64, f64)>,
+}
+
+impl Layer {
+    /// The page may have moved: places are looked up again before the next drawing.
+    pub fn disturb(&mut self) {
+        self.stale = true;
+    }
+
+    /// The theme may have changed too.
+    pub fn repaint(&mut self) {
+        self.stale = true;
+        self.colours.clear();
+    }
+
+    /// The message that is drawn nearest to a point.
+    pub fn hit(&self, x: f64, y: f64) -> Option<u64> {
+        const REACH: f64 = 12.0;
+        let distance = |(_, at_x, at_y): &(u64, f64, f64)| (at_x - x).hypot(at_y - y);
+        let nearest = self.drawn.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+        (distance(nearest) <= REACH).then_some(nearest.0)
+    }
+
+    pub fn draw(&mut self, flights: &[Flown], now: Instant, muted: &[Family]) {
+        if self.canvas.is_none() {
+            self.canvas = canvas();
+            self.stale = true;
+        }
+        if self.stale {
+            self.look_around();
+        }
+        let Some((_, pen)) = self.canvas.clone() else { return };
+        if !self.blank {
+            pen.clear_rect(0.0, 0.0, self.size.0, self.size.1);
+        }
+        self.blank = true;
+        self.drawn.clear();
+        // The cluster's empty rounds lie below what carries something.
+        for matters in [false, true] {
+            for flown in flights.iter().filter(|flown| flown.flight.matters == matters) {
+                if !muted.contains(&flown.flight.family) {
+                    self.draw_one(&pen, flown, now);
+                }
+            }
+        }
+    }
+
+    fn draw_one(&mut self, pen: &CanvasRenderingContext2d, flown: &Flown, now: Instant) {
+        let flight = &flown.flight;
+        let Some((from, to)) = self.ends(flown) else { return };
+        let share = if flight.held { 0.5 } else { flight.permille(now) as f64 / 1000.0 };
+        let path = Path::between(from, to, flight.request);
+        let (x, y) = path.at(if self.still { 0.5 } else { share });
+        let family = self.colour(role(flight.family));
+        let colour = match flight.hue {
+            Some(hue) => format!("oklch({} {} {hue})", self.colour("--record-l"), self.colour("--record-c")),
+            None => family.clone(),
+        };
+        self.blank = false;
+        self.drawn.push((flight.id, x, y));
+        if !flight.matters {
+            pen.set_global_alpha(0.4);
+            dot(pen, x, y, 2.4, flight.request, &family);
+            pen.set_global_alpha(1.0);
+            return;
+        }
+        pen.set_global_alpha(0.32);
+        pen.set_stroke_style_str(&family);
+        pen.set_line_width(1.4);
+        path.trace(pen, 1.0);
+        pen.set_global_alpha(0.75);
+        pen.set_line_width(2.2);
+        path.trace(pen, if self.still { 1.0 } else { share });
+        pen.set_global_alpha(1.0);
+        if flight.hue.is_some() {
+            self.record(pen, x, y, flight.request, &colour);
+        } else {
+            dot(pen, x, y, 5.2, flight.request, &colour);
+        }
+        if flight.held {
+            pen.set_fill_style_str(&self.colour("--offline"));
+            pen.fill_rect(x - 9.0, y - 9.0, 2.5, 18.0);
+            pen.fill_rect(x + 6.5, y - 9.0, 2.5, 18.0);
+        }
+    }
+
+    /// Records travel as what they are in the log: a cell in the colour of the key.
+    fn record(&self, pen: &CanvasRenderingContext2d, x: f64, y: f64, request: bool, colour: &str) {
+        let half = 7.5;
+        pen.begin_path();
+        pen.round_rect_with_f64(x - half, y - half, 2.0 * half, 2.0 * half, 4.0).ok();
+        pen.set_fill_style_str(&self.colour("--surface"));
+        pen.fill();
+        pen.set_fill_style_str(colour);
+        pen.set_stroke_style_str(colour);
+        pen.set_line_width(2.4);
+        if request {
+            pen.fill();
+        } else {
+            pen.set_global_alpha(0.35);
+            pen.fill();
+            pen.set_global_alpha(1.0);
+        }
+        pen.stroke();
+    }
+
+    /// Where a flight begins and ends: at a replica's cell when it concerns a partition, else at the node.
+    fn ends(&self, flown: &Flown) -> Option<((f64, f64), (f64, f64))> {
+        let place = |node: &str| {
+            let broker = node.strip_prefix("broker ");
+            let cell = broker.zip(flown.flight.partition.as_ref()).map(|(broker, partition)| format!("{partition}@{broker}"));
+            cell.and_then(|cell| self.places.get(&cell)).or_else(|| self.places.get(node)).copied()
+        };
+        let (from, to) = (place(&flown.from)?, place(&flown.to)?);
+        let ((from_x, from_y), (to_x, to_y)) = (from.middle(), to.middle());
+        // Side by side: from edge to edge; above one another: from bottom to top.
+        let beside = from.right <= to.left || to.right <= from.left;
+        Some(if beside {
+            let (start, end) = if from_x < to_x { (from.right, to.left) } else { (from.left, to.right) };
+            ((start, near(from, to_y)), (end, near(to, from_y)))
+        } else {
+            let (start, end) = if from_y < to_y { (from.bottom, to.top) } else { (from.top, to.bottom) };
+            ((from_x, start), (to_x, end))
+        })
+    }
+
+    fn colour(&self, role: &'static str) -> String {
+        self.colours.get(role).cloned().unwrap_or_default()
+    }
+
+    /// Looks up where everything stands and what colours there are.
+    fn look_around(&mut self) {
+        self.stale = false;
+        self.blank = false;
+        let Some((canvas, pen)) = &self.canvas else { return };
+        let scale = window().device_pixel_ratio().max(1.0);
+        let inner = |value: Result<wasm_bindgen::JsValue, _>| value.ok().and_then(|v| v.as_f64()).unwrap_or_default();
+        self.size = (inner(window().inner_width()), inner(window().inner_height()));
+        let (wide, high) = ((self.size.0 * scale) as u32, (self.size.1 * scale) as u32);
+        if canvas.width() != wide || canvas.height() != high {
+            canvas.set_width(wide);
+            canvas.set_height(high);
+        }
+        pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok();
+        self.still = prefers("(prefers-reduced-motion: reduce)");
+        if self.colours.is_empty() {
+            let roles = FAMILIES.iter().map(|family| role(*family));
+            for role in roles.chain(["--surface", "--offline", "--record-l", "--record-c"]) {
+                self.colours.insert(role, custom(canvas, role));
+            }
+        }
+        self.places.clear();
+        for name in ["data-node", "data-cell"] {
+            let Ok(found) = document().query_selector_all(&format!("[{name}]")) else { continue };
+            for element in (0..found.length()).filter_map(|i| found.item(i)?.dyn_into::<Element>().ok()) {
+                let edge = element.get_bounding_client_rect();
+                let place = Place { left: edge.left(), top: edge.top(), right: edge.right(), bottom: edge.bottom() };
+                self.places.insert(element.get_attribute(name).unwrap_or_default(), place);
+            }
+        }
+    }
+}
+
+/// The height in a place that is nearest to another height, a little inside.
+fn near(place: Place, y: f64) -> f64 {
+    let inset = ((place.bottom - place.top) / 2.0).min(18.0);
+    y.clamp(place.top + inset, place.bottom - inset)
+}
+
+fn dot(pen: &CanvasRenderingContext2d, x: f64, y: f64, radius: f64, filled: bool, colour: &str) {
+    pen.begin_path();
+    pen.arc(x, y, radius, 0.0, std::f64::consts::TAU).ok();
+    if filled {
+        pen.set_fill_style_str(colour);
+        pen.fill();
+    } else {
+        pen.set_stroke_style_str(colour);
+        pen.set_line_width((radius * 0.42).max(1.2));
+        pen.stroke();
+    }
+}
+
+fn role(family: Family) -> &'static str {
+    match family {
+        Family::Produce => "--family-produce",
+        Family::Replication => "--family-replication",
+        Family::Consume => "--family-consume",
+        Family::Group => "--family-group",
+        Family::Controller => "--family-controller",
+        Family::Quorum => "--family-quorum",
+        Family::Admin => "--family-admin",
+    }
+}
+
+/// A gentle curve; a request and its response bend to different sides.
+struct Path {
+    from: (f64, f64),
+    bend: (f64, f64),
+    to: (f64, f64),
+}
+
+impl Path {
+    fn between(from: (f64, f64), to: (f64, f64), request: bool) -> Path {
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length = dx.hypot(dy).max(1.0);
+        let lift = (length * 0.14).clamp(8.0, 46.0) * if request { -1.0 } else { 1.0 };
+        // Always up for requests and down for responses, whichever way they go.
+        let side = if dx < 0.0 { -1.0 } else { 1.0 };
+        let bend = ((from.0 + to.0) / 2.0 - dy / length * lift * side, (from.1 + to.1) / 2.0 + dx / length * lift * side);
+        Path { from, bend, to }
+    }
+
+    fn at(&self, share: f64) -> (f64, f64) {
+        let rest = 1.0 - share;
+        let mix = |a: f64, b: f64, c: f64| rest * rest * a + 2.0 * rest * share * b + share * share * c;
+        (mix(self.from.0, self.bend.0, self.to.0), mix(self.from.1, self.bend.1, self.to.1))
+    }
+
+    /// Strokes it from the sender as far as `share`.
+    fn trace(&self, pen: &CanvasRenderingContext2d, share: f64) {
+        let control = (self.from.0 + (self.bend.0 - self.from.0) * share, self.from.1 + (self.bend.1 - self.from.1) * share);
+        let end = self.at(share);
+        pen.begin_path();
+        pen.move_to(self.from.0, self.from.1);
+        pen.quadratic_curve_to(control.0, control.1, end.0, end.1);
+        pen.stroke();
+    }
+}
+
+fn canvas() -> Option<(HtmlCanvasElement, CanvasRenderingContext2d)> {
+    let canvas = document().get_element_by_id("flights")?.dyn_into::<HtmlCanvasElement>().ok()?;
+    let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+    Some((canvas, pen))
+}
+
+/// Says what the pointed-at message is, beside it; directly, past the virtual DOM.
+pub fn show_tip(tip: Option<(&str, f64, f64)>) {
+    let Some(element) = document().get_element_by_id("flight-tip").and_then(|tip| tip.dyn_into::<HtmlElement>().ok()) else {
+        return;
+    };
+    match tip {
+        None => element.set_hidden(true),
+        Some((text, x, y)) => {
+            element.set_hidden(false);
+            element.set_text_content(Some(text));
+            element.style().set_property("transform", &format!("translate({:.0}px, {:.0}px)", x + 14.0, y + 14.0)).ok();
+        }
+    }
+}

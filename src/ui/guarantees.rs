@@ -1,0 +1,75 @@
+//! The two questions that everybody asks, answered live.
+
+use std::rc::Rc;
+
+use yew::prelude::*;
+
+use crate::ui::command::{Ask, Command, on};
+use crate::view::guarantees::{Answer, AnomalyRow, Guarantees as View};
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub view: Rc<View>,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn Guarantees(props: &Props) -> Html {
+    let view = &props.view;
+    html! {
+        <div class="guarantees">
+            <div class="questions">
+                { question("Was anything acknowledged and then lost?", &view.lost) }
+                { question("Did any key’s order break?", &view.order) }
+            </div>
+            <ul class="lines">{ for view.lines.iter().map(|line| html! { <li>{ numbers(line) }</li> }) }</ul>
+            if !view.anomalies.is_empty() {
+                <ul class="anomalies">
+                    { for view.anomalies.iter().rev().take(20).map(|anomaly| html! { <Anomaly anomaly={anomaly.clone()} ask={props.ask.clone()} /> }) }
+                </ul>
+            }
+        </div>
+    }
+}
+
+fn question(question: &str, answer: &Answer) -> Html {
+    let (class, sign) = if answer.good { ("good", "✓") } else { ("bad", "!") };
+    html! {
+        <div class={classes!("question", class)}>
+            <h3>{ question.to_string() }</h3>
+            <p><span class="sign" aria-hidden="true">{ sign }</span>{ numbers(&answer.text) }</p>
+        </div>
+    }
+}
+
+/// A sentence with its numbers set apart.
+fn numbers(text: &str) -> Html {
+    let words = text.split_inclusive(' ').map(|word| {
+        let number = word.trim_end().chars().all(|c| c.is_ascii_digit()) && !word.trim().is_empty();
+        if number { html! { <i>{ word.to_string() }</i> } } else { html! { { word.to_string() } } }
+    });
+    html! { <>{ for words }</> }
+}
+
+#[derive(Properties, PartialEq)]
+struct AnomalyProps {
+    anomaly: AnomalyRow,
+    ask: Ask,
+}
+
+/// A broken promise: jump to what broke it, and read what would have kept it.
+#[component]
+fn Anomaly(props: &AnomalyProps) -> Html {
+    let AnomalyRow { word, text, prevented_by, event } = &props.anomaly;
+    html! {
+        <li>
+            <b class="word">{ *word }</b>
+            <span>{ text }</span>
+            <span class="prevented">{ prevented_by }</span>
+            <span class="links">
+                <button class="why" onclick={on(&props.ask, Command::JumpToEvent(*event))}>{ "look at it" }</button>
+                <button class="why" onclick={on(&props.ask, Command::Why(Some(*event)))}>{ "why?" }</button>
+            </span>
+        </li>
+    }
+}

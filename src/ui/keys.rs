@@ -1,0 +1,50 @@
+//! Keys. None acts while a text field has the focus.
+
+use web_sys::KeyboardEvent;
+
+use crate::ui::browser::{is_on_control, is_typing};
+use crate::ui::command::{Command, Tab};
+use crate::view::inspect::Selection;
+use crate::view::stage::{BrokerState, Stage};
+
+/// What the page is doing when a key is pressed.
+pub struct Situation<'a> {
+    pub playing: bool,
+    pub help: bool,
+    pub selected: Option<i32>,
+    pub stage: &'a Stage,
+}
+
+/// What a key asks for.
+pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
+    let key = event.key();
+    if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
+        return None;
+    }
+    if key == "Escape" {
+        return Some(if now.help { Command::Help(false) } else { Command::Dismiss });
+    }
+    if is_typing(event) || now.help {
+        return None;
+    }
+    Some(match key.as_str() {
+        " " if is_on_control(event) => return None,
+        " " => Command::Play(!now.playing),
+        "." => Command::Step,
+        "," => Command::StepBack,
+        "n" => Command::NextEvent,
+        "p" => Command::PreviousEvent,
+        "/" => Command::Show(Tab::Console),
+        "?" => Command::Help(true),
+        "k" => {
+            let broker = now.stage.brokers.iter().find(|broker| Some(broker.id) == now.selected)?;
+            let verb = if broker.state == BrokerState::Dead { "start" } else { "kill" };
+            Command::Act(format!("{verb} broker {}", broker.id))
+        }
+        digit => {
+            let id: i32 = digit.parse().ok().filter(|id| (1..=9).contains(id))?;
+            now.stage.brokers.iter().find(|broker| broker.id == id)?;
+            Command::Select(Selection::Broker(id))
+        }
+    })
+}

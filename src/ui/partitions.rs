@@ -1,0 +1,245 @@
+//! A partition as a row: its registration in words, and each replica's log as a strip of records.
+//! All strips of a row share their offsets' places, so that ends and watermarks compare by eye.
+
+use std::rc::Rc;
+
+use yew::prelude::*;
+
+use crate::ui::browser;
+use crate::ui::command::{Ask, Command, on};
+use crate::view::inspect::Selection;
+use crate::view::partitions::{Cursor, PartitionRow, RecordCell, ReplicaCell, ReplicaRole};
+
+/// Records are placed relative to a multiple of this, so that they stay where they are for long.
+const PLACES: i64 = 1_000;
+/// How many records a strip carries: more than any screen shows.
+const SHOWN: i64 = 40;
+/// At most so many places that a follower has not filled yet are drawn.
+const MISSING_SHOWN: i64 = 12;
+
+#[derive(Properties, PartialEq)]
+pub struct RowProps {
+    pub row: Rc<PartitionRow>,
+    pub brokers: Rc<[i32]>,
+    pub first: bool,
+    pub rewound: bool,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn Row(props: &RowProps) -> Html {
+    let row = &props.row;
+    let name = row.name.clone();
+    let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    let shrunk = row.isr.len() < row.replicas.len();
+    html! {
+        <div class="grid-row" role="row" aria-label={name.clone()}>
+            <div class="row-head" role="rowheader">
+                <button class="title" onclick={on(&props.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
+                <span class="fact">{ "leader " }<i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
+                <span class="fact">{ "epoch " }<i>{ row.leader_epoch }</i></span>
+                <span class={classes!("fact", shrunk.then_some("shrunk"))}>
+                    { "ISR " }<i>{ list(&row.isr) }</i>{ format!(" of {}", row.replicas.len()) }
+                </span>
+                if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
+            </div>
+            { for props.brokers.iter().enumerate().map(|(column, broker)| {
+                match row.cells.iter().position(|cell| cell.broker == *broker) {
+                    Some(index) => html! {
+                        <Cell key={*broker} row={row.clone()} {index} rewound={props.rewound}
+                            tab={props.first && column == 0} ask={props.ask.clone()} />
+                    },
+                    None => html! { <div key={*broker} class="cell empty" role="gridcell" tabindex="-1" aria-description="no replica" /> },
+                }
+            }) }
+        </div>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct CellProps {
+    row: Rc<PartitionRow>,
+    index: usize,
+    rewound: bool,
+    /// It is where the Tab key enters the grid.
+    tab: bool,
+    ask: Ask,
+}
+
+/// What a cell remembers between two drawings, to let truncated records fall.
+#[derive(Default)]
+struct Memory {
+    records: Vec<RecordCell>,
+    fallen: Vec<RecordCell>,
+    /// Counts the falls, so that each is animated once.
+    falls: u32,
+}
+
+#[component]
+fn Cell(props: &CellProps) -> Html {
+    let memory = use_mut_ref(Memory::default);
+    let row = &props.row;
+    let cell = &row.cells[props.index];
+    let leads = cell.role == ReplicaRole::Leader;
+    let (class, tag) = match cell.role {
+        ReplicaRole::Leader => ("leader", "leader"),
+        _ if cell.zombie => ("zombie", "believes to lead"),
+        ReplicaRole::InSync => ("in-sync", "in sync"),
+        ReplicaRole::OutOfSync => ("out-of-sync", "out of sync"),
+        ReplicaRole::Offline => ("offline", "offline"),
+    };
+    remember(&mut memory.borrow_mut(), cell, props.rewound);
+    let memory = memory.borrow();
+    let widest = row.cells.iter().map(|cell| cell.log_end).max().unwrap_or(0);
+    let base = (widest - SHOWN).max(0) / PLACES * PLACES;
+    let place = |offset: i64| format!("--i:{}", offset - base);
+    let select = select(&props.ask, &row.name, cell.broker);
+    let keys = {
+        let choose = on(&props.ask, Command::Select(Selection::Replica { partition: row.name.clone(), broker: cell.broker }));
+        Callback::from(move |event: KeyboardEvent| {
+            if event.key() == "Enter" {
+                choose.emit(event);
+            }
+        })
+    };
+    let first = (widest - SHOWN).max(0);
+    let missing = cell.log_end..widest.min(cell.log_end + MISSING_SHOWN);
+    html! {
+        <div class={classes!("cell", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
+            aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
+            onclick={select} onkeydown={keys}>
+            <div class="cell-head" aria-hidden="true">
+                <span class="which">{ cell.broker }</span>
+                <span class="tag">{ if leads { "★ " } else { "" } }{ tag }</span>
+                <span class="ends"><span>{ "end " }<i>{ cell.log_end }</i></span><span class="hw">{ "hw " }<i>{ cell.high_watermark }</i></span></span>
+            </div>
+            <div class="strip" aria-hidden="true">
+                <div class="track" style={format!("--end:{}", widest - base)}>
+                    <b class="hw-line" style={place(cell.high_watermark)}><Wave /></b>
+                    { for cell.records.iter().filter(|record| record.offset >= first).map(|record| draw(record, base, "")) }
+                    { for missing.map(|offset| html! { <s key={format!("m{offset}")} class="rec missing" style={place(offset)} /> }) }
+                    { for memory.fallen.iter().map(|record| html! {
+                        <Fallen key={format!("f{}-{}", memory.falls, record.offset)} record={record.clone()} {base} />
+                    }) }
+                    if leads {
+                        { for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
+                            <Hands key={cursor.consumer.clone()} cursor={cursor.clone()} partition={row.name.clone()} {lane} {base} ask={props.ask.clone()} />
+                        }) }
+                    }
+                </div>
+            </div>
+        </div>
+    }
+}
+
+/// Notes what has been cut off since the last drawing.
+fn remember(memory: &mut Memory, cell: &ReplicaCell, rewound: bool) {
+    let kept = |old: &RecordCell| {
+        let same = |new: &RecordCell| new.offset == old.offset && new.leader_epoch == old.leader_epoch;
+        old.offset < cell.log_start || old.offset < cell.log_end && cell.records.first().is_none_or(|first| old.offset < first.offset)
+            || cell.records.iter().any(same)
+    };
+    if !rewound {
+        let fallen: Vec<RecordCell> = memory.records.iter().filter(|old| !kept(old)).cloned().collect();
+        if !fallen.is_empty() {
+            memory.falls += 1;
+            memory.fallen = fallen;
+        }
+    } else {
+        memory.fallen.clear();
+    }
+    memory.records.clone_from(&cell.records);
+}
+
+/// A click on a record selects it, one beside the records the replica.
+fn select(ask: &Ask, partition: &str, broker: i32) -> Callback<MouseEvent> {
+    let (ask, partition) = (ask.clone(), partition.to_string());
+    Callback::from(move |event: MouseEvent| {
+        let partition = partition.clone();
+        let offset = browser::data_of(event.target(), "offset").and_then(|offset| offset.parse().ok());
+        ask.emit(Command::Select(match offset {
+            Some(offset) => Selection::Record { partition, broker, offset },
+            None => Selection::Replica { partition, broker },
+        }));
+    })
+}
+
+fn draw(record: &RecordCell, base: i64, extra: &'static str) -> Html {
+    let hue = record.hue.map_or(String::new(), |hue| format!(";--h:{hue}"));
+    let class = classes!(
+        "rec",
+        if record.committed { "committed" } else { "open" },
+        record.hue.is_none().then_some("plain"),
+        record.control.then_some("control"),
+        extra
+    );
+    html! {
+        <s key={record.offset as u64} {class} style={format!("--i:{}{hue}", record.offset - base)}
+            title={in_words(record)} data-offset={record.offset.to_string()}>
+            { &record.mark }<small>{ record.offset }</small>
+        </s>
+    }
+}
+
+fn in_words(record: &RecordCell) -> String {
+    let key = record.key.as_deref().unwrap_or("no key");
+    let value = record.value.as_deref().unwrap_or("null");
+    let readable = if record.committed { "" } else { " · above the high watermark" };
+    format!("{key} = {value} · offset {} · leader epoch {}{readable}", record.offset, record.leader_epoch)
+}
+
+#[derive(Properties, PartialEq)]
+struct FallenProps {
+    record: RecordCell,
+    base: i64,
+}
+
+/// A truncated record: it falls once, and is gone.
+#[component]
+fn Fallen(props: &FallenProps) -> Html {
+    draw(&props.record, props.base, "fallen")
+}
+
+/// The crest of the watermark.
+#[component]
+fn Wave() -> Html {
+    html! { <svg viewBox="0 0 16 6"><path d="M1 4q3.5-4.4 7 0t7 0" /></svg> }
+}
+
+#[derive(Properties, PartialEq)]
+struct HandsProps {
+    cursor: Cursor,
+    partition: String,
+    lane: usize,
+    base: i64,
+    ask: Ask,
+}
+
+/// A consumer on the log: what it committed, where it is, and between the two the redelivery window.
+#[component]
+fn Hands(props: &HandsProps) -> Html {
+    let Cursor { consumer, committed, position, .. } = &props.cursor;
+    let Some(position) = *position else { return html! {} };
+    let committed = committed.unwrap_or(0).min(position);
+    let style = format!("--c:{};--p:{};--lane:{}", committed - props.base, position - props.base, props.lane);
+    let drag = {
+        let (ask, partition, consumer) = (props.ask.clone(), props.partition.clone(), consumer.clone());
+        Callback::from(move |event: PointerEvent| {
+            let (ask, partition, consumer) = (ask.clone(), partition.clone(), consumer.clone());
+            browser::drag_along(event, position, move |offset| {
+                ask.emit(Command::Act(format!("seek {consumer} {partition} {}", offset.max(0))));
+            });
+        })
+    };
+    let title = format!("{consumer}: position {position}, committed {committed}. Drag to seek.");
+    html! {
+        <div class="hands" {style}>
+            <b class="window" />
+            <b class="committed-at" />
+            <b class="position-at" {title} onpointerdown={drag} onclick={|event: MouseEvent| event.stop_propagation()}>
+                <svg viewBox="0 0 12 10"><path d="M6 0.5 11.5 9.5H0.5z" /></svg>
+                <span>{ consumer }</span>
+            </b>
+        </div>
+    }
+}

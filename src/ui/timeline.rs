@@ -1,0 +1,285 @@
+//! The timeline: how time plays, and all of it painted, to be dragged through.
+//!
+//! What moves every frame (the hand, the reading) is set directly, past the virtual DOM.
+
+use wasm_bindgen::JsCast;
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlInputElement};
+use yew::prelude::*;
+
+use crate::history::Speed;
+use crate::time::Instant;
+use crate::ui::browser::{custom, document, window};
+use crate::ui::command::{Ask, Command, on};
+use crate::view::timeline::{Band, Mark, MarkKind, Timeline as View};
+
+/// The places of the speed slider, in virtual microseconds per real second; before them, Follow.
+const SPEEDS: [i64; 7] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+/// Half the width of the hand: where the lane begins and ends within the slider.
+const INSET: f64 = 7.0;
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub playing: bool,
+    pub in_past: bool,
+    pub speed: Speed,
+    /// Virtual microseconds per real second right now.
+    pub rate: i64,
+    pub partition: Option<String>,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn Timeline(props: &Props) -> Html {
+    let ask = &props.ask;
+    let (play, icon) = if props.playing { ("Pause", PAUSE) } else { ("Play", PLAY) };
+    let button = |name: &'static str, key: &'static str, path: &'static str, command: Command| {
+        html! {
+            <button class="icon" aria-label={name} title={format!("{name}  ({key})")} onclick={on(ask, command)}><Icon {path} /></button>
+        }
+    };
+    html! {
+        <footer class={classes!("timeline", props.in_past.then_some("in-past"))}>
+            <section aria-label="Timeline">
+                <div class="transport">
+                    { button("Previous event", "p", PREVIOUS, Command::PreviousEvent) }
+                    { button("Step back", ",", BACK, Command::StepBack) }
+                    <button class="icon primary play" aria-label={play} title={format!("{play}  (Space)")}
+                        onclick={on(ask, Command::Play(!props.playing))}><Icon path={icon} /></button>
+                    { button("Step", ".", STEP, Command::Step) }
+                    { button("Next event", "n", NEXT, Command::NextEvent) }
+                </div>
+                <SpeedSlider speed={props.speed} rate={props.rate} ask={ask.clone()} />
+                <div class="lane">
+                    <canvas id="lane" aria-hidden="true" />
+                    <input id="time" type="range" aria-label="Time" min="0" step="1" oninput={seek(ask)} />
+                    if let Some(partition) = &props.partition { <span class="of" aria-hidden="true">{ "leaders of " }{ partition }</span> }
+                </div>
+                <div class="reading-time">
+                    <span class="now" id="now" />
+                    <span class="end">
+                        if props.in_past { <span class="back">{ "looking back · " }</span> }
+                        { "of " }<span id="end" />
+                    </span>
+                    <button class={classes!("jump", (!props.in_past).then_some("idle"))} aria-label="Jump to now" title="Jump to now" onclick={on(ask, Command::JumpToNow)}>
+                        <Icon path={NOW} /><span>{ "Now" }</span>
+                    </button>
+                </div>
+            </section>
+        </footer>
+    }
+}
+
+const PLAY: &str = "M6 4.2v11.6L15.5 10z";
+const PAUSE: &str = "M5.5 4h3v12h-3zM11.5 4h3v12h-3z";
+const STEP: &str = "M5 4.8v10.4L12 10zM13.2 4.8h2v10.4h-2z";
+const BACK: &str = "M15 4.8v10.4L8 10zM4.8 4.8h2v10.4h-2z";
+const NEXT: &str = "M3.5 4.8v10.4L9.5 10zM9.5 4.8v10.4L15.5 10zM15.3 4.8h1.8v10.4h-1.8z";
+const PREVIOUS: &str = "M16.5 4.8v10.4L10.5 10zM10.5 4.8v10.4L4.5 10zM2.9 4.8h1.8v10.4H2.9z";
+const NOW: &str = "M4 9h7.2L8.4 6.2l1.3-1.3L14.8 10l-5.1 5.1-1.3-1.3L11.2 11H4zM15.4 4.8h1.8v10.4h-1.8z";
+
+#[derive(Properties, PartialEq)]
+struct IconProps {
+    path: &'static str,
+}
+
+#[component]
+fn Icon(props: &IconProps) -> Html {
+    html! { <svg viewBox="0 0 20 20" aria-hidden="true"><path d={props.path} fill="currentColor" /></svg> }
+}
+
+#[derive(Properties, PartialEq)]
+struct SpeedProps {
+    speed: Speed,
+    rate: i64,
+    ask: Ask,
+}
+
+#[component]
+fn SpeedSlider(props: &SpeedProps) -> Html {
+    let place = match props.speed {
+        Speed::Follow => 0,
+        Speed::Fixed(rate) => 1 + SPEEDS.iter().position(|speed| *speed >= rate).unwrap_or(SPEEDS.len() - 1),
+    };
+    let choose = {
+        let ask = props.ask.clone();
+        Callback::from(move |event: InputEvent| {
+            let place: usize = event.target_unchecked_into::<HtmlInputElement>().value().parse().unwrap_or(0);
+            let speed = place.checked_sub(1).and_then(|place| SPEEDS.get(place));
+            ask.emit(Command::Speed(speed.map_or(Speed::Follow, |rate| Speed::Fixed(*rate))));
+        })
+    };
+    let (name, note) = match props.speed {
+        Speed::Follow => ("Follow", "slows down for what you set off"),
+        Speed::Fixed(_) => ("Fixed", "virtual time per real time"),
+    };
+    html! {
+        <div class="speed" title={note}>
+            <span class="what"><b>{ name }</b><span class="rate">{ times(props.rate) }</span></span>
+            <input type="range" aria-label="Speed" min="0" max={SPEEDS.len().to_string()} step="1" value={place.to_string()}
+                aria-valuetext={format!("{name}, {}", times(props.rate))} oninput={choose} />
+        </div>
+    }
+}
+
+/// `1/100×`, `1×`, `20×`
+fn times(rate: i64) -> String {
+    let rate = rate.max(1);
+    if rate >= 1_000_000 { format!("{}×", (rate + 500_000) / 1_000_000) } else { format!("1/{}×", 1_000_000 / rate) }
+}
+
+fn seek(ask: &Ask) -> Callback<InputEvent> {
+    let ask = ask.clone();
+    Callback::from(move |event: InputEvent| {
+        let millis = event.target_unchecked_into::<HtmlInputElement>().value_as_number();
+        ask.emit(Command::Seek(Instant::from_millis(millis as i64)));
+    })
+}
+
+/// Sets the hand and the reading: every frame, directly.
+pub fn show_time(now: Instant, end: Instant) {
+    let document = document();
+    if let Some(slider) = document.get_element_by_id("time").and_then(|slider| slider.dyn_into::<HtmlInputElement>().ok()) {
+        let max = end.millis().max(1).to_string();
+        if slider.max() != max {
+            slider.set_max(&max);
+        }
+        let value = now.millis().to_string();
+        if slider.value() != value {
+            slider.set_value(&value);
+            slider.set_attribute("aria-valuetext", &format!("{now} of {end}")).ok();
+        }
+    }
+    for (id, at) in [("now", now), ("end", end)] {
+        if let Some(reading) = document.get_element_by_id(id) {
+            let text = at.to_string();
+            if reading.text_content().as_deref() != Some(&text) {
+                reading.set_text_content(Some(&text));
+            }
+        }
+    }
+}
+
+/// Paints all that has happened.
+pub fn paint(view: &View, now: Instant) {
+    let Some(canvas) = document().get_element_by_id("lane").and_then(|c| c.dyn_into::<HtmlCanvasElement>().ok()) else {
+        return;
+    };
+    let Some(lane) = Lane::over(&canvas, view.end, now) else { return };
+    lane.paint_bands(&view.bands);
+    lane.paint_marks(&view.marks);
+}
+
+/// A canvas as long as the history.
+struct Lane {
+    pen: CanvasRenderingContext2d,
+    canvas: HtmlCanvasElement,
+    width: f64,
+    end: Instant,
+    now: Instant,
+    narrow: bool,
+}
+
+/// Places in the lane, from the top: the ISR's line, the band of the leader, the words.
+const ISR_TOP: f64 = 4.0;
+const ISR_BOTTOM: f64 = 13.0;
+const BAND_TOP: f64 = 16.0;
+const BAND_HEIGHT: f64 = 16.0;
+const WORDS: f64 = 45.0;
+
+impl Lane {
+    fn over(canvas: &HtmlCanvasElement, end: Instant, now: Instant) -> Option<Lane> {
+        let scale = window().device_pixel_ratio().max(1.0);
+        let (width, height) = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
+        let (wide, high) = ((width * scale) as u32, (height * scale) as u32);
+        if canvas.width() != wide || canvas.height() != high {
+            canvas.set_width(wide);
+            canvas.set_height(high);
+        }
+        let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+        pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok()?;
+        pen.clear_rect(0.0, 0.0, width, height);
+        pen.set_font("10.5px -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif");
+        Some(Lane { pen, canvas: canvas.clone(), width, end, now, narrow: width < 420.0 })
+    }
+
+    fn colour(&self, role: &str) -> String {
+        custom(&self.canvas, role)
+    }
+
+    fn x(&self, at: Instant) -> f64 {
+        let whole = self.end.0.max(1) as f64;
+        INSET + (at.0.clamp(0, self.end.0.max(0)) as f64 / whole) * (self.width - 2.0 * INSET)
+    }
+
+    fn paint_bands(&self, bands: &[Band]) {
+        let pen = &self.pen;
+        pen.set_fill_style_str(&self.colour("--sunken"));
+        pen.begin_path();
+        pen.round_rect_with_f64(INSET, BAND_TOP, self.width - 2.0 * INSET, BAND_HEIGHT, 4.0).ok();
+        pen.fill();
+        let words = self.colour("--muted");
+        let in_sync = self.colour("--in-sync");
+        let shrunk = self.colour("--leader");
+        for band in bands {
+            let to = band.to.unwrap_or(self.end);
+            let (left, right) = (self.x(band.from), self.x(to));
+            if to.0 <= 0 || right - left < 0.5 {
+                continue;
+            }
+            pen.set_global_alpha(if self.now < band.from { 0.35 } else { 1.0 });
+            let role = band.leader.map_or("--offline-soft".to_string(), |leader| format!("--band-{}", (leader - 1).rem_euclid(6)));
+            pen.set_fill_style_str(&self.colour(&role));
+            pen.fill_rect(left, BAND_TOP, right - left, BAND_HEIGHT);
+            let share = f64::from(band.isr) / f64::from(band.replicas.max(1));
+            let y = ISR_BOTTOM - share * (ISR_BOTTOM - ISR_TOP);
+            pen.set_fill_style_str(if band.isr < band.replicas { &shrunk } else { &in_sync });
+            pen.fill_rect(left, y, right - left, 2.0);
+            let leader = band.leader.map_or("no leader".to_string(), |leader| format!("leader {leader}"));
+            let texts = [format!("{leader} · epoch {} · ISR {}/{}", band.leader_epoch, band.isr, band.replicas), leader];
+            let fits = |text: &&String| pen.measure_text(text).is_ok_and(|m| m.width() + 12.0 < right - left);
+            if let Some(text) = texts.iter().find(fits) {
+                pen.set_fill_style_str(&words);
+                pen.fill_text(text, left + 6.0, BAND_TOP + 11.8).ok();
+            }
+        }
+        pen.set_global_alpha(1.0);
+    }
+
+    fn paint_marks(&self, marks: &[Mark]) {
+        let pen = &self.pen;
+        let visible = || marks.iter().filter(|mark| mark.at > Instant::ZERO);
+        for mark in visible() {
+            let (role, top, bottom) = match mark.kind {
+                MarkKind::Fault => ("--offline", 2.0, 36.0),
+                MarkKind::Recovery => ("--in-sync", 2.0, 36.0),
+                MarkKind::Election => ("--leader", BAND_TOP - 3.0, 36.0),
+                MarkKind::Isr => ("--muted", BAND_TOP, BAND_TOP + BAND_HEIGHT),
+                MarkKind::Quorum => ("--family-quorum", BAND_TOP, 36.0),
+                MarkKind::Rebalance => ("--family-group", BAND_TOP + BAND_HEIGHT - 4.0, 36.0),
+                MarkKind::FailedSend | MarkKind::Truncation => ("--offline", BAND_TOP, BAND_TOP + BAND_HEIGHT),
+            };
+            pen.set_fill_style_str(&self.colour(role));
+            pen.fill_rect((self.x(mark.at) - 0.75).round(), top, 1.75, bottom - top);
+        }
+        // Words where there is room, the weightier kinds first.
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        let weight = |mark: &&Mark| match mark.kind {
+            MarkKind::Fault | MarkKind::Recovery => 0,
+            MarkKind::Election | MarkKind::Quorum | MarkKind::Truncation => 1,
+            _ => 2,
+        };
+        pen.set_fill_style_str(&self.colour("--muted"));
+        let most = if self.narrow { 1 } else { 2 };
+        for wanted in 0..=most {
+            for mark in visible().filter(|mark| weight(mark) == wanted) {
+                let Ok(measure) = pen.measure_text(&mark.label) else { continue };
+                let left = (self.x(mark.at) - 1.0).min(self.width - measure.width() - 2.0).max(0.0);
+                let right = left + measure.width() + 10.0;
+                if taken.iter().all(|(from, to)| right < *from || *to < left) {
+                    taken.push((left, right));
+                    pen.fill_text(&mark.label, left, WORDS).ok();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The top bar: what this is, which scenario is open, and what concerns the page as a whole.
+
+use yew::prelude::*;
+
+use crate::ui::command::{Ask, Command, on};
+
+#[derive(Properties, PartialEq)]
+pub struct Props {
+    pub scenario: AttrValue,
+    pub shared: bool,
+    pub ask: Ask,
+}
+
+#[component]
+pub fn TopBar(props: &Props) -> Html {
+    let ask = &props.ask;
+    let share = if props.shared { "Link copied" } else { "Share" };
+    html! {
+        <header class="topbar">
+            <h1 class="logo"><Logo />{ "Highwater" }</h1>
+            <span class="scenario">{ &props.scenario }</span>
+            <span class="spacer" />
+            <button class="primary" aria-label="Share" title="Copy a link to this very run"
+                onclick={on(ask, Command::Share)}>{ share }</button>
+            <button class="icon" aria-label="Theme" title="Light or dark" onclick={on(ask, Command::Theme)}>
+                <svg viewBox="0 0 20 20" aria-hidden="true">
+                    <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+                    <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
+                </svg>
+            </button>
+            <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
+                onclick={on(ask, Command::Help(true))}>{ "?" }</button>
+        </header>
+    }
+}
+
+/// Three logs, and the water that they all reach.
+#[component]
+fn Logo() -> Html {
+    html! {
+        <svg class="mark" viewBox="0 0 26 24" aria-hidden="true">
+            <rect x="2" y="4" width="6" height="17" rx="2" />
+            <rect x="10" y="1.5" width="6" height="19.5" rx="2" />
+            <rect x="18" y="7" width="6" height="14" rx="2" />
+            <path d="M0.5 12.5q3.1-3.6 6.2 0t6.3 0 6.2 0 6.3 0" />
+        </svg>
+    }
+}
+
+/// What you see, and the keys.
+#[component]
+pub fn Help(props: &HelpProps) -> Html {
+    let close = on(&props.ask, Command::Help(false));
+    let keys = [
+        ("Space", "play or pause"),
+        (".  ,", "one step forward, one step back"),
+        ("n  p", "next event, previous event"),
+        ("1 – 9", "select a broker"),
+        ("k", "kill or start the selected broker"),
+        ("/", "type into the console"),
+        ("?", "this help"),
+        ("Esc", "close"),
+    ];
+    html! {
+        <div class="veil" onclick={close.clone()}>
+            <div class="help" role="dialog" aria-modal="true" aria-label="Help"
+                onclick={|event: MouseEvent| event.stop_propagation()}>
+                <h2>{ "A Kafka cluster in this tab" }</h2>
+                <p>{ "Every broker, controller and client follows Kafka 4.2's rules, request by request. \
+                     Nothing here is a recording: break it and see." }</p>
+                <dl class="legend">
+                    <dt><span class="sample committed">{ "a" }</span></dt>
+                    <dd>{ "A record. Its colour and letter are its key’s, its number is its offset." }</dd>
+                    <dt><span class="sample open">{ "a" }</span></dt>
+                    <dd>{ "Above the high watermark: not on all in-sync replicas yet, nobody may read it." }</dd>
+                    <dt><span class="sample water" /></dt>
+                    <dd>{ "The high watermark, as this replica knows it." }</dd>
+                    <dt><span class="sample leader">{ "★" }</span></dt>
+                    <dd>{ "The leader, which producers and consumers talk to." }</dd>
+                    <dt><span class="sample window" /></dt>
+                    <dd>{ "Read but not committed: delivered again if the consumer dies now." }</dd>
+                </dl>
+                <p>{ "Drag the time to see the cluster as it was. Act there, and another future begins." }</p>
+                <dl class="keys">
+                    { for keys.iter().map(|(key, what)| html! { <><dt><kbd>{ *key }</kbd></dt><dd>{ *what }</dd></> }) }
+                </dl>
+                <button class="primary" id="close-help" onclick={close}>{ "Close" }</button>
+            </div>
+        </div>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+pub struct HelpProps {
+    pub ask: Ask,
+}
