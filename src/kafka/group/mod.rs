@@ -17,6 +17,8 @@ mod offsets;
 mod rebalance;
 mod refusal;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
