@@ -102,3 +102,102 @@ fn report_committed(host: &mut impl Host, turn: &mut Turn<'_>, partition: i32) {
         host.coordinator().committed(turn, partition, high_watermark);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::config::BrokerConfig;
+    use crate::kafka::controller::record::MetadataRecord;
+    use crate::kafka::node::Effects;
+    use crate::time::Instant;
+    use crate::wire::messages::OffsetCommitRequest;
+    use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+    use crate::wire::{ClientId, GroupId, PartitionEpoch, Uuid, str_bytes};
+
+    /// A broker with one partition of `__consumer_offsets`.
+    struct OneLog {
+        coordinator: GroupCoordinator,
+        log: Vec<Batch>,
+        high_watermark: Offset,
+    }
+
+    impl OneLog {
+        fn new(log: Vec<Batch>) -> OneLog {
+            let coordinator = GroupCoordinator::new(BrokerId(1), &BrokerConfig::default());
+            let high_watermark = log.last().map_or(Offset::ZERO, Batch::next_offset);
+            OneLog { coordinator, log, high_watermark }
+        }
+    }
+
+    impl Host for OneLog {
+        fn coordinator(&mut self) -> &mut GroupCoordinator {
+            &mut self.coordinator
+        }
+
+        fn append(&mut self, _: &mut Turn<'_>, _: i32, mut batch: Bytes) -> Result<Offset, ErrorCode> {
+            let base = self.log.last().map_or(Offset::ZERO, Batch::next_offset);
+            self.log.push(Batch::split_first(&mut batch, true)?.stamped(base, LeaderEpoch(1)));
+            Ok(base)
+        }
+
+        fn high_watermark(&self, _: i32) -> Option<Offset> {
+            Some(self.high_watermark)
+        }
+
+        fn with_log(&mut self, _: i32, load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = &Batch>)) {
+            load(&mut self.coordinator, &mut self.log.iter());
+        }
+    }
+
+    fn image(leader: i32) -> MetadataImage {
+        let mut image = MetadataImage::new();
+        for (id, name) in [(1, OFFSETS_TOPIC), (2, "orders")] {
+            let id = Uuid::from_u128(id);
+            image.replay(&MetadataRecord::Topic { name: topic_name(name), id });
+            image.replay(&MetadataRecord::Partition {
+                topic: id,
+                partition: 0,
+                replicas: vec![BrokerId(1), BrokerId(2)],
+                isr: vec![BrokerId(1), BrokerId(2)],
+                removing: Vec::new(),
+                adding: Vec::new(),
+                leader: Some(BrokerId(leader)),
+                recovering: false,
+                leader_epoch: LeaderEpoch(leader),
+                partition_epoch: PartitionEpoch(0),
+                elr: Vec::new(),
+                last_known_elr: Vec::new(),
+            });
+        }
+        image
+    }
+
+    #[test]
+    fn a_commit_goes_through_the_log_and_is_there_for_the_next_leader() {
+        let mut effects = Effects::new(1);
+        let mut turn = Turn::new(Instant::ZERO, &mut effects);
+        let mut host = OneLog::new(Vec::new());
+        metadata_changed(&mut host, &mut turn, BrokerId(1), &image(1));
+        let partition = OffsetCommitRequestPartition::default().with_committed_offset(7);
+        let topic =
+            OffsetCommitRequestTopic::default().with_name(topic_name("orders")).with_partitions(vec![partition]);
+        let group = GroupId(str_bytes("payments"));
+        let request = OffsetCommitRequest::default()
+            .with_group_id(group.clone())
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![topic]);
+        let from = NodeId::Client(ClientId(1));
+        handle(&mut host, &mut turn, &image(1), from, Correlation(1), &request.into());
+        assert_eq!(host.log.len(), 1);
+        host.high_watermark = Offset(1);
+        committed(&mut host, &mut turn, 0);
+        metadata_changed(&mut host, &mut turn, BrokerId(1), &image(2));
+        assert_eq!(host.coordinator.groups().count(), 0);
+
+        let mut next = OneLog::new(host.log);
+        metadata_changed(&mut next, &mut turn, BrokerId(2), &image(2));
+        let offsets: Vec<i64> = next.coordinator.offsets(&group).map(|(_, offset)| offset.offset.0).collect();
+        assert_eq!(offsets, [7]);
+        assert_eq!(effects.sends.len(), 1);
+    }
+}

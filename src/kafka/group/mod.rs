@@ -540,6 +540,7 @@ impl Work<'_, '_> {
         }
         if undo {
             shard.groups.remove(id);
+            self.timers.cancel_group(self.partition, id);
         }
     }
 

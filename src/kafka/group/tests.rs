@@ -389,3 +389,17 @@ fn a_rebalance_is_told_from_the_first_join_to_the_assignment() {
     let kinds: Vec<&str> = room.facts.iter().map(Fact::kind).collect();
     assert_eq!(kinds, ["MemberJoined", "RebalanceStarted", "GenerationStable"]);
 }
+
+#[test]
+fn a_group_whose_first_record_fails_leaves_nothing_behind() {
+    let mut room = Room::new();
+    let mut turn = Turn::new(room.now, &mut room.effects);
+    let request = join("").with_group_instance_id(Some(str_bytes("a"))).into();
+    room.coordinator.handle(&mut turn, &room.image, NodeId::Client(ClientId(1)), Correlation(1), &request);
+    room.append(Some(ErrorCode::NotEnoughReplicas));
+    assert_eq!(room.join_answer(1).error_code, ErrorCode::CoordinatorNotAvailable.code());
+    room.requests = 1;
+    room.send(commit("", -1, 7));
+    room.wait(Duration::from_secs(400));
+    assert_eq!(room.group().state, GroupState::Empty);
+}
