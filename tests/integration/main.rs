@@ -1,5 +1,6 @@
 //! The native integration tests.
 
+mod brokers;
 mod golden;
 mod golden_classic_group_states;
 mod golden_controller;
@@ -19,3 +20,4 @@ mod golden_truncation;
 mod log_cases;
 mod partition_cases;
 mod quorum_cases;
+mod small_cluster;
