@@ -109,7 +109,7 @@ impl Node {
                         return Ok(json!({"exception": "IllegalArgumentException"}));
                     }
                     Some(ResignRefused::IllegalState) => return Ok(json!({"exception": "IllegalStateException"})),
-                    None => {}
+                    None => self.turn(|quorum, disk, turn| quorum.alarm(disk, turn)),
                 }
             }
             "vote_response" => self.answer("VOTE", step, vote_response(step)?)?,
@@ -163,6 +163,13 @@ impl Node {
 
     fn append(&mut self, step: &Value) -> Result<Value, String> {
         let count = int(step, "count")?;
+        // RaftClient.prepareAppend names the epoch in which it means to write.
+        if !self.quorum.is_leader() || int(step, "epoch")? < i64::from(self.quorum.epoch().0) {
+            return Ok(json!({"exception": "NotLeaderException"}));
+        }
+        if int(step, "epoch")? > i64::from(self.quorum.epoch().0) {
+            return Ok(json!({"exception": "IllegalArgumentException"}));
+        }
         let values = vec![Bytes::from_static(b"record"); count as usize];
         let first = self.turn(|quorum, disk, turn| quorum.append(disk, turn, &values)).ok_or("not the leader")?;
         self.new_requests()?;

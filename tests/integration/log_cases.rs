@@ -90,6 +90,7 @@ impl LogCase {
         let origin = match step["origin"].as_str() {
             None | Some("CLIENT") => Origin::Client,
             Some("COORDINATOR") => Origin::Coordinator,
+            Some("REPLICATION") => return self.append_replicated(batch, epoch),
             Some(other) => return Err(format!("unknown origin {other}")),
         };
         let guard = match step["guard"].as_str() {
@@ -97,6 +98,14 @@ impl LogCase {
             None => None,
         };
         let appended = self.log.append_verified(batch.bytes().clone(), epoch, origin, self.now, guard, 0);
+        Ok(result(appended, told))
+    }
+
+    /// At the log's end, but with no producer's state checked.
+    fn append_replicated(&mut self, batch: Batch, epoch: LeaderEpoch) -> Result<Value, String> {
+        let stamped = batch.into_stamped(self.log.log_end(), epoch);
+        let appended = self.log.append_as_follower(stamped.bytes().clone(), epoch, self.now);
+        let appended = appended.map(|appended| appended.expect("a batch of the fetch's own epoch is not dropped"));
         Ok(result(appended, told))
     }
 

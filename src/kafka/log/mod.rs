@@ -2,6 +2,8 @@
 //! of its producers (UnifiedLog, LocalLog, LeaderEpochFileCache, ProducerStateManager).
 
 mod append;
+mod cleaned_transactions;
+mod compaction;
 pub mod epochs;
 pub mod index;
 mod offsets;
@@ -11,6 +13,8 @@ mod read;
 mod recovery;
 mod retention;
 pub mod segment;
+#[cfg(test)]
+mod tests;
 mod truncate;
 
 use std::sync::Arc;
@@ -26,6 +30,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::{LeaderEpoch, Offset, ProducerId};
 
 pub use append::UNEXPECTED_APPEND_OFFSET;
+pub use compaction::Cleanable;
 pub use offsets::{FoundOffset, Lookup};
 
 /// What an append did.
@@ -93,6 +98,8 @@ pub struct Log {
     producers: ProducerState,
     /// `transaction.partition.verification.enable`
     verification: bool,
+    /// Where the last round of compaction ended (the cleaner-offset-checkpoint file).
+    cleaned_to: Option<Offset>,
     /// The latest instant that the log was told: the age of what it creates by itself.
     now: Instant,
 }
@@ -118,6 +125,7 @@ impl Log {
             epochs: EpochCache::default(),
             producers: ProducerState::new(PRODUCER_EXPIRATION),
             verification: false,
+            cleaned_to: None,
             now,
         }
     }

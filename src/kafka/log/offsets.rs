@@ -60,8 +60,10 @@ impl Log {
         match lookup {
             Lookup::Latest => position(self.log_end, self.latest_epoch()),
             Lookup::Earliest | Lookup::EarliestLocal => position(self.log_start, self.epoch_of_log_start()),
-            // Without tiered storage: -1 without an epoch.
-            Lookup::LatestTiered | Lookup::EarliestPendingUpload => position(Offset::UNKNOWN, None),
+            // What Kafka answers where nothing is stored remotely.
+            Lookup::LatestTiered | Lookup::EarliestPendingUpload => {
+                position(Offset::UNKNOWN, Some(LeaderEpoch::UNKNOWN))
+            }
             Lookup::MaxTimestamp => self.offset_of_max_timestamp().map(record),
             Lookup::Timestamp(timestamp) => self.offset_for_timestamp(timestamp).map(record),
         }

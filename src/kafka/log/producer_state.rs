@@ -366,6 +366,12 @@ impl ProducerState {
         self.snapshots.remove(&at);
     }
 
+    /// Keeps the snapshots at the beginnings of segments, and the latest.
+    pub fn remove_stray_snapshots(&mut self, segment_bases: &[Offset]) {
+        let latest = self.snapshots.get_max().map(|(at, _)| *at);
+        retain(&mut self.snapshots, |at, _| Some(*at) == latest || segment_bases.contains(at));
+    }
+
     /// Goes back to the latest snapshot within the log, or to nothing; the caller replays the
     /// batches from `end` on (ProducerStateManager.truncateAndReload).
     pub fn truncate_and_reload(&mut self, log_start: Offset, log_end: Offset, now: Instant) {
@@ -407,7 +413,7 @@ impl ProducerState {
 }
 
 fn is_expired(entry: &ProducerEntry, now_ms: i64, limit_ms: i64) -> bool {
-    entry.txn_first.is_none() && now_ms - entry.last_timestamp >= limit_ms
+    entry.txn_first.is_none() && now_ms.saturating_sub(entry.last_timestamp) >= limit_ms
 }
 
 /// Removes what is not to be kept; a map that keeps everything stays shared with its snapshots.

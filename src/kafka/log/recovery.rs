@@ -1,6 +1,7 @@
 //! What a restart or a loss of power leaves, and what is flushed before (LogLoader, UnifiedLog.flush).
 
 use crate::kafka::log::Log;
+use crate::kafka::log::segment::Segment;
 use crate::time::Instant;
 use crate::wire::Offset;
 
@@ -32,6 +33,8 @@ impl Log {
         // LogLoader: an epoch that a leader only announced is gone, for nothing was written in it.
         self.epochs.truncate_from_end(self.log_end);
         self.epochs.truncate_from_start(self.log_start);
+        let bases: Vec<Offset> = self.segments().map(Segment::base).collect();
+        self.producers.remove_stray_snapshots(&bases);
         self.producers.reload(self.log_start, self.log_end, self.now);
         self.replay_producers();
         self.high_watermark = self.log_start;
@@ -55,7 +58,7 @@ impl Log {
     fn replay_producers(&mut self) {
         let from = self.producers.end();
         if from < self.log_end {
-            let batches: Vec<_> = self.batches(from).filter(|batch| batch.base_offset >= from).cloned().collect();
+            let batches: Vec<_> = self.batches(from).cloned().collect();
             for batch in batches {
                 if let Some(completed) = self.replay_producer(&batch) {
                     self.producers.complete(&completed);

@@ -43,7 +43,7 @@ impl Log {
 
     fn delete_by_time(&mut self, now: Instant) -> u32 {
         let Some(limit) = self.config.retention else { return 0 };
-        self.delete_while(|segment, _| now.millis() - segment.largest_timestamp() > limit.millis())
+        self.delete_while(|segment, _| now.millis().saturating_sub(segment.largest_timestamp()) > limit.millis())
     }
 
     /// Deletes from the oldest on, up to the first that must stay; never at or above the high

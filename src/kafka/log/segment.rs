@@ -108,10 +108,18 @@ impl Segment {
         self.batches.last().map(|stored| &stored.batch)
     }
 
+    /// The first batch's largest timestamp (LogSegment.getFirstBatchTimestamp).
+    pub fn first_timestamp(&self) -> Option<i64> {
+        self.batches.front().map(|first| first.batch.max_timestamp)
+    }
+
     /// Whether a new segment begins with what comes (LogSegment.shouldRoll).
     pub fn should_roll(&self, incoming: Incoming, config: &TopicConfig, now: Instant) -> bool {
         let too_large = self.size > config.segment_bytes - incoming.size;
-        let too_old = self.size > 0 && self.waited_millis(incoming.max_timestamp, now) > config.segment_time.millis();
+        // A compacted log rolls early enough for `max.compaction.lag.ms` (LogConfig.maxSegmentMs).
+        let lag = config.max_compaction_lag.millis();
+        let limit = config.segment_time.millis().min(if config.compact && lag > 0 { lag } else { i64::MAX });
+        let too_old = self.size > 0 && self.waited_millis(incoming.max_timestamp, now) > limit;
         let index_full =
             self.offsets.is_full(config.segment_index_bytes) || self.times.is_full(config.segment_index_bytes);
         let out_of_reach = i32::try_from(incoming.last - self.base).is_err();
@@ -120,8 +128,8 @@ impl Segment {
 
     /// Time passes by the records' own timestamps where they have some (timeWaitedForRoll).
     fn waited_millis(&self, incoming_timestamp: i64, now: Instant) -> i64 {
-        match self.batches.front().map(|first| first.batch.max_timestamp) {
-            Some(first) if first >= 0 => incoming_timestamp - first,
+        match self.first_timestamp() {
+            Some(first) if first >= 0 => incoming_timestamp.saturating_sub(first),
             _ => now.millis() - self.created.millis(),
         }
     }

@@ -31,6 +31,8 @@ impl Log {
         self.flushed = self.flushed.min(to);
         self.epochs.truncate_from_end(to);
         self.log_start = self.log_start.min(to);
+        // LogCleanerManager.maybeTruncateCheckpoint
+        self.cleaned_to = self.cleaned_to.map(|at| at.min(to));
         self.rebuild_producers();
         if self.high_watermark >= to {
             self.update_high_watermark(to);
@@ -44,6 +46,7 @@ impl Log {
         self.log_start = at;
         self.log_end = at;
         self.flushed = at;
+        self.cleaned_to = None;
         self.epochs.clear();
         self.producers.truncate_fully(at);
         self.update_high_watermark(at);

@@ -393,6 +393,12 @@ impl Quorum {
         self.role() == QuorumRole::Leader
     }
 
+    /// Whether this node leads and was handed everything that was committed before its epoch: only
+    /// then may its controller act (KafkaRaftClient.maybeFireLeaderChange).
+    pub fn is_active(&self) -> bool {
+        matches!(&self.state, State::Leader(leader) if self.handed_out > leader.epoch_start)
+    }
+
     /// First metadata offset not known to be committed.
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark.unwrap_or(Offset::ZERO).max(self.handed_out)

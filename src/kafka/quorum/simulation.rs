@@ -343,6 +343,51 @@ fn an_idle_quorum_sends_two_fetches_for_each_no_op_record() {
 }
 
 #[test]
+fn records_appended_within_the_linger_share_a_batch_and_an_offset_is_known_at_once() {
+    let mut world = World::new(2, 1, 0);
+    let leader = controller(1);
+    world.run_for(Duration::from_millis(100));
+    assert!(world.quorum(leader).is_active());
+    let end = world.members[&leader].disk.log.log_end();
+    let mut firsts = Vec::new();
+    for count in [2, 3] {
+        let values = vec![Bytes::from_static(b"record"); count];
+        world.with(leader, |quorum, disk, turn| firsts.extend(quorum.append(disk, turn, &values)));
+        world.run_for(Duration::from_millis(10));
+    }
+    assert_eq!(firsts, [end, end + 2]);
+    assert_eq!(world.members[&leader].disk.log.log_end(), end, "still gathering");
+    world.run_for(Duration::from_millis(5));
+    let last = world.members[&leader].committed.last().expect("committed");
+    assert_eq!((last.0, last.1), (end, end + 4), "one batch, 25 ms after the first append");
+}
+
+#[test]
+fn a_majority_that_lost_its_disks_cannot_make_the_rest_forget_what_is_committed() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 3, 1);
+        world.run_for(Duration::from_secs(5));
+        for number in [1, 2] {
+            world.kill(controller(number));
+            world.members.get_mut(&controller(number)).expect("a member").disk = QuorumDisk::new();
+        }
+        // Votes that are forgotten may be given again: the promise of one leader an epoch is void.
+        world.leaders.clear();
+        world.isolate(controller(3));
+        for number in [1, 2] {
+            world.start(controller(number));
+        }
+        world.run_for(Duration::from_secs(8));
+        let remembered = world.members[&controller(3)].committed.clone();
+        world.cut.clear();
+        world.leaders.clear();
+        world.run_for(Duration::from_secs(8));
+        let third = &world.members[&controller(3)].committed;
+        assert_eq!(third[..remembered.len()], remembered[..]);
+    }
+}
+
+#[test]
 fn looking_for_a_leader_does_not_flood_the_network() {
     let mut world = World::new(5, 3, 3);
     world.run_for(Duration::from_secs(5));
