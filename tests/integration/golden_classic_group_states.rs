@@ -250,7 +250,7 @@ fn run_sequence(case: &Value) -> Result<(), String> {
     let mut sequence = Sequence {
         coordinator: GroupCoordinator::new(BrokerId(1), &config),
         effects: Effects::new(1),
-        image: MetadataImage::default(),
+        image: MetadataImage::new(),
         now: Instant::ZERO,
         ours: BTreeMap::new(),
         recorded: BTreeMap::new(),

@@ -17,6 +17,8 @@ mod offsets;
 mod rebalance;
 mod refusal;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -538,6 +540,7 @@ impl Work<'_, '_> {
         }
         if undo {
             shard.groups.remove(id);
+            self.timers.cancel_group(self.partition, id);
         }
     }
 

@@ -62,6 +62,9 @@ impl Work<'_, '_> {
 
     /// The deadline of the join phase (tryCompleteInitialRebalanceElseSchedule for the initial one).
     pub fn join_expired(&mut self, group: &mut ClassicGroup) -> Option<GroupRecord> {
+        if group.state != GroupState::PreparingRebalance {
+            return None;
+        }
         if let Some((delay, remaining)) = group.initial_delay {
             if group.new_member_added && remaining.0 > 0 {
                 group.new_member_added = false;
