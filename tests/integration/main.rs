@@ -23,3 +23,8 @@ mod log_cases;
 mod partition_cases;
 mod quorum_cases;
 mod small_cluster;
+//! The native integration tests: golden cases, scripts, laws, the import table.
+
+mod bad_scripts;
+mod command;
+mod golden_errors_and_defaults;
