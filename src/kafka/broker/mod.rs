@@ -8,6 +8,7 @@ mod disk;
 mod fetch;
 mod fetch_session;
 pub mod forwarding;
+pub mod groups;
 mod init_producer_id;
 pub mod lifecycle;
 mod list_offsets;
@@ -28,15 +29,12 @@ use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::GroupCoordinator;
-use crate::kafka::log::Log;
 use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
 use crate::time::Instant;
-use crate::wire::{
-    BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, Offset, StrBytes, TopicName, TopicPartition,
-};
+use crate::wire::{BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, StrBytes, TopicName, TopicPartition};
 
 pub use disk::{Disk, Folder};
 pub use fetch_session::{Session, SessionKey, Sessions};
@@ -98,7 +96,7 @@ pub struct Process {
     /// Partitions of which a follower's log start moved.
     low_watermark_moved: BTreeSet<TopicPartition>,
     /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
-    committed_offsets: BTreeMap<i32, Offset>,
+    committed_offsets: BTreeSet<i32>,
     /// ISR changes were submitted, or a request of theirs was answered.
     proposed: bool,
 }
@@ -143,25 +141,6 @@ impl Broker {
 
     pub fn state(&self) -> ProcessState {
         self.process.as_ref().map_or(ProcessState::Down, |process| process.state())
-    }
-
-    /// A replica's log, as the disk has it.
-    pub fn log(&self, partition: &TopicPartition) -> Option<&Log> {
-        self.disk.folders.get(partition).map(|folder| folder.log.as_ref())
-    }
-
-    /// A replica's role, while the process runs.
-    pub fn replica(&self, partition: &TopicPartition) -> Option<&Partition> {
-        self.process()?.replica(partition)
-    }
-
-    /// The metadata that it has replayed, while the process runs.
-    pub fn image(&self) -> Option<&MetadataImage> {
-        self.process().map(Process::image)
-    }
-
-    pub fn groups(&self) -> Option<&GroupCoordinator> {
-        self.process().map(Process::groups)
     }
 
     /// The process dies; the disk is whole.
