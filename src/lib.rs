@@ -6,6 +6,8 @@
 //! > `scenario` asks for it in text; `history` remembers and finds again; `view` decides what
 //! > there is to see; `ui` shows it; `lesson` tells a story with it.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod command;
 pub mod history;
 pub mod kafka;
 pub mod lesson;

@@ -1,3 +1,21 @@
 //! How it runs: the world, its network, what a person can do to it, and what it tells.
 
+pub mod act;
 pub mod action;
+mod admin;
+mod boot;
+pub mod digest;
+pub mod event;
+mod faults;
+pub mod ledger;
+pub mod network;
+pub mod queries;
+pub mod world;
+
+pub use act::{Acted, AdminOp};
+pub use action::{Action, ClusterSetup, Refused};
+pub use digest::Digest;
+pub use event::{Cause, Event, EventId, MessageId, Step};
+pub use ledger::{Anomaly, AnomalyKind, Ledger};
+pub use network::{InFlight, Network, Payload};
+pub use world::{ADMIN, Actor, Member, Power, World};

@@ -1,1 +1,12 @@
-//! TODO
+//! What there is to see, as plain data in the viewer's words: comparable, so that the page draws
+//! only what changed, and serializable, so that the command line can print it.
+
+pub mod cards;
+pub mod events;
+pub mod flights;
+pub mod guarantees;
+pub mod inspect;
+pub mod partitions;
+pub mod report;
+pub mod stage;
+pub mod timeline;

@@ -7,6 +7,8 @@
 mod build;
 mod control;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -107,7 +109,8 @@ impl Batch {
 
     /// Builds a batch at base offset 0 from records in order (their offsets are taken as 0…n-1).
     pub fn build(header: &BatchHeader, records: &[NewRecord]) -> Batch {
-        let mut builder = BatchBuilder::new(header.clone(), Offset::ZERO);
+        let size = records.iter().map(NewRecord::size_upper_bound).sum();
+        let mut builder = BatchBuilder::with_capacity(header.clone(), Offset::ZERO, size);
         for (offset, record) in (0..).zip(records) {
             builder.push(Offset(offset), record);
         }
@@ -130,7 +133,13 @@ impl Batch {
 
     /// Decodes the records (control records too).
     pub fn records(&self) -> Result<Vec<Record>, ErrorCode> {
-        self.record_iter()?.collect()
+        let records = self.record_iter()?;
+        let (_, most) = records.size_hint();
+        let mut all = Vec::with_capacity(most.unwrap_or(0));
+        for record in records {
+            all.push(record?);
+        }
+        Ok(all)
     }
 
     /// The records one by one, for who stops early. UNSUPPORTED_COMPRESSION_TYPE when compressed.
@@ -270,17 +279,23 @@ impl Batch {
     }
 }
 
-/// DefaultRecordBatch.incrementSequence: after the largest sequence comes 0.
+/// DefaultRecordBatch.incrementSequence: after the largest sequence comes 0. Wrapping, for the bytes
+/// of a stranger may claim anything.
 pub fn increment_sequence(sequence: i32, by: i32) -> i32 {
-    match sequence.checked_add(by) {
-        Some(sum) => sum,
-        None => by - (i32::MAX - sequence) - 1,
+    if sequence > i32::MAX.wrapping_sub(by) {
+        by.wrapping_sub(i32::MAX.wrapping_sub(sequence)).wrapping_sub(1)
+    } else {
+        sequence.wrapping_add(by)
     }
 }
 
 /// DefaultRecordBatch.decrementSequence: before 0 stands the largest sequence.
 pub fn decrement_sequence(sequence: i32, by: i32) -> i32 {
-    if sequence >= by { sequence - by } else { i32::MAX - (by - sequence) + 1 }
+    if sequence < by {
+        i32::MAX.wrapping_sub(by.wrapping_sub(sequence)).wrapping_add(1)
+    } else {
+        sequence.wrapping_sub(by)
+    }
 }
 
 /// The size of the first batch of `bytes`: whole, not shorter than a header, and of format v2.

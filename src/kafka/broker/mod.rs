@@ -1,2 +1,271 @@
 //! A broker: composition and routing of its log, replicas, quorum observer, group coordinator and
 //! life cycle. When logic grows here, a room is missing.
+
+pub mod alter_partition;
+pub mod controller_channel;
+mod delete_records;
+mod disk;
+mod fetch;
+mod fetch_session;
+pub mod forwarding;
+mod init_producer_id;
+pub mod lifecycle;
+mod list_offsets;
+mod maintenance;
+pub mod metadata;
+mod partitions;
+mod process;
+mod produce;
+pub mod producer_ids;
+mod purgatory;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::kafka::config::{BrokerConfig, TopicConfig};
+use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::fact::Fact;
+use crate::kafka::group::GroupCoordinator;
+use crate::kafka::log::Log;
+use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
+use crate::kafka::quorum::Quorum;
+use crate::kafka::replica::fetcher::Fetcher;
+use crate::kafka::replica::{Liveness, Partition};
+use crate::time::Instant;
+use crate::wire::{
+    BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, Offset, StrBytes, TopicName, TopicPartition,
+};
+
+pub use disk::{Disk, Folder};
+pub use fetch_session::{Session, SessionKey, Sessions};
+
+use alter_partition::AlterPartitionManager;
+use delete_records::DelayedDelete;
+use forwarding::Forwarder;
+use lifecycle::BrokerLifecycle;
+use maintenance::Timers;
+use metadata::TopicCreation;
+use produce::DelayedProduce;
+use producer_ids::ProducerIds;
+use purgatory::Purgatory;
+
+/// A machine with its disk, and the process if it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broker {
+    id: BrokerId,
+    config: Arc<BrokerConfig>,
+    voters: Arc<Vec<ControllerId>>,
+    rack: Option<StrBytes>,
+    disk: Disk,
+    process: Option<Box<Process>>,
+}
+
+/// Everything that dies with the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    id: BrokerId,
+    config: Arc<BrokerConfig>,
+    quorum: Quorum,
+    /// The committed metadata, as far as it was replayed here.
+    image: MetadataImage,
+    /// Whether the image was acted upon: not before the process has caught up once (MetadataLoader).
+    published: bool,
+    lifecycle: BrokerLifecycle,
+    alter_partition: AlterPartitionManager,
+    forwarder: Forwarder,
+    producer_ids: ProducerIds,
+    topic_creation: TopicCreation,
+    groups: GroupCoordinator,
+    replicas: OrdMap<TopicPartition, Arc<Partition>>,
+    /// By leader.
+    fetchers: BTreeMap<BrokerId, Arc<Fetcher>>,
+    sessions: Sessions,
+    produces: Purgatory<DelayedProduce>,
+    deletes: Purgatory<DelayedDelete>,
+    timers: Timers,
+    /// When a controlled shutdown stops waiting for the controller.
+    shut_down_by: Option<Instant>,
+    /// The process ends with this turn.
+    done: bool,
+    /// The controller that the parts below were told of last.
+    told_controller: Option<NodeId>,
+
+    // What a turn has still to do; empty between turns.
+    /// Partitions whose waiting requests must be looked at.
+    touched: BTreeSet<TopicPartition>,
+    /// Partitions of which a follower's log start moved.
+    low_watermark_moved: BTreeSet<TopicPartition>,
+    /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
+    committed_offsets: BTreeMap<i32, Offset>,
+    /// ISR changes were submitted, or a request of theirs was answered.
+    proposed: bool,
+}
+
+/// What a broker's process is doing, for the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    Down,
+    /// Not registered, or not caught up with the metadata yet.
+    Starting,
+    /// The controller keeps it away from clients and leadership.
+    Fenced,
+    Running,
+    /// In a controlled shutdown.
+    ShuttingDown,
+}
+
+impl Broker {
+    pub fn new(id: BrokerId, config: BrokerConfig, voters: Vec<ControllerId>, rack: Option<StrBytes>) -> Broker {
+        Broker { id, config: Arc::new(config), voters: Arc::new(voters), rack, disk: Disk::new(), process: None }
+    }
+
+    pub fn id(&self) -> BrokerId {
+        self.id
+    }
+
+    pub fn rack(&self) -> Option<&StrBytes> {
+        self.rack.as_ref()
+    }
+
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_deref()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub fn state(&self) -> ProcessState {
+        self.process.as_ref().map_or(ProcessState::Down, |process| process.state())
+    }
+
+    /// A replica's log, as the disk has it.
+    pub fn log(&self, partition: &TopicPartition) -> Option<&Log> {
+        self.disk.folders.get(partition).map(|folder| folder.log.as_ref())
+    }
+
+    /// A replica's role, while the process runs.
+    pub fn replica(&self, partition: &TopicPartition) -> Option<&Partition> {
+        self.process()?.replica(partition)
+    }
+
+    /// The metadata that it has replayed, while the process runs.
+    pub fn image(&self) -> Option<&MetadataImage> {
+        self.process().map(Process::image)
+    }
+
+    pub fn groups(&self) -> Option<&GroupCoordinator> {
+        self.process().map(Process::groups)
+    }
+
+    /// The process dies; the disk is whole.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// The machine loses power: what was not flushed is gone too.
+    pub fn power_off(&mut self) {
+        self.process = None;
+        self.disk.lose_unflushed();
+    }
+
+    /// The disk is replaced by an empty one.
+    pub fn wipe(&mut self) {
+        self.process = None;
+        self.disk = Disk::new();
+    }
+}
+
+impl Node for Broker {
+    fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
+        if input == Input::Start {
+            if self.process.is_none() {
+                self.process = Some(Box::new(Process::start(self, turn)));
+            }
+            return;
+        }
+        let Some(process) = &mut self.process else { return };
+        match input {
+            Input::Start => {}
+            Input::Deliver { from, envelope } => process.deliver(&mut self.disk, turn, from, envelope),
+            Input::Disconnected { peer } => process.disconnected(&mut self.disk, turn, peer),
+            Input::Alarm(_) => process.alarm(&mut self.disk, turn),
+            Input::Command(Command::Shutdown) => process.shut_down(turn),
+            Input::Command(_) => {}
+        }
+        process.settle(&mut self.disk, turn);
+        if process.is_done() {
+            // The clean-shutdown file says which incarnation stopped in good order.
+            self.disk.close(process.broker_epoch());
+            self.process = None;
+            turn.tell(Fact::Stopped { node: NodeId::Broker(self.id) });
+        }
+    }
+
+    fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        self.process.as_ref()?.next_alarm()
+    }
+}
+
+/// The brokers as the metadata image knows them, and this one as it knows itself.
+struct ImageLiveness<'a> {
+    me: BrokerId,
+    my_epoch: BrokerEpoch,
+    image: &'a MetadataImage,
+}
+
+impl Liveness for ImageLiveness<'_> {
+    fn eligible(&self, broker: BrokerId) -> bool {
+        self.image.is_active(broker)
+    }
+
+    fn broker_epoch(&self, broker: BrokerId) -> Option<BrokerEpoch> {
+        if broker == self.me {
+            return Some(self.my_epoch);
+        }
+        self.image.brokers.get(&broker).filter(|registration| !registration.fenced).map(|r| r.epoch)
+    }
+}
+
+impl Process {
+    /// A topic's settings over the cluster's and the broker's.
+    fn topic_config(&self, topic: &TopicName) -> TopicConfig {
+        let image = &self.image;
+        let own = image.topics.get(topic).map(|topic| &topic.configs);
+        let layers = [Some(&image.cluster_configs), image.broker_configs.get(&self.id), own];
+        let settings = layers.into_iter().flatten().flatten();
+        TopicConfig::resolve(&self.config, settings.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+}
+
+/// Who leads a partition: as this broker's replica knows it, else as the metadata says (KIP-951).
+fn leader_hint(
+    image: &MetadataImage,
+    replicas: &OrdMap<TopicPartition, Arc<Partition>>,
+    partition: &TopicPartition,
+) -> Option<(BrokerId, LeaderEpoch)> {
+    if let Some(replica) = replicas.get(partition) {
+        return Some((replica.leader()?, replica.leader_epoch()));
+    }
+    let registration = image.partition(partition)?;
+    Some((registration.leader?, registration.leader_epoch))
+}
+
+/// Where a broker is, for hints in answers.
+struct Endpoint {
+    name: StrBytes,
+    port: i32,
+    rack: Option<StrBytes>,
+}
+
+fn endpoint(image: &MetadataImage, broker: BrokerId) -> Option<Endpoint> {
+    let registration = image.brokers.get(&broker).filter(|registration| !registration.fenced)?;
+    let name = StrBytes::from_string(format!("broker-{}", broker.0));
+    Some(Endpoint { name, port: 9092, rack: registration.rack.clone() })
+}

@@ -114,6 +114,11 @@ impl Producer {
         self.process.is_some()
     }
 
+    /// Whether steady traffic comes from it.
+    pub fn is_loading(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.loads.is_empty())
+    }
+
     /// Records that the producer took.
     pub fn sent(&self) -> u64 {
         self.ledger.sent

@@ -1,15 +1,51 @@
 //! The group coordinator of one broker (GroupCoordinatorService, GroupMetadataManager,
 //! OffsetMetadataManager): classic groups and committed offsets as decide and replay over the
 //! partitions of `__consumer_offsets` that this broker leads.
+//!
+//! A request decides on records and on what follows ([`work::Then`]); the broker appends them and
+//! reports the offset, then the high watermark, and only then the client is answered. Offsets change
+//! when their records are appended. A group's members and timers live in memory alone, as in Kafka:
+//! the log keeps of them what the last finished generation was, and a new coordinator starts there.
+
+pub mod classic;
+pub mod protocol;
+pub mod records;
+pub mod timers;
+
+mod join;
+mod offsets;
+mod rebalance;
+mod refusal;
+mod sync;
+mod work;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::time::Instant;
-use crate::wire::batch::Batch;
-use crate::wire::{BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Request};
+use crate::wire::batch::{Batch, BatchHeader, NewRecord};
+use crate::wire::messages::OffsetFetchResponse;
+use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use crate::wire::{
+    BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Request, StrBytes, TopicName,
+    TopicPartition, topic_name,
+};
+
+use classic::ClassicGroup;
+use records::{CommittedOffset, GroupRecord};
+use timers::{Timer, TimerKind, Timers};
+pub use work::Context;
+use work::{Decided, Settings, Shard, StaticRejoin, Then, WRITE_TIMEOUT, Work, Write, write_error};
+
+/// The topic that the coordinator keeps its state in.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// A batch that the coordinator wants appended to its partition of `__consumer_offsets`, acks=all.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,18 +56,37 @@ pub struct Append {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupCoordinator {
-    // the owner of this room fills it in
+    broker: BrokerId,
+    settings: Settings,
+    /// The partitions that this broker leads.
+    shards: BTreeMap<i32, Shard>,
+    timers: Timers,
+    /// Decided writes that the broker has not taken yet.
+    queued: VecDeque<Write>,
+    /// Writes that the broker has taken and not reported yet.
+    appending: VecDeque<Write>,
+    /// Numbers the writes, so that a deadline can name one.
+    last_write: u64,
 }
 
-#[allow(unused_variables)]
 impl GroupCoordinator {
     pub fn new(broker: BrokerId, config: &BrokerConfig) -> GroupCoordinator {
-        todo!()
+        GroupCoordinator {
+            broker,
+            settings: Settings::new(config),
+            shards: BTreeMap::new(),
+            timers: Timers::default(),
+            queued: VecDeque::new(),
+            appending: VecDeque::new(),
+            last_write: 0,
+        }
     }
 
     /// `Utils.abs(groupId.hashCode()) % partitions`.
     pub fn partition_for(group: &str, partitions: i32) -> i32 {
-        todo!()
+        let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+        let positive = if hash == i32::MIN { 0 } else { hash.abs() };
+        positive % partitions.max(1)
     }
 
     /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, OFFSET_COMMIT, OFFSET_FETCH: answered through
@@ -44,10 +99,50 @@ impl GroupCoordinator {
         correlation: Correlation,
         request: &Request,
     ) {
-        todo!()
+        self.handle_as(turn, image, &newest(from, correlation, request), request);
     }
 
-    /// This broker leads the partition now: load it from its log.
+    /// The same for a client that speaks another version, or that has a name of its own.
+    pub fn handle_as(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, context: &Context, request: &Request) {
+        if let Request::OffsetFetch(_) = request {
+            return self.fetch_offsets(turn, image, context, request);
+        }
+        let Some(group) = group_of(request) else {
+            return;
+        };
+        let partition = self.partition_of(image, group);
+        let refusal = match self.shards.get(&partition) {
+            _ if self.invalid(context, request).is_some() => {
+                self.invalid(context, request).and_then(|error| refusal::refuse(request, error))
+            }
+            None => refusal::refuse(request, ErrorCode::NotCoordinator),
+            Some(shard) if !shard.loaded => refusal::refuse_loading(request),
+            Some(_) => None,
+        };
+        if let Some(refusal) = refusal {
+            return turn.respond(context.from, context.correlation, refusal);
+        }
+        self.on_shard(turn, partition, |work, shard| match request {
+            Request::JoinGroup(join) => work.join(shard, context, join),
+            Request::SyncGroup(sync) => work.sync(shard, context, sync),
+            Request::LeaveGroup(leave) => work.leave(shard, context, leave),
+            Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
+            Request::Heartbeat(heartbeat) => {
+                work.heartbeat(shard, context, heartbeat);
+                None
+            }
+            _ => None,
+        });
+    }
+
+    /// The broker has become the leader of the partition and is about to read it: until `elected`,
+    /// requests are told that the coordinator loads.
+    pub fn loading(&mut self, partition: i32, epoch: LeaderEpoch) {
+        self.shards.entry(partition).or_insert_with(|| Shard::new(epoch));
+    }
+
+    /// This broker leads the partition now: load it from its log. The high watermark is to be
+    /// reported (`committed`) right afterwards.
     pub fn elected(
         &mut self,
         turn: &mut Turn<'_>,
@@ -55,33 +150,470 @@ impl GroupCoordinator {
         epoch: LeaderEpoch,
         log: &mut dyn Iterator<Item = &Batch>,
     ) {
-        todo!()
+        let mut records = Vec::new();
+        for batch in log.filter(|batch| !batch.is_control()) {
+            // A batch in our own log that cannot be read is passed over, as the loader passes over
+            // records that it does not know.
+            for record in batch.records().unwrap_or_default() {
+                let key = record.key.unwrap_or_default();
+                if let Some(known) = GroupRecord::decode(&key, record.value.as_ref()) {
+                    records.push((Offset(record.offset), known));
+                }
+            }
+        }
+        self.load(turn, partition, epoch, records);
+    }
+
+    /// Loads a partition from its records, in order: the last one of a key wins. A coordinator that
+    /// led it already goes on under the new epoch (CoordinatorRuntime.scheduleLoadOperation).
+    pub fn load(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: i32,
+        epoch: LeaderEpoch,
+        records: impl IntoIterator<Item = (Offset, GroupRecord)>,
+    ) {
+        let shard = self.shards.entry(partition).or_insert_with(|| Shard::new(epoch));
+        shard.epoch = epoch;
+        if shard.loaded {
+            return;
+        }
+        shard.loaded = true;
+        for (at, record) in records {
+            replay(shard, &record, at, turn.now, true);
+        }
+        turn.tell(Fact::CoordinatorLoaded {
+            partition: TopicPartition { topic: topic_name(OFFSETS_TOPIC), partition },
+            broker: self.broker,
+        });
+        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
+        for group in groups {
+            self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
+        }
+        let expiry = Timer { partition, kind: TimerKind::OffsetsExpiry };
+        self.timers.schedule(expiry, turn.now + self.settings.retention_check_interval);
     }
 
     /// It does not lead it any more: parked requests are answered with NOT_COORDINATOR.
     pub fn resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
-        todo!()
+        self.timers.cancel_partition(partition);
+        let Some(mut shard) = self.shards.remove(&partition) else {
+            return;
+        };
+        let mut writes: Vec<Write> = shard.deferred.drain(..).collect();
+        for queue in [&mut self.appending, &mut self.queued] {
+            writes.extend(queue.iter().filter(|w| w.partition == partition).cloned());
+            queue.retain(|w| w.partition != partition);
+        }
+        let mut work = Work { turn, settings: &self.settings, timers: &mut self.timers, partition };
+        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
+        for id in groups {
+            if let Some(group) = shard.group_mut(&id) {
+                work.group_unloaded(group);
+            }
+        }
+        for write in writes {
+            work.finish(&mut shard, write.decided.then, Err(ErrorCode::NotCoordinator), false);
+        }
+        self.timers.cancel_partition(partition);
     }
 
     /// What to append; the broker appends each in order and calls `appended` for each.
     pub fn take_appends(&mut self) -> Vec<Append> {
-        todo!()
+        let header = BatchHeader {
+            producer_id: ProducerId(-1),
+            producer_epoch: -1,
+            base_sequence: -1,
+            transactional: false,
+            control: false,
+        };
+        let writes = self.take_records().into_iter();
+        let append = |(partition, records): (i32, Vec<NewRecord>)| Append {
+            partition,
+            batch: Batch::build(&header, &records).bytes().clone(),
+        };
+        writes.map(append).collect()
+    }
+
+    /// The same as records that nobody has made a batch of yet.
+    pub fn take_records(&mut self) -> Vec<(i32, Vec<NewRecord>)> {
+        let mut taken = Vec::new();
+        for write in self.queued.drain(..) {
+            taken.push((write.partition, write.decided.records.iter().map(|r| new_record(r, write.at)).collect()));
+            self.appending.push_back(write);
+        }
+        taken
     }
 
     pub fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
-        todo!()
+        let Some(index) = self.appending.iter().position(|w| w.partition == partition) else {
+            return;
+        };
+        let Some(mut write) = self.appending.remove(index) else {
+            return;
+        };
+        let base = match result {
+            Ok(base) => base,
+            Err(error) => {
+                let error = write_error(error);
+                return self
+                    .on_shard(turn, partition, |work, shard| work.finish(shard, write.decided.then, Err(error), true));
+            }
+        };
+        let Some(shard) = self.shards.get_mut(&partition) else {
+            return;
+        };
+        for (index, record) in write.decided.records.iter().enumerate() {
+            replay(shard, record, base + index as i64, turn.now, false);
+        }
+        write.end = base + write.decided.records.len() as i64;
+        self.defer(turn, write);
     }
 
     /// The high watermark of the partition moved: what waited for it is answered.
     pub fn committed(&mut self, turn: &mut Turn<'_>, partition: i32, high_watermark: Offset) {
-        todo!()
+        let Some(shard) = self.shards.get_mut(&partition) else {
+            return;
+        };
+        shard.committed = shard.committed.max(high_watermark);
+        while let Some(shard) = self.shards.get_mut(&partition) {
+            if shard.deferred.front().is_none_or(|write| write.end > shard.committed) {
+                return;
+            }
+            let Some(write) = shard.deferred.pop_front() else {
+                return;
+            };
+            for record in &write.decided.records {
+                if let GroupRecord::Offset { group, partition, value: None } = record {
+                    shard.offsets.forget_deleted(group, partition);
+                }
+            }
+            self.timers.cancel(&Timer { partition, kind: TimerKind::Write(write.id) });
+            self.on_shard(turn, partition, |work, shard| work.finish(shard, write.decided.then, Ok(()), false));
+        }
     }
 
-    pub fn alarm(&mut self, turn: &mut Turn<'_>, image: &MetadataImage) {
-        todo!()
+    /// A topic is gone: so are the offsets in it.
+    pub fn topic_deleted(&mut self, turn: &mut Turn<'_>, topic: &TopicName) {
+        for partition in self.partitions() {
+            self.on_shard(turn, partition, |_, shard| offsets::delete_topic(shard, topic));
+        }
+    }
+
+    pub fn alarm(&mut self, turn: &mut Turn<'_>, _image: &MetadataImage) {
+        while let Some(timer) = self.timers.pop_due(turn.now) {
+            let partition = timer.partition;
+            match timer.kind {
+                TimerKind::Join(group) => {
+                    self.on_group(turn, partition, &group, |work, group| work.join_expired(group));
+                }
+                TimerKind::Sync(group) => {
+                    self.on_group(turn, partition, &group, |work, group| work.sync_expired(group));
+                }
+                TimerKind::Session(group, member) => {
+                    self.on_group(turn, partition, &group, |work, group| work.session_expired(group, &member));
+                }
+                TimerKind::Write(id) => self.write_timed_out(turn, partition, id),
+                TimerKind::OffsetsExpiry => {
+                    self.on_shard(turn, partition, |work, shard| {
+                        work.schedule(TimerKind::OffsetsExpiry, work.settings.retention_check_interval);
+                        work.expire_offsets(shard)
+                    });
+                }
+            }
+        }
     }
 
     pub fn next_alarm(&self) -> Option<(Instant, Alarm)> {
-        todo!()
+        let (at, timer) = self.timers.first()?;
+        let alarm = if timer.kind == TimerKind::OffsetsExpiry { Alarm::OffsetsExpiry } else { Alarm::Group };
+        Some((at, alarm))
     }
+
+    /// The partitions of `__consumer_offsets` that this broker coordinates.
+    pub fn partitions(&self) -> Vec<i32> {
+        self.shards.keys().copied().collect()
+    }
+
+    /// The leader epoch in which this broker coordinates the partition, once it is loaded.
+    pub fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
+        self.shards.get(&partition).filter(|shard| shard.loaded).map(|shard| shard.epoch)
+    }
+
+    /// Every group that this broker coordinates, by partition and name.
+    pub fn groups(&self) -> impl Iterator<Item = (i32, &ClassicGroup)> {
+        self.shards.iter().flat_map(|(partition, shard)| shard.groups.values().map(|g| (*partition, g.as_ref())))
+    }
+
+    pub fn group(&self, id: &GroupId) -> Option<&ClassicGroup> {
+        self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
+    }
+
+    /// What a group has committed, in the order of the partitions, as the log's last record has it.
+    pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
+        self.shards.values().flat_map(move |shard| shard.offsets.all(group, None))
+    }
+
+    /// The coordinator's deadlines, for the picture.
+    pub fn timers(&self) -> impl Iterator<Item = (&Timer, Instant)> {
+        self.timers.iter()
+    }
+
+    fn partition_of(&self, image: &MetadataImage, group: &GroupId) -> i32 {
+        let topic = image.topics.get(&topic_name(OFFSETS_TOPIC));
+        let partitions = topic.map_or(self.settings.partitions, |t| t.partitions.len() as i32);
+        GroupCoordinator::partition_for(&group.0, partitions)
+    }
+
+    /// What is refused before the group is looked at (GroupCoordinatorService, KafkaApis).
+    fn invalid(&self, context: &Context, request: &Request) -> Option<ErrorCode> {
+        let needs_name = !matches!(request, Request::OffsetCommit(_) | Request::OffsetFetch(_));
+        if needs_name && group_of(request).is_some_and(|group| group.0.is_empty()) {
+            return Some(ErrorCode::InvalidGroupId);
+        }
+        match request {
+            Request::JoinGroup(join) => {
+                let session = crate::time::Duration::from_millis(join.session_timeout_ms.into());
+                let allowed = self.settings.min_session_timeout..=self.settings.max_session_timeout;
+                (!allowed.contains(&session)).then_some(ErrorCode::InvalidSessionTimeout)
+            }
+            Request::SyncGroup(sync) => {
+                let named = sync.protocol_type.is_some() && sync.protocol_name.is_some();
+                (context.version >= 5 && !named).then_some(ErrorCode::InconsistentGroupProtocol)
+            }
+            _ => None,
+        }
+    }
+
+    fn fetch_offsets(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, context: &Context, request: &Request) {
+        let Request::OffsetFetch(fetch) = request else {
+            return;
+        };
+        let mut response = OffsetFetchResponse::default();
+        let mut wait_for = None;
+        for asked in &fetch.groups {
+            let partition = self.partition_of(image, &asked.group_id);
+            let answer = match self.shards.get(&partition) {
+                None => refused_fetch(asked, ErrorCode::NotCoordinator),
+                Some(shard) if !shard.loaded => refused_fetch(asked, ErrorCode::CoordinatorLoadInProgress),
+                Some(shard) if fetch.require_stable => {
+                    wait_for = wait_for.or(Some(partition));
+                    offsets::fetch(shard, asked, None)
+                }
+                Some(shard) => offsets::fetch(shard, asked, Some(shard.committed)),
+            };
+            response.groups.push(answer);
+        }
+        match wait_for {
+            // Stable offsets are the newest ones, and they are told when they are committed.
+            Some(partition) => {
+                let response = Box::new(response.into());
+                let then = Then::Answer { reply: context.reply(), response, facts: Vec::new() };
+                self.on_shard(turn, partition, |_, _| Some(Decided { records: Vec::new(), then }));
+            }
+            None => turn.respond(context.from, context.correlation, response),
+        }
+    }
+
+    fn on_group(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: i32,
+        group: &GroupId,
+        act: impl FnOnce(&mut Work<'_, '_>, &mut ClassicGroup) -> Option<GroupRecord>,
+    ) {
+        self.on_shard(turn, partition, |work, shard| {
+            let record = act(work, shard.group_mut(group)?)?;
+            Some(Decided::record(record, Then::Nothing))
+        });
+    }
+
+    fn on_shard(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: i32,
+        act: impl FnOnce(&mut Work<'_, '_>, &mut Shard) -> Option<Decided>,
+    ) {
+        let Some(shard) = self.shards.get_mut(&partition) else {
+            return;
+        };
+        let mut work = Work { turn, settings: &self.settings, timers: &mut self.timers, partition };
+        let Some(decided) = act(&mut work, shard) else {
+            return;
+        };
+        if decided.records.is_empty() && shard.deferred.is_empty() {
+            work.finish(shard, decided.then, Ok(()), false);
+            return;
+        }
+        self.last_write += 1;
+        let mut write = Write { id: self.last_write, partition, decided, at: turn.now.millis(), end: Offset::UNKNOWN };
+        if write.decided.records.is_empty() {
+            // What was read may not be committed yet: the answer waits for the last write before it.
+            write.end = shard.deferred.back().map_or(shard.committed, |last| last.end);
+            self.defer(turn, write);
+        } else {
+            self.queued.push_back(write);
+        }
+    }
+
+    fn defer(&mut self, turn: &mut Turn<'_>, write: Write) {
+        let timer = Timer { partition: write.partition, kind: TimerKind::Write(write.id) };
+        if let Some(shard) = self.shards.get_mut(&write.partition) {
+            self.timers.schedule(timer, turn.now + WRITE_TIMEOUT);
+            shard.deferred.push_back(write);
+        }
+    }
+
+    /// The client is told that it took too long; the write stays in the log and may be committed later.
+    fn write_timed_out(&mut self, turn: &mut Turn<'_>, partition: i32, id: u64) {
+        self.on_shard(turn, partition, |work, shard| {
+            let write = shard.deferred.iter_mut().find(|w| w.id == id)?;
+            let then = std::mem::replace(&mut write.decided.then, Then::Nothing);
+            work.finish(shard, then, Err(write_error(ErrorCode::RequestTimedOut)), false)
+        });
+    }
+}
+
+impl Work<'_, '_> {
+    /// A write was committed, or failed; `undo` when it is not in the log at all.
+    fn finish(&mut self, shard: &mut Shard, then: Then, result: Result<(), ErrorCode>, undo: bool) -> Option<Decided> {
+        match then {
+            Then::Nothing => None,
+            Then::NewGroup { group, reply } => {
+                if let Err(error) = result {
+                    self.new_group_failed(shard, &group, reply, error, undo);
+                }
+                None
+            }
+            Then::StaticRejoin(rejoin) => {
+                self.static_rejoin_finished(shard, &rejoin, result);
+                None
+            }
+            Then::Sync { group, generation, assignments } => {
+                let group = shard.group_mut(&group)?;
+                let record = match result {
+                    Ok(()) => {
+                        self.sync_committed(group, generation, &assignments);
+                        None
+                    }
+                    Err(error) => self.sync_failed(group, generation, error),
+                };
+                record.map(|record| Decided::record(record, Then::Nothing))
+            }
+            Then::Answer { reply, mut response, facts } => {
+                match result {
+                    Ok(()) => facts.into_iter().for_each(|fact| self.turn.tell(fact)),
+                    Err(error) => refusal::spoil(&mut response, error),
+                }
+                self.answer(reply, *response);
+                None
+            }
+        }
+    }
+
+    fn static_rejoin_finished(&mut self, shard: &mut Shard, rejoin: &StaticRejoin, result: Result<(), ErrorCode>) {
+        if let Some(group) = shard.group_mut(&rejoin.group) {
+            match result {
+                Ok(()) => self.static_rejoin_committed(group, rejoin),
+                Err(error) => self.static_rejoin_failed(group, rejoin, error),
+            }
+        }
+    }
+
+    fn new_group_failed(
+        &mut self,
+        shard: &mut Shard,
+        id: &GroupId,
+        reply: classic::Reply,
+        error: ErrorCode,
+        undo: bool,
+    ) {
+        let Some(group) = shard.group_mut(id) else {
+            return;
+        };
+        let mut joins = group.members.iter_mut().filter_map(|m| m.awaiting_join.as_mut());
+        if let Some(parked) = joins.find(|parked| parked.reply == Some(reply)) {
+            parked.reply = None;
+            self.answer(reply, join::join_error(&StrBytes::new(), error));
+        }
+        if undo {
+            shard.groups.remove(id);
+        }
+    }
+
+    /// Sessions restart in full after a failover (GroupMetadataManager.onLoaded).
+    fn group_loaded(&mut self, group: &mut ClassicGroup) -> Option<GroupRecord> {
+        for member in &group.members {
+            self.schedule(TimerKind::Session(group.id.clone(), member.id.clone()), member.session_timeout);
+        }
+        let too_large = group.members.len() > self.settings.max_size.max(0) as usize;
+        if too_large { self.prepare_rebalance(group, "the group is larger than allowed") } else { None }
+    }
+
+    /// GroupMetadataManager.onUnloaded: whoever waits has to find the new coordinator.
+    fn group_unloaded(&mut self, group: &mut ClassicGroup) {
+        let ids: Vec<StrBytes> = group.members.iter().map(|m| m.id.clone()).collect();
+        for id in ids {
+            self.complete_join(group, &id, join::join_error(&id, ErrorCode::NotCoordinator));
+            if let Some(reply) = group.member_mut(&id).and_then(|m| m.awaiting_sync.take()) {
+                self.answer(reply, sync::sync_error(ErrorCode::NotCoordinator));
+            }
+        }
+        group.transition_to(classic::GroupState::Dead, self.now());
+    }
+}
+
+/// The only way in which records change the state. A coordinator that wrote a generation is already
+/// there, so only a loading one takes it from the record.
+fn replay(shard: &mut Shard, record: &GroupRecord, at: Offset, now: Instant, loading: bool) {
+    match record {
+        GroupRecord::Offset { group, partition, value } => {
+            if value.is_some() {
+                // Offsets without a group are those of a consumer that uses Kafka only to store them.
+                shard.group_or_new(group, now);
+            }
+            shard.offsets.replay(group, partition, value.clone(), at, shard.committed);
+        }
+        GroupRecord::Group { group, value: None } => {
+            shard.groups.remove(group);
+        }
+        GroupRecord::Group { group, value: Some(value) } if loading => {
+            shard.groups.insert(group.clone(), Arc::new(ClassicGroup::from_value(group.clone(), value)));
+        }
+        GroupRecord::Group { .. } => {}
+    }
+}
+
+fn group_of(request: &Request) -> Option<&GroupId> {
+    match request {
+        Request::JoinGroup(request) => Some(&request.group_id),
+        Request::SyncGroup(request) => Some(&request.group_id),
+        Request::Heartbeat(request) => Some(&request.group_id),
+        Request::LeaveGroup(request) => Some(&request.group_id),
+        Request::OffsetCommit(request) => Some(&request.group_id),
+        _ => None,
+    }
+}
+
+/// A client of ours: it speaks the newest version, and its name is the one that a consumer gives
+/// itself when the application gives it none (ConsumerConfig, `client.id`).
+fn newest(from: NodeId, correlation: Correlation, request: &Request) -> Context {
+    let (client_id, client_host) = match (request, from) {
+        (Request::JoinGroup(join), NodeId::Client(client)) => (
+            StrBytes::from_string(format!("consumer-{}-{}", join.group_id.0.as_str(), client.0)),
+            StrBytes::from_string(format!("/{from}")),
+        ),
+        _ => (StrBytes::new(), StrBytes::new()),
+    };
+    let version = request.api().version();
+    Context { from, correlation, client_id, client_host, version, known_member_id: true, skip_assignment: true }
+}
+
+fn refused_fetch(asked: &OffsetFetchRequestGroup, error: ErrorCode) -> OffsetFetchResponseGroup {
+    OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone()).with_error_code(error.code())
+}
+
+fn new_record(record: &GroupRecord, timestamp: i64) -> NewRecord {
+    let (key, value) = record.encode();
+    NewRecord { timestamp, key: Some(key), value, headers: Vec::new() }
 }

@@ -1,14 +1,37 @@
 //! KRaft's Raft: electing a leader among the controllers and replicating the metadata log by the
 //! followers' fetches (KafkaRaftClient, QuorumState). Controllers are voters; brokers observe.
+//!
+//! Every entry does its own work and then polls: what the state wants done at this instant is done
+//! until nothing is left, as Kafka's raft thread does.
+
+mod connection;
+mod elect;
+mod leader;
+mod message;
+mod poll;
+mod position;
+mod replicate;
+#[cfg(test)]
+mod simulation;
+mod state;
+mod transition;
 
 use bytes::Bytes;
 
-use crate::kafka::config::BrokerConfig;
+use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::log::Log;
 use crate::kafka::node::{Alarm, Turn};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
 use crate::wire::{ControllerId, Correlation, LeaderEpoch, NodeId, Offset, Request, Response};
+
+pub use message::{METADATA_TOPIC, METADATA_TOPIC_ID, is_metadata_fetch, is_metadata_response};
+pub use position::{FetchPosition, SnapshotId, validate_offset_and_epoch};
+
+use connection::Connections;
+use message::Standing;
+use replicate::WaitingFetch;
+use state::State;
 
 /// What survives a crash: the quorum-state file and the metadata log.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,20 +54,91 @@ pub enum QuorumRole {
     Observer,
 }
 
+/// The quorum's times (QuorumConfig).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    /// `controller.quorum.election.timeout.ms`
+    pub election_timeout: Duration,
+    /// What is added to an election timeout at random: less than one more of it.
+    pub election_spread: Duration,
+    /// `controller.quorum.fetch.timeout.ms`
+    pub fetch_timeout: Duration,
+    /// `controller.quorum.election.backoff.max.ms`
+    pub election_backoff_max: Duration,
+    /// `controller.quorum.append.linger.ms`
+    pub append_linger: Duration,
+    /// `controller.quorum.request.timeout.ms`
+    pub request_timeout: Duration,
+    /// `controller.quorum.retry.backoff.ms`
+    pub retry_backoff: Duration,
+    /// The pause before a peer that knew no leader is asked again. Kafka makes none, and so asks
+    /// as often as the network allows.
+    pub leaderless_backoff: Duration,
+}
+
+/// Why a leader would not resign from an epoch (KafkaRaftClient.resign).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResignRefused {
+    /// The epoch is not this node's to resign from.
+    IllegalArgument,
+    /// Only voters resign.
+    IllegalState,
+}
+
 /// One node's part in the quorum. The disk is handed in with every call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quorum {
-    // the owner of this room fills it in
+    me: NodeId,
+    /// This node as a controller; brokers are none.
+    local: Option<ControllerId>,
+    /// All voters, in order.
+    voters: Vec<ControllerId>,
+    timing: Timing,
+    /// The highest epoch this node has heard of; equal to the disk's but for a restart with a log
+    /// that is ahead of the quorum-state file.
+    epoch: LeaderEpoch,
+    state: State,
+    /// Below it everything is committed; `None` until a leader told, or a majority confirmed it.
+    high_watermark: Option<Offset>,
+    /// The controllers that owe an answer or are left alone for a moment.
+    connections: Connections,
+    /// Fetches that wait at this leader, in the order of their arrival.
+    waiting: Vec<WaitingFetch>,
+    /// The next offset that `take_committed` hands out; never above the high watermark.
+    handed_out: Offset,
+    /// When an orderly shutdown stops waiting for a successor.
+    shutdown_by: Option<Instant>,
+    /// The shutdown is complete: this part does nothing any more.
+    stopped: bool,
 }
 
-#[allow(unused_variables)]
-impl QuorumDisk {
-    pub fn new() -> QuorumDisk {
-        todo!()
+impl Timing {
+    pub fn of(config: &BrokerConfig) -> Timing {
+        Timing {
+            election_timeout: config.quorum_election_timeout,
+            election_spread: config.quorum_election_timeout,
+            fetch_timeout: config.quorum_fetch_timeout,
+            election_backoff_max: config.quorum_election_backoff_max,
+            append_linger: config.quorum_append_linger,
+            request_timeout: config.quorum_request_timeout,
+            retry_backoff: config.quorum_retry_backoff,
+            leaderless_backoff: config.quorum_retry_backoff,
+        }
     }
 }
 
-#[allow(unused_variables)]
+impl QuorumDisk {
+    pub fn new() -> QuorumDisk {
+        QuorumDisk { epoch: LeaderEpoch(0), leader: None, voted: None, log: Log::new(TopicConfig::default()) }
+    }
+}
+
+impl Default for QuorumDisk {
+    fn default() -> QuorumDisk {
+        QuorumDisk::new()
+    }
+}
+
 impl Quorum {
     /// A process starts with this disk. `me` is a voter if it stands in `voters`, else an observer.
     pub fn start(
@@ -54,7 +148,48 @@ impl Quorum {
         disk: &mut QuorumDisk,
         turn: &mut Turn<'_>,
     ) -> Quorum {
-        todo!()
+        let mut quorum = Quorum::initialize(me, voters, Timing::of(config), disk, turn);
+        quorum.poll(disk, turn);
+        quorum
+    }
+
+    /// The state that the disk says this node was in, before it does anything (KafkaRaftClient.initialize).
+    pub fn initialize(
+        me: NodeId,
+        voters: &[ControllerId],
+        timing: Timing,
+        disk: &mut QuorumDisk,
+        turn: &mut Turn<'_>,
+    ) -> Quorum {
+        let mut voters = voters.to_vec();
+        voters.sort_unstable();
+        // The metadata log has no checkpoint of its high watermark: the leader will tell.
+        disk.log.reopen(None);
+        let local = if let NodeId::Controller(id) = me { Some(id) } else { None };
+        let mut quorum = Quorum {
+            me,
+            local,
+            voters,
+            connections: Connections::new(timing.request_timeout),
+            timing,
+            epoch: LeaderEpoch(0),
+            state: State::Unattached { leader: None, voted: None, election_at: None },
+            high_watermark: None,
+            waiting: Vec::new(),
+            handed_out: disk.log.log_start(),
+            shutdown_by: None,
+            stopped: false,
+        };
+        quorum.initial_state(disk, turn);
+        quorum.persist(disk);
+        if quorum.is_voter() && quorum.voters.len() == 1 {
+            // Nobody else could win: a sole voter does not wait for a timeout.
+            match quorum.state {
+                State::Candidate { .. } => quorum.advance_nominee(disk, turn),
+                _ => quorum.become_candidate(disk, turn),
+            }
+        }
+        quorum
     }
 
     /// VOTE, BEGIN_QUORUM_EPOCH, END_QUORUM_EPOCH, and FETCH of the metadata topic.
@@ -66,10 +201,28 @@ impl Quorum {
         correlation: Correlation,
         request: &Request,
     ) {
-        todo!()
+        match request {
+            Request::Vote(vote) => {
+                let response = self.handle_vote(disk, turn, vote);
+                turn.respond(from, correlation, response);
+            }
+            Request::BeginQuorumEpoch(begin) => {
+                let response = self.handle_begin(disk, turn, begin);
+                turn.respond(from, correlation, response);
+            }
+            Request::EndQuorumEpoch(end) => {
+                let response = self.handle_end(disk, turn, end);
+                turn.respond(from, correlation, response);
+            }
+            Request::Fetch(fetch) => self.handle_fetch(disk, turn, from, correlation, fetch),
+            // Everything else is somebody else's to answer.
+            _ => return,
+        }
+        self.poll(disk, turn);
     }
 
-    /// True if the response answered a request of this part (by correlation).
+    /// True if the response answered a request of this part (by correlation), or would have if the
+    /// request still mattered.
     pub fn handle_response(
         &mut self,
         disk: &mut QuorumDisk,
@@ -78,63 +231,220 @@ impl Quorum {
         correlation: Correlation,
         response: &Response,
     ) -> bool {
-        todo!()
+        let ours = match response {
+            Response::Vote(_) | Response::BeginQuorumEpoch(_) | Response::EndQuorumEpoch(_) => true,
+            Response::Fetch(fetch) => is_metadata_response(fetch),
+            _ => false,
+        };
+        let NodeId::Controller(peer) = from else { return ours };
+        if !self.connections.expects(peer, correlation) {
+            return ours;
+        }
+        let handled = match response {
+            Response::Vote(vote) => self.handle_vote_response(disk, turn, peer, vote),
+            Response::BeginQuorumEpoch(begin) => self.handle_begin_response(disk, turn, begin),
+            Response::EndQuorumEpoch(end) => self.handle_end_response(disk, turn, peer, end),
+            Response::Fetch(fetch) => self.handle_fetch_response(disk, turn, fetch),
+            _ => false,
+        };
+        // A change of state has forgotten the request already.
+        if self.connections.expects(peer, correlation) {
+            let pause = match (handled, fetched_nothing(response)) {
+                (false, _) => self.timing.retry_backoff,
+                (true, true) => self.timing.leaderless_backoff,
+                (true, false) => Duration::ZERO,
+            };
+            if pause > Duration::ZERO {
+                self.connections.back_off(peer, turn.now + pause);
+            } else {
+                self.connections.reset(peer);
+            }
+        }
+        self.poll(disk, turn);
+        true
     }
 
     pub fn disconnected(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, peer: NodeId) {
-        todo!()
+        self.waiting.retain(|fetch| fetch.from != peer);
+        if let NodeId::Controller(controller) = peer
+            && self.connections.is_awaiting(controller)
+        {
+            self.connections.back_off(controller, turn.now + self.timing.retry_backoff);
+        }
+        self.poll(disk, turn);
     }
 
     /// Fires everything of this part that is due.
     pub fn alarm(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>) {
-        todo!()
+        self.poll(disk, turn);
     }
 
     pub fn next_alarm(&self) -> Option<(Instant, Alarm)> {
-        todo!()
+        if self.stopped { None } else { self.earliest_alarm() }
     }
 
     /// The leader appends one batch of metadata records (already encoded values); the offset of the
-    /// first one. `None` when this node does not lead.
+    /// first one. `None` when this node does not lead. The records are written together with those
+    /// of the next `controller.quorum.append.linger.ms`; an epoch that ends before drops them.
     pub fn append(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, records: &[Bytes]) -> Option<Offset> {
-        todo!()
+        let linger = self.timing.append_linger;
+        let State::Leader(leader) = &mut self.state else { return None };
+        let written_to = disk.log.log_end() + i64::from(!leader.start_written);
+        let gathered: i64 = leader.gathered.iter().map(|append| append.len() as i64).sum();
+        let first = written_to + gathered;
+        if !records.is_empty() {
+            leader.gathered.push(records.to_vec());
+            leader.drain_at.get_or_insert(turn.now + linger);
+            self.poll(disk, turn);
+        }
+        Some(first)
     }
 
     /// The leader gives up (shutdown, or the controller failed): EndQuorumEpoch to the others.
     pub fn resign(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>) {
-        todo!()
+        self.become_resigned(turn);
+        self.poll(disk, turn);
+    }
+
+    /// The same, if the node still leads the epoch that the caller means (KafkaRaftClient.resign).
+    pub fn resign_from(
+        &mut self,
+        disk: &mut QuorumDisk,
+        turn: &mut Turn<'_>,
+        epoch: LeaderEpoch,
+    ) -> Result<(), ResignRefused> {
+        if !self.is_voter() {
+            return Err(ResignRefused::IllegalState);
+        }
+        if epoch.0 < 0 || epoch > self.epoch {
+            return Err(ResignRefused::IllegalArgument);
+        }
+        if epoch == self.epoch {
+            if self.state.leader(self.local) != self.local {
+                return Err(ResignRefused::IllegalArgument);
+            }
+            self.resign(disk, turn);
+        }
+        Ok(())
+    }
+
+    /// An orderly shutdown (KafkaRaftClient.shutdown): a leader resigns and waits until a successor
+    /// is elected or `timeout` is over; everyone else is done at once, or when a leader is known.
+    pub fn shutdown(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, timeout: Duration) {
+        self.shutdown_by.get_or_insert(turn.now + timeout);
+        self.poll(disk, turn);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// The committed batches that this node has not handed out yet, in order; control batches too.
     /// Called after every input; cheap when there is nothing.
     pub fn take_committed(&mut self, disk: &QuorumDisk) -> Vec<Batch> {
-        todo!()
+        let Some(committed) = self.high_watermark.filter(|hw| *hw > self.handed_out) else { return Vec::new() };
+        let batches: Vec<Batch> =
+            disk.log.batches(self.handed_out).take_while(|batch| batch.last_offset < committed).cloned().collect();
+        if let Some(last) = batches.last() {
+            self.handed_out = last.next_offset();
+        }
+        batches
     }
 
     pub fn role(&self) -> QuorumRole {
-        todo!()
+        if !self.is_voter() {
+            return QuorumRole::Observer;
+        }
+        match self.state {
+            State::Unattached { .. } => QuorumRole::Unattached,
+            State::Prospective { .. } => QuorumRole::Prospective,
+            State::Candidate { .. } => QuorumRole::Candidate,
+            State::Leader(_) => QuorumRole::Leader,
+            State::Follower { .. } => QuorumRole::Follower,
+            State::Resigned { .. } => QuorumRole::Resigned,
+        }
+    }
+
+    /// Kafka's name of the state; observers are Unattached or Follower.
+    pub fn state_name(&self) -> &'static str {
+        self.state.name()
     }
 
     pub fn epoch(&self) -> LeaderEpoch {
-        todo!()
+        self.epoch
     }
 
-    /// The quorum's leader as this node knows it.
+    /// The quorum's leader as this node knows it; none while this node has resigned.
     pub fn leader(&self) -> Option<ControllerId> {
-        todo!()
+        if matches!(self.state, State::Resigned { .. }) { None } else { self.state.leader(self.local) }
+    }
+
+    /// Whom the node names as the epoch's leader in its answers, itself also when it resigned.
+    pub fn named_leader(&self) -> Option<ControllerId> {
+        self.state.leader(self.local)
+    }
+
+    /// Whom the node voted for in this epoch.
+    pub fn voted(&self) -> Option<ControllerId> {
+        self.state.voted(self.local)
     }
 
     pub fn is_leader(&self) -> bool {
         self.role() == QuorumRole::Leader
     }
 
+    /// Whether this node leads and was handed everything that was committed before its epoch: only
+    /// then may its controller act (KafkaRaftClient.maybeFireLeaderChange).
+    pub fn is_active(&self) -> bool {
+        matches!(&self.state, State::Leader(leader) if self.handed_out > leader.epoch_start)
+    }
+
     /// First metadata offset not known to be committed.
     pub fn high_watermark(&self) -> Offset {
-        todo!()
+        self.high_watermark.unwrap_or(Offset::ZERO).max(self.handed_out)
+    }
+
+    /// The high watermark, unknown at first and again at the beginning of an own epoch.
+    pub fn known_high_watermark(&self) -> Option<Offset> {
+        self.high_watermark
     }
 
     /// Where the leader's epoch began: its LeaderChange record (leader only).
     pub fn epoch_start_offset(&self) -> Offset {
-        todo!()
+        if let State::Leader(leader) = &self.state { leader.epoch_start } else { Offset::UNKNOWN }
     }
+
+    /// The voters' fetch positions as the leader knows them; empty at others.
+    pub fn voter_ends(&self) -> Vec<(ControllerId, Option<Offset>)> {
+        match &self.state {
+            State::Leader(leader) => leader.voters.iter().map(|(voter, progress)| (*voter, progress.end)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn is_voter(&self) -> bool {
+        self.local.is_some_and(|me| self.voters.contains(&me))
+    }
+
+    fn other_voters(&self) -> Vec<ControllerId> {
+        self.voters.iter().copied().filter(|voter| Some(*voter) != self.local).collect()
+    }
+
+    fn standing(&self) -> Standing {
+        Standing { epoch: self.epoch, leader: self.state.leader(self.local) }
+    }
+
+    fn send(&mut self, turn: &mut Turn<'_>, to: ControllerId, request: impl Into<Request>) {
+        let request = request.into();
+        let api = request.api();
+        let correlation = turn.request(NodeId::Controller(to), request);
+        self.connections.sent(to, correlation, api, turn.now);
+    }
+}
+
+/// Whether a fetch was refused: its answer was understood, but whoever asks again at once hears
+/// the same.
+fn fetched_nothing(response: &Response) -> bool {
+    let Response::Fetch(fetch) = response else { return false };
+    message::read_fetch_response(fetch).is_some_and(|(refused, _, _)| refused.is_some())
 }

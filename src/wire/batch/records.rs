@@ -150,11 +150,16 @@ fn get_unsigned(bytes: &mut &[u8], most_bytes: usize) -> Option<u64> {
 }
 
 fn put_unsigned(buffer: &mut BytesMut, mut value: u64) {
+    // Gathered first: one copy into the buffer is faster than a growth check for each byte.
+    let mut bytes = [0; 10];
+    let mut length = 0;
     while value >= 0x80 {
-        buffer.put_u8(value as u8 | 0x80);
+        bytes[length] = value as u8 | 0x80;
         value >>= 7;
+        length += 1;
     }
-    buffer.put_u8(value as u8);
+    bytes[length] = value as u8;
+    buffer.put_slice(&bytes[..=length]);
 }
 
 fn unsigned_size(value: u64) -> usize {

@@ -1,5 +1,17 @@
 //! Settings by Kafka's own names, with Kafka 4.2's defaults. The typed structs below are what the
-//! nodes read; the table that parses, checks and documents every name is in the same room.
+//! nodes read; the tables that parse, check and document every name are in the same room:
+//! [`topic`], [`broker`], [`producer`] and [`consumer`], one row for each setting that Highwater
+//! simulates, and [`foreign`] for those that Kafka has and Highwater does not simulate.
+
+pub mod broker;
+pub mod consumer;
+pub mod foreign;
+pub mod producer;
+pub mod setting;
+pub mod topic;
+
+pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
+pub use topic::{validate_topic_config, validate_topic_configs};
 
 use crate::time::Duration;
 
@@ -345,3 +357,6 @@ impl Default for ConsumerConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+//! One life of a broker: what comes in is routed to the room that knows, and what the rooms ask of
+//! each other is carried out until nothing is left to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::kafka::broker::alter_partition::AlterPartitionManager;
+use crate::kafka::broker::disk::Disk;
+use crate::kafka::broker::fetch_session::Sessions;
+use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
+use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
+use crate::kafka::broker::maintenance::Timers;
+use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
+use crate::kafka::broker::partitions::OFFSETS_TOPIC;
+use crate::kafka::broker::producer_ids::ProducerIds;
+use crate::kafka::broker::purgatory::Purgatory;
+use crate::kafka::broker::{Broker, Process, ProcessState};
+use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::fact::Fact;
+use crate::kafka::group::GroupCoordinator;
+use crate::kafka::log::Origin;
+use crate::kafka::node::{Alarm, Turn, earliest};
+use crate::kafka::quorum::Quorum;
+use crate::kafka::replica::Partition;
+use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
+use crate::time::{Duration, Instant};
+use crate::wire::{
+    Body, BrokerEpoch, BrokerId, Correlation, Envelope, LeaderEpoch, NodeId, Request, Response, TopicPartition,
+};
+
+/// How long a controlled shutdown waits for the controller (BrokerServer: five minutes).
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(300);
+
+impl Process {
+    /// Boots from what the disk kept.
+    pub(super) fn start(broker: &mut Broker, turn: &mut Turn<'_>) -> Process {
+        let (id, config, disk) = (broker.id, broker.config.clone(), &mut broker.disk);
+        disk.reopen();
+        let previous = disk.clean_shutdown.take();
+        let quorum = Quorum::start(NodeId::Broker(id), &broker.voters, &config, &mut disk.quorum, turn);
+        Process {
+            id,
+            quorum,
+            image: MetadataImage::new(),
+            published: false,
+            lifecycle: BrokerLifecycle::new(id, broker.rack.clone(), previous, &config, turn),
+            alter_partition: AlterPartitionManager::new(id),
+            forwarder: Forwarder::new(id),
+            producer_ids: ProducerIds::new(id),
+            topic_creation: TopicCreation::new(),
+            groups: GroupCoordinator::new(id, &config),
+            replicas: OrdMap::new(),
+            fetchers: BTreeMap::new(),
+            sessions: Sessions::new(),
+            produces: Purgatory::new(),
+            deletes: Purgatory::new(),
+            timers: Timers::start(&config, turn.now),
+            shut_down_by: None,
+            done: false,
+            told_controller: None,
+            touched: BTreeSet::new(),
+            low_watermark_moved: BTreeSet::new(),
+            committed_offsets: BTreeMap::new(),
+            proposed: false,
+            config,
+        }
+    }
+
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        self.lifecycle.broker_epoch()
+    }
+
+    pub fn state(&self) -> ProcessState {
+        let fenced = self.image.brokers.get(&self.id).is_none_or(|registration| registration.fenced);
+        match self.lifecycle.state() {
+            BrokerState::Starting => ProcessState::Starting,
+            BrokerState::PendingControlledShutdown | BrokerState::ShuttingDown => ProcessState::ShuttingDown,
+            BrokerState::Recovery => ProcessState::Fenced,
+            BrokerState::Running if fenced => ProcessState::Fenced,
+            BrokerState::Running => ProcessState::Running,
+        }
+    }
+
+    pub fn lifecycle(&self) -> &BrokerLifecycle {
+        &self.lifecycle
+    }
+
+    /// The quorum's leader as this broker knows it: the active controller.
+    pub fn controller(&self) -> Option<NodeId> {
+        self.quorum.leader().map(NodeId::Controller)
+    }
+
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    pub fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+
+    pub fn groups(&self) -> &GroupCoordinator {
+        &self.groups
+    }
+
+    pub fn replicas(&self) -> impl Iterator<Item = (&TopicPartition, &Partition)> {
+        self.replicas.iter().map(|(partition, replica)| (partition, replica.as_ref()))
+    }
+
+    pub fn replica(&self, partition: &TopicPartition) -> Option<&Partition> {
+        self.replicas.get(partition).map(Arc::as_ref)
+    }
+
+    pub fn fetchers(&self) -> impl Iterator<Item = (BrokerId, &Fetcher)> {
+        self.fetchers.iter().map(|(leader, fetcher)| (*leader, fetcher.as_ref()))
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// How many acks=all requests wait for followers.
+    pub fn waiting_produces(&self) -> u32 {
+        self.produces.len()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub(super) fn is_shutting_down(&self) -> bool {
+        matches!(self.lifecycle.state(), BrokerState::PendingControlledShutdown | BrokerState::ShuttingDown)
+    }
+
+    /// SIGTERM: the controller is asked to move the leaders away first (BrokerServer.shutdown).
+    pub(super) fn shut_down(&mut self, turn: &mut Turn<'_>) {
+        if self.shut_down_by.is_none() {
+            self.shut_down_by = Some(turn.now + SHUTDOWN_PATIENCE);
+            turn.tell(Fact::Stopping { node: NodeId::Broker(self.id) });
+            let event = self.lifecycle.begin_controlled_shutdown(turn);
+            self.lived(turn, event);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, from: NodeId, envelope: Envelope) {
+        let Envelope { correlation, body } = envelope;
+        match body {
+            Body::Request(request) => self.request(disk, turn, from, correlation, &request),
+            Body::Response(response) => self.response(disk, turn, from, correlation, &response),
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, peer: NodeId) {
+        self.quorum.disconnected(&mut disk.quorum, turn, peer);
+        self.lifecycle.disconnected(turn, peer);
+        self.alter_partition.disconnected(turn, peer);
+        self.forwarder.disconnected(turn, peer);
+        self.producer_ids.disconnected(turn, peer);
+        self.topic_creation.disconnected(peer);
+        if let NodeId::Broker(leader) = peer
+            && let Some(fetcher) = self.fetchers.get_mut(&leader)
+        {
+            Arc::make_mut(fetcher).disconnected(turn, &self.config);
+        }
+    }
+
+    /// Fires everything that is due.
+    pub(super) fn alarm(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        let due = |alarm: Option<(Instant, Alarm)>| alarm.is_some_and(|(at, _)| at <= now);
+        if due(self.quorum.next_alarm()) {
+            self.quorum.alarm(&mut disk.quorum, turn);
+        }
+        if due(self.groups.next_alarm()) {
+            self.groups.alarm(turn, &self.image);
+        }
+        for fetcher in self.fetchers.values_mut().filter(|fetcher| due(fetcher.next_alarm())) {
+            Arc::make_mut(fetcher).alarm(turn, &self.config);
+        }
+        if self.shut_down_by.is_some_and(|by| by <= now) {
+            self.lifecycle.stop();
+            self.done = true;
+        }
+        self.poll_controller(turn);
+        self.expire_produces(turn);
+        self.expire_deletes(turn);
+        self.expire_fetches(disk, turn);
+        self.maintain(disk, turn);
+    }
+
+    pub(super) fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        let waits = [self.produces.next_deadline(), self.deletes.next_deadline(), self.sessions.next_deadline()];
+        let wait = waits.into_iter().flatten().min().map(|at| (at, Alarm::DelayedOperation));
+        let parts = [
+            self.quorum.next_alarm(),
+            self.groups.next_alarm(),
+            self.lifecycle.next_alarm(),
+            self.alter_partition.next_alarm(),
+            self.forwarder.next_alarm(),
+            self.producer_ids.next_alarm(),
+            self.shut_down_by.map(|at| (at, Alarm::Shutdown)),
+            Some(self.timers.next_alarm()),
+            wait,
+        ];
+        earliest(parts.into_iter().chain(self.fetchers.values().map(|fetcher| fetcher.next_alarm())))
+    }
+
+    fn request(
+        &mut self,
+        disk: &mut Disk,
+        turn: &mut Turn<'_>,
+        from: NodeId,
+        correlation: Correlation,
+        request: &Request,
+    ) {
+        match request {
+            Request::Produce(produce) => self.produce(disk, turn, from, correlation, produce),
+            Request::Fetch(fetch) => self.fetch(disk, turn, from, correlation, fetch),
+            Request::ListOffsets(list) => {
+                let answer = self.list_offsets(disk, list);
+                turn.respond(from, correlation, answer);
+            }
+            Request::OffsetForLeaderEpoch(asked) => {
+                let answer = self.offset_for_leader_epoch(disk, asked);
+                turn.respond(from, correlation, answer);
+            }
+            Request::InitProducerId(init) => self.init_producer_id(turn, from, correlation, init),
+            Request::Metadata(asked) => {
+                let (image, config, controller) = (&self.image, &self.config, self.controller());
+                let answer = metadata(turn, image, config, &mut self.topic_creation, controller, asked);
+                turn.respond(from, correlation, answer);
+            }
+            Request::FindCoordinator(asked) => {
+                let (image, config, controller) = (&self.image, &self.config, self.controller());
+                let answer = find_coordinator(turn, image, config, &mut self.topic_creation, controller, asked);
+                turn.respond(from, correlation, answer);
+            }
+            Request::DeleteRecords(delete) => self.delete_records(disk, turn, from, correlation, delete),
+            Request::JoinGroup(_)
+            | Request::SyncGroup(_)
+            | Request::Heartbeat(_)
+            | Request::LeaveGroup(_)
+            | Request::OffsetCommit(_)
+            | Request::OffsetFetch(_) => self.groups.handle(turn, &self.image, from, correlation, request),
+            Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {
+                self.quorum.handle_request(&mut disk.quorum, turn, from, correlation, request);
+            }
+            request if is_forwarded(request) => {
+                let controller = self.controller();
+                self.forwarder.forward(turn, controller, from, correlation, request);
+            }
+            // The rest is for controllers.
+            _ => {}
+        }
+    }
+
+    fn response(
+        &mut self,
+        disk: &mut Disk,
+        turn: &mut Turn<'_>,
+        from: NodeId,
+        correlation: Correlation,
+        response: &Response,
+    ) {
+        if let NodeId::Broker(leader) = from {
+            let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
+            let fetcher = Arc::make_mut(fetcher);
+            let changed = fetcher.handle_response(turn, &self.config, correlation, response, disk);
+            self.touched.extend(changed.into_iter().flatten());
+            return;
+        }
+        if self.quorum.handle_response(&mut disk.quorum, turn, from, correlation, response) {
+            return;
+        }
+        if let Some(event) = self.lifecycle.handle_response(turn, from, correlation, response) {
+            return self.lived(turn, event);
+        }
+        if let Some(outcomes) = self.alter_partition.handle_response(turn, from, correlation, response) {
+            for (partition, result) in outcomes {
+                self.isr_change_answered(disk, turn, &partition, result);
+            }
+            return;
+        }
+        let _taken = self.producer_ids.handle_response(turn, from, correlation, response)
+            || self.topic_creation.handle_response(correlation, response)
+            || self.forwarder.handle_response(turn, from, correlation, response);
+    }
+
+    /// A step of the life cycle.
+    fn lived(&mut self, turn: &mut Turn<'_>, event: LifecycleEvent) {
+        match event {
+            LifecycleEvent::CaughtUp => self.lifecycle.set_ready_to_unfence(turn),
+            LifecycleEvent::ShutDown => self.done = true,
+            LifecycleEvent::Nothing | LifecycleEvent::Registered | LifecycleEvent::Unfenced => {}
+        }
+    }
+
+    /// Lets the parts that talk to the controller send what is due.
+    fn poll_controller(&mut self, turn: &mut Turn<'_>) {
+        let controller = self.controller();
+        let event = self.lifecycle.poll(turn, controller, self.image.offset);
+        self.lived(turn, event);
+        self.alter_partition.poll(turn, controller, self.lifecycle.broker_epoch());
+        self.forwarder.poll(turn, controller);
+        self.producer_ids.poll(turn, controller);
+        self.told_controller = controller;
+    }
+
+    /// Carries out what the rooms ask of each other until nothing is left, then lets them send.
+    pub(super) fn settle(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+        loop {
+            let batches = self.quorum.take_committed(&disk.quorum);
+            if !batches.is_empty() {
+                self.replay_metadata(disk, turn, &batches);
+            }
+            let appends = self.groups.take_appends();
+            let idle = batches.is_empty() && appends.is_empty();
+            for append in appends {
+                let partition = TopicPartition::named(OFFSETS_TOPIC, append.partition);
+                let appended = self.append(disk, turn, &partition, append.batch, -1, Origin::Coordinator);
+                self.groups.appended(turn, append.partition, appended.map(|appended| appended.first));
+            }
+            while let Some((partition, mark)) = self.committed_offsets.pop_first() {
+                self.groups.committed(turn, partition, mark);
+            }
+            while let Some(partition) = self.touched.pop_first() {
+                self.touch(disk, turn, &partition);
+            }
+            while let Some(partition) = self.low_watermark_moved.pop_first() {
+                self.touch_deletes(disk, turn, &partition);
+            }
+            if idle && self.committed_offsets.is_empty() {
+                break;
+            }
+        }
+        if self.told_controller != self.controller() {
+            self.poll_controller(turn);
+        } else if self.proposed {
+            let controller = self.controller();
+            self.alter_partition.poll(turn, controller, self.lifecycle.broker_epoch());
+        }
+        self.proposed = false;
+        self.send_fetches(disk, turn);
+    }
+
+    /// Everything that waits for the partition is looked at again.
+    pub(super) fn touch(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
+        self.touch_produces(disk, turn, partition);
+        self.touch_deletes(disk, turn, partition);
+        self.touch_fetches(disk, turn, partition);
+    }
+
+    fn send_fetches(&mut self, disk: &Disk, turn: &mut Turn<'_>) {
+        let epoch = self.lifecycle.broker_epoch();
+        for fetcher in self.fetchers.values_mut().filter(|fetcher| fetcher.wants_to_send()) {
+            Arc::make_mut(fetcher).send(turn, &self.config, epoch, disk);
+        }
+        self.fetchers.retain(|_, fetcher| !fetcher.is_idle());
+    }
+
+    pub(super) fn coordinator_elected(&mut self, disk: &Disk, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch) {
+        let Some(log) = disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)) else { return };
+        self.groups.elected(turn, partition, epoch, &mut log.batches(log.log_start()));
+        self.committed_offsets.insert(partition, log.high_watermark());
+    }
+
+    pub(super) fn coordinator_resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
+        self.committed_offsets.remove(&partition);
+        self.groups.resigned(turn, partition);
+    }
+}

@@ -1,0 +1,79 @@
+//! The active controller's own state: the image ahead of what is committed, because it replays its
+//! records as soon as it has decided them, and the sessions of the brokers. All of it is dropped
+//! when the controller loses its leadership: what was not committed then never happened.
+
+use std::sync::Arc;
+
+use crate::kafka::config::BrokerConfig;
+use crate::kafka::controller::decide::{Decider, Decision};
+use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::controller::liveness::{BrokerState, Liveness};
+use crate::kafka::controller::record::MetadataRecord;
+use crate::time::Instant;
+use crate::wire::messages::{BrokerHeartbeatRequest, BrokerRegistrationRequest};
+use crate::wire::{BrokerEpoch, BrokerId, ErrorCode, Offset};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ahead {
+    config: Arc<BrokerConfig>,
+    /// Everything appended so far, committed or not.
+    pub image: MetadataImage,
+    pub liveness: Liveness,
+}
+
+impl Ahead {
+    /// A controller becomes active with everything committed so far.
+    pub fn begin(config: Arc<BrokerConfig>, committed: MetadataImage, now: Instant) -> Ahead {
+        let liveness = Liveness::begin(config.broker_session_timeout, &committed, now);
+        Ahead { config, image: committed, liveness }
+    }
+
+    pub fn decider(&self) -> Decider<'_> {
+        Decider { image: &self.image, liveness: &self.liveness, config: &self.config }
+    }
+
+    pub fn replay(&mut self, records: &[MetadataRecord]) {
+        for record in records {
+            self.image.replay(record);
+        }
+    }
+
+    /// Registers a broker: its epoch.
+    pub fn register(
+        &mut self,
+        request: &BrokerRegistrationRequest,
+        now: Instant,
+    ) -> Result<Decision<BrokerEpoch>, ErrorCode> {
+        let Decision { records, response: (epoch, fenced) } = self.decider().register_broker(request, now)?;
+        self.liveness.register(request.broker_id, epoch, fenced, now);
+        self.replay(&records);
+        Ok(Decision { records, response: epoch })
+    }
+
+    /// A heartbeat: whether the broker has caught up, and what it is from now on. Costs nothing but
+    /// the broker's own entry as long as nothing changes.
+    pub fn heartbeat(
+        &mut self,
+        request: &BrokerHeartbeatRequest,
+        now: Instant,
+    ) -> Result<Decision<(bool, BrokerState)>, ErrorCode> {
+        let decision = self.decider().heartbeat(request)?;
+        let (broker, (_, state)) = (request.broker_id, decision.response);
+        self.liveness.touch(broker, state, Offset(request.current_metadata_offset), now);
+        self.replay(&decision.records);
+        if state == BrokerState::ControlledShutdown {
+            self.liveness.begin_controlled_shutdown(broker, self.image.offset);
+        }
+        Ok(decision)
+    }
+
+    /// One sweep over the sessions: fences at most one broker, the one silent for longest. `None` when
+    /// every session is valid.
+    pub fn fence_one_expired(&mut self, now: Instant) -> Option<(BrokerId, Vec<MetadataRecord>)> {
+        let broker = self.liveness.take_expired(now)?;
+        let records = self.decider().fence_expired(broker);
+        self.liveness.fence(broker);
+        self.replay(&records);
+        Some((broker, records))
+    }
+}

@@ -1,0 +1,292 @@
+//! Committed offsets (OffsetMetadataManager): what is stored, commit, fetch and expiry.
+
+use imbl::OrdMap;
+
+use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::fact::Fact;
+use crate::kafka::group::classic::{ClassicGroup, GroupState};
+use crate::kafka::group::records::{CommittedOffset, GroupRecord};
+use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
+use crate::time::Duration;
+use crate::wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use crate::wire::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
+use crate::wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use crate::wire::{ErrorCode, GroupId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition, code};
+
+/// What was written at one offset of `__consumer_offsets`; `None` deletes.
+#[derive(Clone, Debug, PartialEq)]
+struct Version {
+    at: Offset,
+    value: Option<CommittedOffset>,
+}
+
+/// One partition's offset as it stands, and as it stood at the last commit of the log
+/// (TimelineHashMap, as far as it is needed).
+#[derive(Clone, Debug, PartialEq)]
+struct Timeline {
+    latest: Version,
+    /// Earlier versions that may still be what is committed, oldest first.
+    older: Vec<Version>,
+}
+
+impl Timeline {
+    fn push(&mut self, version: Version, committed: Offset) {
+        let before = std::mem::replace(&mut self.latest, version);
+        if before.at < committed {
+            self.older.clear();
+        }
+        self.older.push(before);
+        self.older.retain(|v| v.at < self.latest.at);
+    }
+
+    /// The value that records below `end` left behind.
+    fn below(&self, end: Offset) -> Option<&CommittedOffset> {
+        let mut versions = std::iter::once(&self.latest).chain(self.older.iter().rev());
+        versions.find(|v| v.at < end)?.value.as_ref()
+    }
+}
+
+type GroupOffsets = OrdMap<TopicPartition, Timeline>;
+
+/// The offsets of all groups of one partition of `__consumer_offsets`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct Offsets {
+    by_group: OrdMap<GroupId, GroupOffsets>,
+}
+
+impl Offsets {
+    /// The last record of a key wins.
+    pub fn replay(
+        &mut self,
+        group: &GroupId,
+        partition: &TopicPartition,
+        value: Option<CommittedOffset>,
+        at: Offset,
+        committed: Offset,
+    ) {
+        let version = Version { at, value };
+        let offsets = self.by_group.entry(group.clone()).or_default();
+        match offsets.get_mut(partition) {
+            Some(timeline) => timeline.push(version, committed),
+            None => {
+                offsets.insert(partition.clone(), Timeline { latest: version, older: Vec::new() });
+            }
+        }
+    }
+
+    /// A deletion is committed: nothing reads what was there before.
+    pub fn forget_deleted(&mut self, group: &GroupId, partition: &TopicPartition) {
+        let Some(offsets) = self.by_group.get_mut(group) else {
+            return;
+        };
+        if offsets.get(partition).is_some_and(|t| t.latest.value.is_none()) {
+            offsets.remove(partition);
+        }
+        if offsets.is_empty() {
+            self.by_group.remove(group);
+        }
+    }
+
+    /// The offset as records below `end` tell it; all records without an end.
+    pub fn get(&self, group: &GroupId, partition: &TopicPartition, end: Option<Offset>) -> Option<&CommittedOffset> {
+        self.by_group.get(group)?.get(partition)?.below(end.unwrap_or(Offset(i64::MAX)))
+    }
+
+    /// The same for all partitions of a group, in order.
+    pub fn all(
+        &self,
+        group: &GroupId,
+        end: Option<Offset>,
+    ) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
+        let end = end.unwrap_or(Offset(i64::MAX));
+        let offsets = self.by_group.get(group).into_iter().flatten();
+        offsets.filter_map(move |(partition, timeline)| Some((partition, timeline.below(end)?)))
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &GroupId> {
+        self.by_group.keys()
+    }
+}
+
+impl Work<'_, '_> {
+    /// Last writer wins, backwards too. Topics that the cluster does not know are refused one by one
+    /// (KafkaApis), everything else as a whole.
+    pub fn commit(
+        &mut self,
+        shard: &mut Shard,
+        image: &MetadataImage,
+        context: &Context,
+        request: &OffsetCommitRequest,
+    ) -> Option<Decided> {
+        let valid = validate_commit(shard, context, request);
+        if let Some(group) = shard.groups.get(&request.group_id).filter(|_| valid.is_ok()) {
+            // Commits keep a session alive while the group is stable or prepares a rebalance.
+            if matches!(group.state, GroupState::Stable | GroupState::PreparingRebalance) {
+                self.restart_session(group, &request.member_id);
+            }
+        }
+        let now = self.now().millis();
+        let expire = Some(request.retention_time_ms).filter(|ms| *ms >= 0).map(|ms| now.saturating_add(ms));
+        let mut records = Vec::new();
+        let mut facts = Vec::new();
+        let mut response = OffsetCommitResponse::default();
+        for topic in &request.topics {
+            let known = image.topics.contains_key(&topic.name);
+            let mut answer = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
+            for part in &topic.partitions {
+                let metadata = part.committed_metadata.clone().unwrap_or_default();
+                let result = match valid {
+                    _ if !known => Err(ErrorCode::UnknownTopicOrPartition),
+                    Err(error) => Err(error),
+                    Ok(()) if self.is_metadata_too_large(&metadata) => Err(ErrorCode::OffsetMetadataTooLarge),
+                    Ok(()) => Ok(()),
+                };
+                let row = OffsetCommitResponsePartition::default().with_partition_index(part.partition_index);
+                answer.partitions.push(row.with_error_code(code(result.err())));
+                if result.is_err() {
+                    continue;
+                }
+                let partition = TopicPartition { topic: topic.name.clone(), partition: part.partition_index };
+                let value = CommittedOffset {
+                    offset: Offset(part.committed_offset),
+                    leader_epoch: LeaderEpoch(part.committed_leader_epoch),
+                    metadata,
+                    commit_timestamp: now,
+                    expire_timestamp: expire,
+                };
+                facts.push(Fact::OffsetCommitted {
+                    group: request.group_id.clone(),
+                    partition: partition.clone(),
+                    offset: value.offset,
+                });
+                records.push(GroupRecord::Offset { group: request.group_id.clone(), partition, value: Some(value) });
+            }
+            response.topics.push(answer);
+        }
+        if records.is_empty() {
+            self.answer(context.reply(), response);
+            return None;
+        }
+        Some(Decided {
+            records,
+            then: Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts },
+        })
+    }
+
+    /// `offset.metadata.max.bytes` counts as Java does, in UTF-16 units.
+    fn is_metadata_too_large(&self, metadata: &StrBytes) -> bool {
+        let limit = self.settings.metadata_max_bytes.max(0) as usize;
+        metadata.len() > limit && metadata.encode_utf16().count() > limit
+    }
+
+    /// The records that delete what has expired, and the groups that nothing is left of
+    /// (GroupCoordinatorShard.cleanupGroupMetadata).
+    pub fn expire_offsets(&mut self, shard: &Shard) -> Option<Decided> {
+        let now = self.now().millis();
+        let mut records = Vec::new();
+        for group in shard.groups.values() {
+            let all_gone = expired_offsets(shard, group, now, self.settings.retention, &mut records);
+            if all_gone && group.state == GroupState::Empty {
+                records.push(GroupRecord::Group { group: group.id.clone(), value: None });
+            }
+        }
+        (!records.is_empty()).then_some(Decided { records, then: Then::Nothing })
+    }
+}
+
+/// GroupCoordinatorShard.onPartitionsDeleted: the offsets of a deleted topic go with it.
+pub(super) fn delete_topic(shard: &Shard, topic: &TopicName) -> Option<Decided> {
+    let mut records = Vec::new();
+    for group in shard.offsets.groups() {
+        let gone = shard.offsets.all(group, None).filter(|(partition, _)| partition.topic == *topic);
+        records.extend(gone.map(|(partition, _)| tombstone(group, partition)));
+    }
+    (!records.is_empty()).then_some(Decided { records, then: Then::Nothing })
+}
+
+fn tombstone(group: &GroupId, partition: &TopicPartition) -> GroupRecord {
+    GroupRecord::Offset { group: group.clone(), partition: partition.clone(), value: None }
+}
+
+/// True when nothing of the group's offsets remains (OffsetMetadataManager.cleanupExpiredOffsets).
+fn expired_offsets(
+    shard: &Shard,
+    group: &ClassicGroup,
+    now: i64,
+    retention: Duration,
+    records: &mut Vec<GroupRecord>,
+) -> bool {
+    let mut all_gone = true;
+    for (partition, offset) in shard.offsets.all(&group.id, None) {
+        let since = group.offset_expires_from(offset).filter(|_| !group.is_subscribed_to(&partition.topic));
+        let expired = since.is_some_and(|since| match offset.expire_timestamp {
+            Some(at) => now >= at,
+            None => now - since >= retention.millis(),
+        });
+        if expired {
+            records.push(tombstone(&group.id, partition));
+        }
+        all_gone &= expired;
+    }
+    all_gone
+}
+
+/// OffsetMetadataManager.validateOffsetCommit. A group that nobody joins may commit all the same.
+fn validate_commit(shard: &Shard, context: &Context, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
+    let generation = request.generation_id_or_member_epoch;
+    match shard.groups.get(&request.group_id) {
+        Some(group) => group.validate_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation),
+        None if generation < 0 => Ok(()),
+        None if context.version >= 9 => Err(ErrorCode::GroupIdNotFound),
+        None => Err(ErrorCode::IllegalGeneration),
+    }
+}
+
+/// What a group has committed, as records below `end` tell it: for the partitions asked for, or for
+/// all of them. An offset that was never committed is -1, which is no error.
+pub(super) fn fetch(shard: &Shard, request: &OffsetFetchRequestGroup, end: Option<Offset>) -> OffsetFetchResponseGroup {
+    let id = &request.group_id;
+    let exists = shard.groups.get(id).is_some_and(|group| group.state != GroupState::Dead);
+    let mut response = OffsetFetchResponseGroup::default().with_group_id(id.clone());
+    match &request.topics {
+        Some(topics) => {
+            for topic in topics {
+                let mut answer = OffsetFetchResponseTopics::default().with_name(topic.name.clone());
+                for index in &topic.partition_indexes {
+                    let partition = TopicPartition { topic: topic.name.clone(), partition: *index };
+                    let offset = shard.offsets.get(id, &partition, end).filter(|_| exists);
+                    answer.partitions.push(fetched(*index, offset));
+                }
+                response.topics.push(answer);
+            }
+        }
+        None => {
+            for (partition, offset) in shard.offsets.all(id, end).filter(|_| exists) {
+                let row = fetched(partition.partition, Some(offset));
+                match response.topics.last_mut().filter(|t| t.name == partition.topic) {
+                    Some(topic) => topic.partitions.push(row),
+                    None => response.topics.push(
+                        OffsetFetchResponseTopics::default()
+                            .with_name(partition.topic.clone())
+                            .with_partitions(vec![row]),
+                    ),
+                }
+            }
+        }
+    }
+    response
+}
+
+fn fetched(index: i32, offset: Option<&CommittedOffset>) -> OffsetFetchResponsePartitions {
+    let row = OffsetFetchResponsePartitions::default().with_partition_index(index);
+    match offset {
+        Some(offset) => row
+            .with_committed_offset(offset.offset.0)
+            .with_committed_leader_epoch(offset.leader_epoch.0)
+            .with_metadata(Some(offset.metadata.clone())),
+        None => row.with_committed_offset(-1).with_committed_leader_epoch(-1).with_metadata(Some(StrBytes::new())),
+    }
+}

@@ -1,0 +1,76 @@
+//! The coordinator's deadlines in one ordered set, so that the next one is always at hand
+//! (CoordinatorTimer).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::time::Instant;
+use crate::wire::{GroupId, StrBytes};
+
+/// What a deadline is for; one deadline each, a later one replaces it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerKind {
+    /// When the join phase of a group ends, or is looked at again.
+    Join(GroupId),
+    /// When members that joined but never asked for their assignment are given up.
+    Sync(GroupId),
+    /// When a member's session ends, or that of a member which has only been given an id.
+    Session(GroupId, StrBytes),
+    /// When a write has not been committed in time.
+    Write(u64),
+    /// When to look for expired offsets.
+    OffsetsExpiry,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// The partition of `__consumer_offsets` that the deadline belongs to.
+    pub partition: i32,
+    pub kind: TimerKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Timers {
+    due: BTreeMap<Timer, Instant>,
+    /// The same deadlines in the order in which they fire; equal instants by kind.
+    order: BTreeSet<(Instant, Timer)>,
+}
+
+impl Timers {
+    pub fn schedule(&mut self, timer: Timer, at: Instant) {
+        if let Some(before) = self.due.insert(timer.clone(), at) {
+            self.order.remove(&(before, timer.clone()));
+        }
+        self.order.insert((at, timer));
+    }
+
+    pub fn cancel(&mut self, timer: &Timer) {
+        if let Some(at) = self.due.remove(timer) {
+            self.order.remove(&(at, timer.clone()));
+        }
+    }
+
+    /// Everything of a partition that this broker coordinates no more.
+    pub fn cancel_partition(&mut self, partition: i32) {
+        self.due.retain(|timer, _| timer.partition != partition);
+        self.order.retain(|(_, timer)| timer.partition != partition);
+    }
+
+    pub fn first(&self) -> Option<(Instant, &Timer)> {
+        self.order.first().map(|(at, timer)| (*at, timer))
+    }
+
+    pub fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        let (at, _) = self.first()?;
+        if at > now {
+            return None;
+        }
+        let (_, timer) = self.order.pop_first()?;
+        self.due.remove(&timer);
+        Some(timer)
+    }
+
+    /// Every deadline, in the order of what it is for.
+    pub fn iter(&self) -> impl Iterator<Item = (&Timer, Instant)> {
+        self.due.iter().map(|(timer, at)| (timer, *at))
+    }
+}

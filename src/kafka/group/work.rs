@@ -1,0 +1,220 @@
+//! What one request or deadline works with, and the writes that it decides on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imbl::OrdMap;
+
+use crate::kafka::config::BrokerConfig;
+use crate::kafka::fact::Fact;
+use crate::kafka::group::classic::{ClassicGroup, Member, Reply};
+use crate::kafka::group::offsets::Offsets;
+use crate::kafka::group::records::GroupRecord;
+use crate::kafka::group::timers::{Timer, TimerKind, Timers};
+use crate::kafka::node::Turn;
+use crate::time::{Duration, Instant};
+use crate::wire::{Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, Response, StrBytes};
+
+/// `offsets.commit.timeout.ms`: how long a write may wait for its commit.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// `GroupCoordinatorConfig.CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`: how long a member that has
+/// no id of its own yet may wait in a join phase; it cannot send heartbeats.
+pub(super) const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What the coordinator reads of the broker's settings.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub partitions: i32,
+    pub initial_rebalance_delay: Duration,
+    pub min_session_timeout: Duration,
+    pub max_session_timeout: Duration,
+    pub max_size: i32,
+    pub metadata_max_bytes: i32,
+    pub retention: Duration,
+    pub retention_check_interval: Duration,
+}
+
+impl Settings {
+    pub fn new(config: &BrokerConfig) -> Settings {
+        Settings {
+            partitions: config.offsets_topic_num_partitions,
+            initial_rebalance_delay: config.group_initial_rebalance_delay,
+            min_session_timeout: config.group_min_session_timeout,
+            max_session_timeout: config.group_max_session_timeout,
+            max_size: config.group_max_size,
+            metadata_max_bytes: config.offset_metadata_max_bytes,
+            retention: config.offsets_retention,
+            retention_check_interval: config.offsets_retention_check_interval,
+        }
+    }
+}
+
+/// Who asks, and what its version of the request promises it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    pub from: NodeId,
+    pub correlation: Correlation,
+    pub client_id: StrBytes,
+    pub client_host: StrBytes,
+    /// The version of the request's schema.
+    pub version: i16,
+    /// JoinGroup v4: a new member must come back with the id that it was given (KIP-394).
+    pub known_member_id: bool,
+    /// JoinGroup v9: a leader can be told that the assignment stands already (KIP-814).
+    pub skip_assignment: bool,
+}
+
+impl Context {
+    pub(super) fn reply(&self) -> Reply {
+        Reply { to: self.from, correlation: self.correlation }
+    }
+}
+
+/// What follows when a write is committed, or when it failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    Nothing,
+    /// The record of a new group. When the write fails there is no such group, and whoever made it
+    /// is told, unless it has its answer already.
+    NewGroup {
+        group: GroupId,
+        reply: Reply,
+    },
+    /// A static member came back under a new id and keeps its assignment; undone when the write fails.
+    StaticRejoin(Box<StaticRejoin>),
+    /// The leader's assignment: the group becomes Stable and everybody who waits is answered.
+    Sync {
+        group: GroupId,
+        generation: i32,
+        assignments: BTreeMap<StrBytes, Bytes>,
+    },
+    /// The answer is ready and goes out when the write is committed, with what is to be told then.
+    Answer {
+        reply: Reply,
+        response: Box<Response>,
+        facts: Vec<Fact>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StaticRejoin {
+    pub group: GroupId,
+    pub new_id: StrBytes,
+    /// The member as it was.
+    pub old: Member,
+    pub old_leader: Option<StrBytes>,
+    pub reply: Reply,
+    pub skip_assignment: bool,
+}
+
+/// Records that a request or deadline decided on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Decided {
+    pub records: Vec<GroupRecord>,
+    pub then: Then,
+}
+
+impl Decided {
+    pub fn record(record: GroupRecord, then: Then) -> Decided {
+        Decided { records: vec![record], then }
+    }
+}
+
+/// A decided write on its way into the log. The write stands in the log when `end` is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Write {
+    pub id: u64,
+    pub partition: i32,
+    pub decided: Decided,
+    /// When it was decided, in milliseconds: the timestamp of its records.
+    pub at: i64,
+    /// The offset after its last record; the write is committed when the high watermark gets there.
+    pub end: Offset,
+}
+
+/// One partition of `__consumer_offsets` that this broker leads (GroupCoordinatorShard).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shard {
+    pub epoch: LeaderEpoch,
+    /// False until the partition has been read: requests are told to wait.
+    pub loaded: bool,
+    pub groups: OrdMap<GroupId, Arc<ClassicGroup>>,
+    pub offsets: Offsets,
+    /// The high watermark as far as the coordinator has been told.
+    pub committed: Offset,
+    /// Appended writes that are not committed yet, in log order.
+    pub deferred: VecDeque<Write>,
+}
+
+impl Shard {
+    pub fn new(epoch: LeaderEpoch) -> Shard {
+        Shard {
+            epoch,
+            loaded: false,
+            groups: OrdMap::new(),
+            offsets: Offsets::default(),
+            committed: Offset::ZERO,
+            deferred: VecDeque::new(),
+        }
+    }
+
+    pub fn group_mut(&mut self, id: &GroupId) -> Option<&mut ClassicGroup> {
+        self.groups.get_mut(id).map(Arc::make_mut)
+    }
+
+    pub fn group_or_new(&mut self, id: &GroupId, now: Instant) -> &mut ClassicGroup {
+        let group = self.groups.entry(id.clone()).or_insert_with(|| Arc::new(ClassicGroup::new(id.clone(), now)));
+        Arc::make_mut(group)
+    }
+}
+
+/// One request's or deadline's work on a partition: everything but the partition's state itself.
+pub(super) struct Work<'a, 't> {
+    pub turn: &'a mut Turn<'t>,
+    pub settings: &'a Settings,
+    pub timers: &'a mut Timers,
+    pub partition: i32,
+}
+
+impl Work<'_, '_> {
+    pub fn now(&self) -> Instant {
+        self.turn.now
+    }
+
+    pub fn answer(&mut self, reply: Reply, response: impl Into<Response>) {
+        self.turn.respond(reply.to, reply.correlation, response);
+    }
+
+    pub fn schedule(&mut self, kind: TimerKind, after: Duration) {
+        let at = self.turn.now + after;
+        self.timers.schedule(Timer { partition: self.partition, kind }, at);
+    }
+
+    pub fn cancel(&mut self, kind: TimerKind) {
+        self.timers.cancel(&Timer { partition: self.partition, kind });
+    }
+
+    /// A member's session starts anew.
+    pub fn restart_session(&mut self, group: &ClassicGroup, member: &str) {
+        if let Some(member) = group.member(member) {
+            self.schedule(TimerKind::Session(group.id.clone(), member.id.clone()), member.session_timeout);
+        }
+    }
+}
+
+/// What a failed write means to the client (CoordinatorOperationExceptionHelper,
+/// appendGroupMetadataErrorToResponseError).
+pub(super) fn write_error(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::NotEnoughReplicas
+        | ErrorCode::NotEnoughReplicasAfterAppend
+        | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
+            ErrorCode::UnknownServerError
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading: whole batches up to a bound (UnifiedLog.read, LocalLog.read).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::kafka::log::index::AbortedTxn;
+use crate::kafka::log::segment::StoredBatch;
+use crate::kafka::log::{Log, Read, ReadUpTo};
+use crate::wire::batch::Batch;
+use crate::wire::{ErrorCode, Offset};
+
+impl Log {
+    /// At least one whole batch if there is one, however large. From one segment, as in Kafka.
+    pub fn read(&self, from: Offset, max_bytes: i32, up_to: ReadUpTo) -> Result<Read, ErrorCode> {
+        if from < self.log_start || from > self.log_end {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        let nothing = Read { first: from, records: Bytes::new() };
+        let end = self.bound(up_to);
+        if from >= end {
+            return Ok(nothing);
+        }
+        let mut found = self.stored_batches(from).take_while(|(_, stored)| stored.batch.base_offset < end);
+        let Some((segment, first)) = found.next() else { return Ok(nothing) };
+        let mut chosen = vec![&first.batch];
+        let mut size = first.batch.size();
+        for (of, stored) in found {
+            if of != segment || size.saturating_add(stored.batch.size()) > max_bytes {
+                break;
+            }
+            size += stored.batch.size();
+            chosen.push(&stored.batch);
+        }
+        Ok(Read { first: first.batch.base_offset, records: joined(&chosen, size) })
+    }
+
+    /// How far a reader may see.
+    pub fn bound(&self, up_to: ReadUpTo) -> Offset {
+        match up_to {
+            ReadUpTo::LogEnd => self.log_end,
+            ReadUpTo::HighWatermark => self.high_watermark,
+            ReadUpTo::LastStableOffset => self.last_stable_offset(),
+        }
+    }
+
+    /// Bytes from `from` up to the bound, for `min.bytes` of a waiting fetch; cheap.
+    pub fn bytes_between(&self, from: Offset, up_to: ReadUpTo) -> i64 {
+        let end = self.bound(up_to);
+        if from >= end {
+            return 0;
+        }
+        let (first, last) = (self.segment_at(from), self.segment_at(end));
+        let position = |number: u32, offset: Offset| {
+            self.segment(number).map_or(0, |segment| i64::from(segment.position_of(offset)))
+        };
+        let between: i64 =
+            (first..last).filter_map(|number| self.segment(number)).map(|segment| i64::from(segment.size())).sum();
+        between + position(last, end) - position(first, from)
+    }
+
+    /// The batches from the one that contains `from` on, in offset order.
+    pub fn batches(&self, from: Offset) -> impl Iterator<Item = &Batch> {
+        self.stored_batches(from).map(|(_, stored)| &stored.batch)
+    }
+
+    /// With the number of their segment.
+    fn stored_batches(&self, from: Offset) -> impl Iterator<Item = (u32, &StoredBatch)> {
+        let first_segment = self.segment_at(from);
+        let segments = self.segments.len() as u32;
+        (first_segment..segments).filter_map(|number| Some((number, self.segment(number)?))).flat_map(
+            move |(number, segment)| {
+                let start = if number == first_segment { segment.find(from) } else { 0 };
+                (start..).map_while(move |at| segment.batch(at)).map(move |stored| (number, stored))
+            },
+        )
+    }
+
+    /// The aborted transactions that a reader of committed data must skip in `from..to`
+    /// (TransactionIndex.collectAbortedTxns).
+    pub fn aborted_transactions(&self, from: Offset, to: Offset) -> Vec<AbortedTxn> {
+        let mut aborted = Vec::new();
+        for segment in self.segments.iter().skip(self.segment_at(from) as usize) {
+            for txn in segment.aborted() {
+                if txn.last >= from && txn.first < to {
+                    aborted.push(*txn);
+                }
+                // No transaction that ends later can have begun below this.
+                if txn.last_stable >= to {
+                    return aborted;
+                }
+            }
+        }
+        aborted
+    }
+}
+
+/// One batch is shared, several are copied once.
+fn joined(batches: &[&Batch], size: i32) -> Bytes {
+    if let [only] = batches {
+        return only.bytes().clone();
+    }
+    let mut all = BytesMut::with_capacity(size as usize);
+    for batch in batches {
+        all.put_slice(batch.bytes());
+    }
+    all.freeze()
+}

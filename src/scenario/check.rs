@@ -1,0 +1,404 @@
+//! Whether the lines of a script fit together: what is named was declared, nothing is declared
+//! twice, and nothing is asked for that the engine cannot do yet.
+
+use crate::kafka::config::consumer::uses_consumer_protocol;
+use crate::scenario::condition::{Comparison, Condition, Question, Value};
+use crate::scenario::error::ScriptError;
+use crate::scenario::names::{ClientKind, Names};
+use crate::scenario::parse::parse_line;
+use crate::scenario::quantity::print_instant;
+use crate::scenario::script::{Line, Script, Statement};
+use crate::scenario::unsupported::{Feature, refusal};
+use crate::sim::action::{Action, BrokerRef, ClusterSetup, ControllerRef, NodeRef};
+use crate::wire::{BrokerId, TopicPartition};
+
+/// Everything that is wrong with how the lines fit together, in the order of the text.
+pub fn check(script: &Script) -> Vec<ScriptError> {
+    let mut names = Names::new();
+    let mut errors = Vec::new();
+    for line in &script.lines {
+        errors.extend(check_line(line, &names));
+        names.declare(line);
+    }
+    errors
+}
+
+/// Reads and checks one typed line in the context of what a script has named.
+pub fn line(text: &str, number: u32, names: &Names) -> Result<Line, Vec<ScriptError>> {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or("");
+    let (line, mut errors) = parse_line(first, number, names);
+    errors.extend(check_line(&line, names));
+    if lines.next().is_some() {
+        errors.push(ScriptError::because(line.span(), "", "one statement a line: expected a single line"));
+    }
+    errors.sort_by_key(|error| error.span);
+    if errors.is_empty() { Ok(line) } else { Err(errors) }
+}
+
+fn check_line(line: &Line, names: &Names) -> Vec<ScriptError> {
+    let Some(statement) = &line.statement else { return Vec::new() };
+    let mut check = Check { line, names, errors: Vec::new() };
+    check.statement(statement);
+    check.errors
+}
+
+struct Check<'a> {
+    line: &'a Line,
+    names: &'a Names,
+    errors: Vec<ScriptError>,
+}
+
+impl Check<'_> {
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Cluster(setup) => self.cluster(setup),
+            Statement::Act(action) => self.action(action),
+            Statement::ShareConsumer { name, .. } => {
+                self.refuse(Feature::ShareConsumers, "share-consumer");
+                self.new_client(name);
+            }
+            Statement::Stream(stream) => {
+                self.refuse(Feature::Streams, "stream");
+                self.new_client(&stream.name);
+            }
+            Statement::Begin { producer } | Statement::Abort { producer } => {
+                let verb = self.verb();
+                self.refuse(Feature::Transactions, &verb);
+                self.client(producer, &[ClientKind::Producer]);
+            }
+            Statement::SendOffsets { producer, consumer } => {
+                self.refuse(Feature::Transactions, "offsets");
+                self.client(producer, &[ClientKind::Producer]);
+                self.client(consumer, &[ClientKind::Consumer]);
+            }
+            Statement::At(instant) if *instant < self.names.earliest => {
+                let message = format!(
+                    "time never moves backwards: it is {} here at least",
+                    print_instant(self.names.earliest)
+                );
+                self.wrong(&print_instant(*instant), message);
+            }
+            Statement::Until { condition, .. } | Statement::Expect(condition) | Statement::Always(condition) => {
+                self.condition(condition);
+            }
+            Statement::Ask(ask) => {
+                if let Some(role) = ask.role() {
+                    self.broker(&role);
+                }
+            }
+            Statement::At(_) | Statement::Wait(_) | Statement::Prose(_) | Statement::Step(_) => {}
+        }
+    }
+
+    fn verb(&self) -> String {
+        self.line.source.split_whitespace().next().unwrap_or("").to_string()
+    }
+
+    fn wrong(&mut self, found: &str, message: impl Into<String>) {
+        let span = self.line.span_of(found);
+        self.errors.push(ScriptError::because(span, found, message));
+    }
+
+    fn refuse(&mut self, feature: Feature, found: &str) {
+        if let Some(reason) = refusal(feature) {
+            self.wrong(found, reason);
+        }
+    }
+
+    fn cluster(&mut self, _: &ClusterSetup) {
+        if self.names.cluster {
+            self.wrong("cluster", "`cluster` stands only once");
+        } else if !self.names.empty {
+            self.wrong("cluster", "`cluster` is the first statement of a script");
+        }
+    }
+
+    fn action(&mut self, action: &Action) {
+        match action {
+            Action::CreateTopic { name, replication_factor, assignment, .. } => {
+                self.create_topic(name, *replication_factor, assignment.as_deref());
+            }
+            Action::DeleteTopic { name } | Action::AlterTopic { name, .. } => self.topic(name),
+            Action::CreatePartitions { name, total } => self.create_partitions(name, *total),
+            Action::DeleteRecords { partition, .. } | Action::ElectLeader { partition, .. } => {
+                self.partition(partition);
+            }
+            Action::Reassign { partition, replicas } => {
+                self.partition(partition);
+                for replica in replicas.iter().flatten() {
+                    self.broker_id(*replica);
+                }
+            }
+            Action::AddBroker { id, .. } if self.names.brokers.contains(&id.0) => {
+                self.wrong(&id.0.to_string(), format!("there is a broker {} already", id.0));
+            }
+            Action::AddController { id } => {
+                self.refuse(Feature::AddController, "add");
+                if self.names.controllers.contains(&id.0) {
+                    self.wrong(&id.to_string(), format!("there is a controller {id} already"));
+                }
+            }
+            Action::AddProducer { name, transactional_id, .. } => {
+                self.new_client(name);
+                if transactional_id.is_some() {
+                    self.refuse(Feature::Transactions, "transactional.id");
+                }
+            }
+            Action::AddConsumer { name, topics, configs, .. } => {
+                self.new_client(name);
+                for topic in topics {
+                    self.topic(topic);
+                }
+                if uses_consumer_protocol(configs) {
+                    self.refuse(Feature::ConsumerProtocol, "group.protocol");
+                }
+            }
+            Action::Send { producer, record } => {
+                self.client(producer, &[ClientKind::Producer]);
+                match record.partition {
+                    Some(partition) => self.partition_of(record.topic.0.as_str(), partition, &partition.to_string()),
+                    None => self.topic(record.topic.0.as_str()),
+                }
+            }
+            Action::Load { producer, topic, .. } => {
+                self.client(producer, &[ClientKind::Producer]);
+                self.topic(topic);
+            }
+            Action::Seek { consumer, partition, .. } => {
+                self.client(consumer, &[ClientKind::Consumer]);
+                self.partition(partition);
+            }
+            Action::Commit { consumer } => match self.names.clients.get(consumer) {
+                Some(ClientKind::Producer) => self.refuse(Feature::Transactions, "commit"),
+                _ => self.client(consumer, &[ClientKind::Consumer]),
+            },
+            Action::Pause { consumer } | Action::Resume { consumer } => {
+                self.client(consumer, &[ClientKind::Consumer]);
+            }
+            Action::Close { client } => self.client(client, &ClientKind::ALL),
+            Action::KillClient { name } | Action::StartClient { name } => self.client_of_kind(name),
+            Action::ResetOffsets { topic, .. } => self.topic(topic),
+            _ => self.fault(action),
+        }
+    }
+
+    fn fault(&mut self, action: &Action) {
+        match action {
+            Action::Kill(node) | Action::Stop(node) | Action::Start(node) => self.node(node),
+            Action::Freeze(NodeRef::Client(name)) | Action::Thaw(NodeRef::Client(name)) => self.client_of_kind(name),
+            Action::Freeze(node) | Action::Thaw(node) => self.node(node),
+            Action::PowerOff(broker) | Action::Wipe(broker) => self.broker(broker),
+            Action::Cut { sides } => {
+                for node in sides.iter().flatten() {
+                    self.node(node);
+                }
+            }
+            Action::Link { from, to, .. } | Action::DropNext { from, to, .. } => {
+                self.node(from);
+                self.node(to);
+            }
+            _ => {}
+        }
+    }
+
+    fn create_topic(&mut self, name: &str, factor: Option<i16>, assignment: Option<&[Vec<BrokerId>]>) {
+        if self.names.topics.contains_key(name) {
+            self.wrong(name, format!("Topic '{name}' already exists."));
+        }
+        for replica in assignment.into_iter().flatten().flatten() {
+            if !self.names.brokers.contains(&replica.0) {
+                let found = replica.0.to_string();
+                let message = format!("no broker `{found}`: the cluster has brokers {}", self.all_brokers());
+                self.errors.push(ScriptError::because(self.line.span_of("replica-assignment"), &found, message));
+            }
+        }
+        // ReplicationControlManager, StripedReplicaPlacer
+        let brokers = self.names.brokers.len() as i64;
+        if let Some(factor) = factor.filter(|factor| i64::from(*factor) > brokers) {
+            let message = format!(
+                "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} \
+                 cannot be reached because only {brokers} broker(s) are registered."
+            );
+            self.wrong("replication-factor", message);
+        }
+    }
+
+    fn create_partitions(&mut self, name: &str, total: i32) {
+        self.topic(name);
+        // ReplicationControlManager.createPartitions
+        if let Some(count) = self.names.partitions(name).filter(|count| total <= *count) {
+            let message = if total == count {
+                format!("Topic already has {count} partition(s).")
+            } else {
+                format!("The topic {name} currently has {count} partition(s); {total} would not be an increase.")
+            };
+            self.wrong(&total.to_string(), message);
+        }
+    }
+
+    fn topic(&mut self, name: &str) {
+        if self.names.topics.contains_key(name) || name == "__consumer_offsets" {
+            return;
+        }
+        let span = self.line.span_of(name);
+        let topics: Vec<&str> = self.names.topics.keys().map(String::as_str).collect();
+        self.errors.push(undeclared(span, "topic", name, "topic", topics));
+    }
+
+    fn partition(&mut self, partition: &TopicPartition) {
+        self.partition_of(partition.topic.0.as_str(), partition.partition, &partition.to_string());
+    }
+
+    fn partition_of(&mut self, topic: &str, partition: i32, found: &str) {
+        if topic != "__consumer_offsets" && !self.names.topics.contains_key(topic) {
+            let span = self.line.span_of(if found.contains(topic) { found } else { topic });
+            let topics: Vec<&str> = self.names.topics.keys().map(String::as_str).collect();
+            self.errors.push(undeclared(span, "topic", topic, "topic", topics));
+            return;
+        }
+        if let Some(count) = self.names.partitions(topic).filter(|count| partition >= *count) {
+            let last = count - 1;
+            let has = if last == 0 { "only partition 0".to_string() } else { format!("partitions 0 to {last}") };
+            let message = format!("no partition {partition} of `{topic}`: it has {has}");
+            self.wrong(found, message);
+        }
+    }
+
+    fn new_client(&mut self, name: &str) {
+        if let Some(kind) = self.names.clients.get(name) {
+            self.wrong(name, format!("`{name}` is declared twice: there is a {} of that name", kind.word()));
+        }
+    }
+
+    fn client(&mut self, name: &str, kinds: &[ClientKind]) {
+        let span = self.line.span_of(name);
+        let expected = kinds.first().filter(|_| kinds.len() == 1).map_or("client", |kind| kind.word());
+        match self.names.clients.get(name) {
+            Some(kind) if kinds.contains(kind) => {}
+            Some(kind) => {
+                let message = format!("`{name}` is a {}: expected a {expected}", kind.word());
+                let error = ScriptError::because(span, name, message);
+                self.errors.push(ScriptError { expected: format!("a {expected}"), ..error });
+            }
+            None => {
+                let names: Vec<&str> = kinds.iter().flat_map(|kind| self.names.clients_of(*kind)).collect();
+                let by = if expected == "client" { "producer` or `consumer" } else { expected };
+                self.errors.push(undeclared(span, expected, name, by, names));
+            }
+        }
+    }
+
+    /// A client after the word that says what it is.
+    fn client_of_kind(&mut self, name: &str) {
+        match self.line.client_kind {
+            Some(kind) => self.client(name, &[kind]),
+            None => self.client(name, &ClientKind::ALL),
+        }
+    }
+
+    fn group(&mut self, name: &str) {
+        if !self.names.groups.contains(name) {
+            let span = self.line.span_of(name);
+            let groups: Vec<&str> = self.names.groups.iter().map(String::as_str).collect();
+            self.errors.push(undeclared(span, "group", name, "consumer … group=", groups));
+        }
+    }
+
+    fn node(&mut self, node: &NodeRef) {
+        match node {
+            NodeRef::Broker(broker) => self.broker(broker),
+            NodeRef::Controller(controller) => self.controller(controller),
+            NodeRef::Client(name) => self.client(name, &ClientKind::ALL),
+        }
+    }
+
+    fn broker(&mut self, broker: &BrokerRef) {
+        match broker {
+            BrokerRef::Id(id) => self.broker_id(*id),
+            BrokerRef::Leader(partition) | BrokerRef::Follower(partition) => self.partition(partition),
+            BrokerRef::Coordinator(group) => self.group(group),
+        }
+    }
+
+    fn broker_id(&mut self, id: BrokerId) {
+        if !self.names.brokers.contains(&id.0) {
+            let found = id.0.to_string();
+            let message = format!("no broker `{found}`: the cluster has brokers {}", self.all_brokers());
+            self.wrong(&found, message);
+        }
+    }
+
+    fn all_brokers(&self) -> String {
+        self.names.brokers.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    fn controller(&mut self, controller: &ControllerRef) {
+        let ControllerRef::Id(id) = controller else { return };
+        if !self.names.controllers.contains(&id.0) {
+            let all: Vec<String> = self.names.controllers.iter().map(|number| format!("c{number}")).collect();
+            self.wrong(&id.to_string(), format!("no controller `{id}`: the cluster has {}", all.join(",")));
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition) {
+        for Comparison { question, value, .. } in condition.comparisons() {
+            self.question(question);
+            match value {
+                Value::Broker(Some(broker)) => self.broker(broker),
+                Value::Brokers(brokers) => brokers.iter().for_each(|broker| self.broker(broker)),
+                Value::Controller(Some(controller)) => self.controller(controller),
+                Value::Partitions(partitions) => partitions.iter().for_each(|partition| self.partition(partition)),
+                _ => {}
+            }
+        }
+    }
+
+    fn question(&mut self, question: &Question) {
+        if let Some(partition) = question.partition() {
+            self.partition(partition);
+        }
+        match question {
+            Question::HighWatermark(_, Some(broker))
+            | Question::LogEnd(_, Some(broker))
+            | Question::LogStart(_, Some(broker))
+            | Question::LastStable(_, Some(broker))
+            | Question::Broker(broker) => self.broker(broker),
+            Question::GroupState(group)
+            | Question::Generation(group)
+            | Question::Members(group)
+            | Question::Committed(group, _)
+            | Question::Lag(group, _)
+            | Question::Duplicated(group)
+            | Question::Skipped(group) => self.group(group),
+            Question::Assigned(consumer)
+            | Question::Position(consumer, _)
+            | Question::Delivered(consumer, _)
+            | Question::Values(consumer, _) => {
+                self.client(consumer, &[ClientKind::Consumer, ClientKind::ShareConsumer, ClientKind::Stream]);
+            }
+            Question::Acked(producer) | Question::Failed(producer, _) | Question::Pending(producer) => {
+                self.client(producer, &[ClientKind::Producer]);
+            }
+            Question::PartitionOf(topic, _) => self.topic(topic),
+            _ => {}
+        }
+    }
+}
+
+/// A name that no line before has declared.
+fn undeclared(
+    span: crate::scenario::error::Span,
+    kind: &str,
+    name: &str,
+    by: &str,
+    declared: Vec<&str>,
+) -> ScriptError {
+    let error = ScriptError::unknown(span, kind, name, declared.iter().copied());
+    let message = if declared.is_empty() {
+        format!("unknown {kind} `{name}`: expected `{by}` on a line before")
+    } else {
+        error.message.clone()
+    };
+    ScriptError { message, ..error }
+}

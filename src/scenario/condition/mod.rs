@@ -1,0 +1,311 @@
+//! Conditions: what `expect`, `always` and `until` ask of a run.
+
+mod observe;
+mod world;
+pub(super) mod parse;
+
+use std::fmt;
+
+use crate::scenario::lex::quote;
+use crate::sim::action::{BrokerRef, ControllerRef};
+use crate::wire::{ControllerId, ErrorCode, TopicPartition};
+
+pub use observe::{Answer, BrokerState, Observe, Verdict};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    Is(Comparison),
+    Not(Box<Condition>),
+    /// At least two.
+    All(Vec<Condition>),
+    /// At least two.
+    Any(Vec<Condition>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub question: Question,
+    pub op: Op,
+    pub value: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Equal,
+    NotEqual,
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+}
+
+/// What is asked. Each has its method in [`Observe`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    Leader(TopicPartition),
+    LeaderEpoch(TopicPartition),
+    Isr(TopicPartition),
+    IsrSize(TopicPartition),
+    Elr(TopicPartition),
+    Replicas(TopicPartition),
+    PartitionEpoch(TopicPartition),
+    /// As a broker knows it; without one, as the partition's leader does. So the next three.
+    HighWatermark(TopicPartition, Option<BrokerRef>),
+    LogEnd(TopicPartition, Option<BrokerRef>),
+    LogStart(TopicPartition, Option<BrokerRef>),
+    LastStable(TopicPartition, Option<BrokerRef>),
+    Broker(BrokerRef),
+    Controller,
+    ControllerEpoch,
+    QuorumLeader,
+    GroupState(String),
+    Generation(String),
+    Members(String),
+    Assigned(String),
+    Position(String, TopicPartition),
+    Committed(String, TopicPartition),
+    /// Of one partition, or of all that the group has committed.
+    Lag(String, Option<TopicPartition>),
+    Acked(String),
+    /// With one error, or with any.
+    Failed(String, Option<ErrorCode>),
+    Pending(String),
+    Delivered(String, TopicPartition),
+    Values(String, TopicPartition),
+    PartitionOf(String, String),
+    Records(TopicPartition),
+    Lost,
+    Duplicated(String),
+    Reordered,
+    Skipped(String),
+    UnderReplicated,
+    UnderMinIsr,
+    Offline,
+}
+
+/// What a question's answer is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `None` is written `none`: there is no such number (a position, a committed offset).
+    Number(Option<i64>),
+    Broker(Option<BrokerRef>),
+    Controller(Option<ControllerRef>),
+    Brokers(Vec<BrokerRef>),
+    BrokerState(BrokerState),
+    GroupState(String),
+    Partitions(Vec<TopicPartition>),
+    /// Values of records; `None` is a tombstone, written `null`.
+    Values(Vec<Option<String>>),
+}
+
+impl Condition {
+    /// Every comparison in it.
+    pub fn comparisons(&self) -> Vec<&Comparison> {
+        match self {
+            Condition::Is(comparison) => vec![comparison],
+            Condition::Not(inner) => inner.comparisons(),
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().flat_map(Condition::comparisons).collect(),
+        }
+    }
+}
+
+impl Question {
+    /// Its word in the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Question::Leader(_) => "leader",
+            Question::LeaderEpoch(_) => "leader-epoch",
+            Question::Isr(_) => "isr",
+            Question::IsrSize(_) => "isr-size",
+            Question::Elr(_) => "elr",
+            Question::Replicas(_) => "replicas",
+            Question::PartitionEpoch(_) => "partition-epoch",
+            Question::HighWatermark(..) => "hw",
+            Question::LogEnd(..) => "leo",
+            Question::LogStart(..) => "log-start",
+            Question::LastStable(..) => "lso",
+            Question::Broker(_) => "broker",
+            Question::Controller => "controller",
+            Question::ControllerEpoch => "controller-epoch",
+            Question::QuorumLeader => "quorum-leader",
+            Question::GroupState(_) => "state",
+            Question::Generation(_) => "generation",
+            Question::Members(_) => "members",
+            Question::Assigned(_) => "assigned",
+            Question::Position(..) => "position",
+            Question::Committed(..) => "committed",
+            Question::Lag(..) => "lag",
+            Question::Acked(_) => "acked",
+            Question::Failed(..) => "failed",
+            Question::Pending(_) => "pending",
+            Question::Delivered(..) => "delivered",
+            Question::Values(..) => "values",
+            Question::PartitionOf(..) => "partition-of",
+            Question::Records(_) => "records",
+            Question::Lost => "lost",
+            Question::Duplicated(_) => "duplicated",
+            Question::Reordered => "reordered",
+            Question::Skipped(_) => "skipped",
+            Question::UnderReplicated => "under-replicated",
+            Question::UnderMinIsr => "under-min-isr",
+            Question::Offline => "offline",
+        }
+    }
+
+    /// The partition that it is about.
+    pub fn partition(&self) -> Option<&TopicPartition> {
+        match self {
+            Question::Leader(p)
+            | Question::LeaderEpoch(p)
+            | Question::Isr(p)
+            | Question::IsrSize(p)
+            | Question::Elr(p)
+            | Question::Replicas(p)
+            | Question::PartitionEpoch(p)
+            | Question::HighWatermark(p, _)
+            | Question::LogEnd(p, _)
+            | Question::LogStart(p, _)
+            | Question::LastStable(p, _)
+            | Question::Position(_, p)
+            | Question::Committed(_, p)
+            | Question::Lag(_, Some(p))
+            | Question::Delivered(_, p)
+            | Question::Values(_, p)
+            | Question::Records(p) => Some(p),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = |part: &Condition, bare: bool| if bare { format!("{part}") } else { format!("({part})") };
+        let is = |part: &Condition| matches!(part, Condition::Is(_) | Condition::Not(_));
+        match self {
+            Condition::Is(comparison) => write!(f, "{comparison}"),
+            Condition::Not(part) => write!(f, "not {}", inner(part, is(part))),
+            Condition::All(parts) => {
+                let parts: Vec<String> = parts.iter().map(|part| inner(part, is(part))).collect();
+                f.write_str(&parts.join(" and "))
+            }
+            Condition::Any(parts) => {
+                let bare = |part: &Condition| !matches!(part, Condition::Any(_));
+                let parts: Vec<String> = parts.iter().map(|part| inner(part, bare(part))).collect();
+                f.write_str(&parts.join(" or "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.question, self.op.sign(), self.value)
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self {
+            Question::HighWatermark(p, at)
+            | Question::LogEnd(p, at)
+            | Question::LogStart(p, at)
+            | Question::LastStable(p, at) => {
+                write!(f, " {p}")?;
+                at.as_ref().map_or(Ok(()), |broker| write!(f, "@{}", broker_ref(broker)))
+            }
+            Question::Broker(broker) => write!(f, " {}", broker_ref(broker)),
+            Question::GroupState(name)
+            | Question::Generation(name)
+            | Question::Members(name)
+            | Question::Assigned(name)
+            | Question::Acked(name)
+            | Question::Pending(name)
+            | Question::Duplicated(name)
+            | Question::Skipped(name)
+            | Question::Lag(name, None)
+            | Question::Failed(name, None) => write!(f, " {}", word(name)),
+            Question::Position(name, p)
+            | Question::Committed(name, p)
+            | Question::Lag(name, Some(p))
+            | Question::Delivered(name, p)
+            | Question::Values(name, p) => write!(f, " {} {p}", word(name)),
+            Question::Failed(name, Some(error)) => {
+                write!(f, " {} {}", word(name), crate::kafka::fact::error_name(*error))
+            }
+            Question::PartitionOf(topic, key) => write!(f, " {} {}", word(topic), word(key)),
+            other => other.partition().map_or(Ok(()), |p| write!(f, " {p}")),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(Some(number)) => write!(f, "{number}"),
+            Value::Broker(Some(broker)) => f.write_str(&broker_ref(broker)),
+            Value::Controller(Some(controller)) => f.write_str(&controller_ref(controller)),
+            Value::Number(None) | Value::Broker(None) | Value::Controller(None) => f.write_str("none"),
+            Value::Brokers(brokers) => f.write_str(&list(brokers.iter().map(broker_ref))),
+            Value::BrokerState(state) => f.write_str(state.word()),
+            Value::GroupState(state) => f.write_str(state),
+            Value::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
+            Value::Values(values) => f.write_str(&list(values.iter().map(|value| record_value(value.as_deref())))),
+        }
+    }
+}
+
+impl Op {
+    pub const ALL: [Op; 6] = [Op::Equal, Op::NotEqual, Op::Less, Op::AtMost, Op::Greater, Op::AtLeast];
+
+    pub fn sign(self) -> &'static str {
+        match self {
+            Op::Equal => "=",
+            Op::NotEqual => "!=",
+            Op::Less => "<",
+            Op::AtMost => "<=",
+            Op::Greater => ">",
+            Op::AtLeast => ">=",
+        }
+    }
+}
+
+/// What separates in a condition, and so must be quoted inside a word of it.
+const SEPARATORS: [char; 7] = [',', '(', ')', '=', '!', '<', '>'];
+
+fn word(text: &str) -> String {
+    quote(text, &SEPARATORS)
+}
+
+/// A value of a record; the words that mean something else are quoted.
+pub(super) fn record_value(value: Option<&str>) -> String {
+    match value {
+        None => "null".to_string(),
+        Some(text @ ("null" | "none" | "and" | "or" | "within")) => format!("\"{text}\""),
+        Some(text) => word(text),
+    }
+}
+
+/// An empty list is written `none`.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() { "none".to_string() } else { items.join(",") }
+}
+
+/// A broker as scripts write it.
+pub fn broker_ref(broker: &BrokerRef) -> String {
+    match broker {
+        BrokerRef::Id(id) => id.0.to_string(),
+        BrokerRef::Leader(partition) => format!("leader:{partition}"),
+        BrokerRef::Follower(partition) => format!("follower:{partition}"),
+        BrokerRef::Coordinator(group) => format!("coordinator:{}", word(group)),
+    }
+}
+
+/// A controller as scripts write it.
+pub fn controller_ref(controller: &ControllerRef) -> String {
+    match controller {
+        ControllerRef::Id(ControllerId(number)) => format!("c{number}"),
+        ControllerRef::Active => "active".to_string(),
+    }
+}

@@ -1,0 +1,180 @@
+//! The world answers the questions of conditions.
+
+use bytes::Bytes;
+
+use crate::scenario::condition::{BrokerState, Observe};
+use crate::sim::World;
+use crate::sim::action::BrokerRef;
+use crate::sim::queries::BrokerCondition;
+use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
+
+impl Observe for World {
+    fn role(&self, broker: &BrokerRef) -> Option<BrokerId> {
+        self.resolve_broker(broker).ok()
+    }
+
+    fn leader(&self, partition: &TopicPartition) -> Option<Option<BrokerId>> {
+        Some(self.registration(partition)?.leader)
+    }
+
+    fn leader_epoch(&self, partition: &TopicPartition) -> Option<i64> {
+        Some(i64::from(self.registration(partition)?.leader_epoch.0))
+    }
+
+    fn isr(&self, partition: &TopicPartition) -> Option<Vec<BrokerId>> {
+        Some(self.registration(partition)?.isr.clone())
+    }
+
+    fn elr(&self, partition: &TopicPartition) -> Option<Vec<BrokerId>> {
+        Some(self.registration(partition)?.elr.clone())
+    }
+
+    fn replicas(&self, partition: &TopicPartition) -> Option<Vec<BrokerId>> {
+        Some(self.registration(partition)?.replicas.clone())
+    }
+
+    fn partition_epoch(&self, partition: &TopicPartition) -> Option<i64> {
+        Some(i64::from(self.registration(partition)?.partition_epoch.0))
+    }
+
+    fn high_watermark(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.high_watermark().0)
+    }
+
+    fn log_end(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.log_end().0)
+    }
+
+    fn log_start(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.log_start().0)
+    }
+
+    fn last_stable(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.last_stable_offset().0)
+    }
+
+    fn records(&self, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
+        self.values_in(partition)
+    }
+
+    fn partition_of(&self, topic: &str, key: &str) -> Option<i64> {
+        World::partition_of(self, topic, key.as_bytes()).map(i64::from)
+    }
+
+    fn broker_state(&self, broker: BrokerId) -> Option<BrokerState> {
+        Some(match self.broker_condition(broker)? {
+            BrokerCondition::Alive => BrokerState::Alive,
+            // A broker that starts is registered as fenced, or not yet at all.
+            BrokerCondition::Starting | BrokerCondition::Fenced => BrokerState::Fenced,
+            BrokerCondition::Dead => BrokerState::Dead,
+            BrokerCondition::Frozen => BrokerState::Frozen,
+            BrokerCondition::ShuttingDown => BrokerState::ShuttingDown,
+        })
+    }
+
+    fn controller(&self) -> Option<ControllerId> {
+        self.active_controller()
+    }
+
+    fn controller_epoch(&self) -> Option<i64> {
+        self.controllers().map(|(_, _, controller)| i64::from(controller.epoch().0)).max()
+    }
+
+    fn quorum_leader(&self) -> Option<ControllerId> {
+        self.quorum_leader_id()
+    }
+
+    fn group_state(&self, group: &str) -> Option<String> {
+        self.group(group).map(|group| group.state.name().to_string())
+    }
+
+    fn generation(&self, group: &str) -> Option<i64> {
+        self.group(group).map(|group| i64::from(group.generation))
+    }
+
+    fn members(&self, group: &str) -> Option<i64> {
+        self.group(group).map(|group| group.members.len() as i64)
+    }
+
+    fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Option<i64>> {
+        self.registration(partition)?;
+        Some(World::committed(self, group, partition).map(|offset| offset.0))
+    }
+
+    fn lag(&self, group: &str, partition: Option<&TopicPartition>) -> Option<Option<i64>> {
+        match partition {
+            Some(partition) => {
+                self.registration(partition)?;
+                Some(World::lag(self, group, partition))
+            }
+            None => {
+                let partitions = self.committed_offsets(group);
+                let lags = partitions.iter().filter_map(|(partition, _)| World::lag(self, group, partition));
+                Some(lags.reduce(|a, b| a + b))
+            }
+        }
+    }
+
+    fn assigned(&self, consumer: &str) -> Option<Vec<TopicPartition>> {
+        Some(self.consumer(consumer)?.assignment())
+    }
+
+    fn position(&self, consumer: &str, partition: &TopicPartition) -> Option<Option<i64>> {
+        let positions = self.consumer(consumer)?.positions();
+        Some(positions.get(partition).map(|offset| offset.0))
+    }
+
+    fn delivered(&self, consumer: &str, partition: &TopicPartition) -> Option<i64> {
+        let delivered = self.consumer(consumer)?.delivered();
+        let batches = delivered.iter().filter(|batch| batch.partition == *partition);
+        Some(batches.map(|batch| i64::from(batch.count)).sum())
+    }
+
+    fn values(&self, consumer: &str, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
+        let records = self.delivered_records(self.consumer(consumer)?, None);
+        Some(records.into_iter().filter(|record| record.partition == *partition).map(|record| record.value).collect())
+    }
+
+    fn acked(&self, producer: &str) -> Option<i64> {
+        Some(self.producer(producer)?.acked() as i64)
+    }
+
+    fn failed(&self, producer: &str, error: Option<ErrorCode>) -> Option<i64> {
+        let producer = self.producer(producer)?;
+        let failed = producer.failed().iter().filter(|(code, _)| error.is_none_or(|error| error.code() == **code));
+        Some(failed.map(|(_, count)| *count as i64).sum())
+    }
+
+    fn pending(&self, producer: &str) -> Option<i64> {
+        Some(self.producer(producer)?.pending() as i64)
+    }
+
+    fn lost(&self) -> i64 {
+        self.ledger().lost() as i64
+    }
+
+    fn duplicated(&self, group: &str) -> Option<i64> {
+        Some(self.ledger().duplicated(group) as i64)
+    }
+
+    fn reordered(&self) -> i64 {
+        self.ledger().reordered() as i64
+    }
+
+    fn skipped(&self, group: &str) -> Option<i64> {
+        Some(self.ledger().skipped(group) as i64)
+    }
+
+    fn under_replicated(&self) -> i64 {
+        self.partitions().filter(|(_, registration)| registration.isr.len() < registration.replicas.len()).count() as i64
+    }
+
+    fn under_min_isr(&self) -> i64 {
+        let under = |(partition, isr): (TopicPartition, usize)| (isr as i32) < self.effective_min_isr(&partition);
+        self.partitions().map(|(partition, registration)| (partition, registration.isr.len())).filter(|p| under(p.clone())).count() as i64
+    }
+
+    fn offline(&self) -> i64 {
+        self.partitions().filter(|(_, registration)| registration.leader.is_none()).count() as i64
+    }
+}

@@ -1,0 +1,193 @@
+//! What the lines of a script have named so far: what a later line may refer to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::kafka::config::BrokerConfig;
+use crate::scenario::lex::{LineBody, lex};
+use crate::scenario::script::{Line, Script, Statement};
+use crate::sim::action::{Action, ClusterSetup};
+use crate::time::Instant;
+
+/// What a client is; the word stands before its name in `kill consumer c1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClientKind {
+    Producer,
+    Consumer,
+    ShareConsumer,
+    Stream,
+}
+
+impl ClientKind {
+    pub const ALL: [ClientKind; 4] =
+        [ClientKind::Producer, ClientKind::Consumer, ClientKind::ShareConsumer, ClientKind::Stream];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            ClientKind::Producer => "producer",
+            ClientKind::Consumer => "consumer",
+            ClientKind::ShareConsumer => "share-consumer",
+            ClientKind::Stream => "stream",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<ClientKind> {
+        ClientKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Names {
+    pub brokers: BTreeSet<i32>,
+    pub controllers: BTreeSet<i32>,
+    pub config: BrokerConfig,
+    /// With the number of partitions; `None` when the line that says it is itself wrong.
+    pub topics: BTreeMap<String, Option<i32>>,
+    pub clients: BTreeMap<String, ClientKind>,
+    pub groups: BTreeSet<String>,
+    /// No statement so far: a `cluster` may still come.
+    pub empty: bool,
+    /// Whether a `cluster` stood.
+    pub cluster: bool,
+    /// Earlier than this the script's time cannot be.
+    pub earliest: Instant,
+}
+
+impl Names {
+    /// Before the first line: the default cluster.
+    pub fn new() -> Names {
+        Names {
+            brokers: (1..=3).collect(),
+            controllers: (1..=3).collect(),
+            config: BrokerConfig::default(),
+            topics: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            empty: true,
+            cluster: false,
+            earliest: Instant::ZERO,
+        }
+    }
+
+    pub fn of(script: &Script) -> Names {
+        let mut names = Names::new();
+        for line in &script.lines {
+            names.declare(line);
+        }
+        names
+    }
+
+    /// How many partitions a topic has; `None` when there is no such topic or nobody knows.
+    pub fn partitions(&self, topic: &str) -> Option<i32> {
+        match topic {
+            "__consumer_offsets" => Some(self.config.offsets_topic_num_partitions),
+            _ => *self.topics.get(topic)?,
+        }
+    }
+
+    pub fn clients_of(&self, kind: ClientKind) -> impl Iterator<Item = &str> {
+        self.clients.iter().filter(move |(_, k)| **k == kind).map(|(name, _)| name.as_str())
+    }
+
+    /// Takes in what a line names.
+    pub fn declare(&mut self, line: &Line) {
+        match &line.statement {
+            Some(statement) => {
+                self.take(statement);
+                self.empty &= matches!(statement, Statement::Prose(_));
+            }
+            None => self.declare_broken(&line.source, line.number),
+        }
+    }
+
+    fn take(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Cluster(setup) => self.take_cluster(setup),
+            Statement::Act(action) => self.take_action(action),
+            Statement::ShareConsumer { name, group, .. } => {
+                self.clients.insert(name.clone(), ClientKind::ShareConsumer);
+                self.groups.insert(group.clone());
+            }
+            Statement::Stream(stream) => {
+                self.clients.insert(stream.name.clone(), ClientKind::Stream);
+            }
+            Statement::Wait(duration) => self.earliest = self.earliest + *duration,
+            Statement::At(instant) => self.earliest = self.earliest.max(*instant),
+            _ => {}
+        }
+    }
+
+    fn take_cluster(&mut self, setup: &ClusterSetup) {
+        if !self.cluster {
+            self.cluster = true;
+            self.brokers = (1..=setup.brokers).collect();
+            self.controllers = (1..=setup.controllers).collect();
+            self.config = setup.config.clone();
+        }
+    }
+
+    fn take_action(&mut self, action: &Action) {
+        match action {
+            Action::CreateTopic { name, partitions, assignment, .. } => {
+                let count = assignment.as_ref().map(|lists| lists.len() as i32);
+                let count = count.or(*partitions).unwrap_or(self.config.num_partitions);
+                self.topics.insert(name.clone(), Some(count));
+            }
+            Action::DeleteTopic { name } => {
+                self.topics.remove(name);
+            }
+            Action::CreatePartitions { name, total } => {
+                if let Some(Some(count)) = self.topics.get_mut(name) {
+                    *count = (*count).max(*total);
+                }
+            }
+            Action::AddBroker { id, .. } => {
+                self.brokers.insert(id.0);
+            }
+            Action::AddController { id } => {
+                self.controllers.insert(id.0);
+            }
+            Action::AddProducer { name, .. } => {
+                self.clients.insert(name.clone(), ClientKind::Producer);
+            }
+            Action::AddConsumer { name, group, .. } => {
+                self.clients.insert(name.clone(), ClientKind::Consumer);
+                self.groups.insert(group.clone());
+            }
+            Action::ResetOffsets { group, .. } => {
+                self.groups.insert(group.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// A line with an error still names what it names, so that one mistake is one error.
+    fn declare_broken(&mut self, source: &str, number: u32) {
+        let Ok(lexed) = lex(source, number) else {
+            self.empty = false;
+            return;
+        };
+        let LineBody::Words(words) = lexed.body else { return };
+        self.empty = false;
+        let name = words.get(1).map(|word| word.text());
+        match (words[0].text().as_str(), name) {
+            ("cluster", _) => self.cluster = true,
+            ("topic", Some(name)) => {
+                self.topics.insert(name, None);
+            }
+            (verb, Some(name)) => {
+                if let Some(kind) = ClientKind::parse(verb) {
+                    self.clients.insert(name, kind);
+                    let groups = words.iter().filter_map(|word| word.split_once("="));
+                    self.groups.extend(groups.filter(|(key, _)| key.is("group")).map(|(_, value)| value.text()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names::new()
+    }
+}

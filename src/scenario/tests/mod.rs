@@ -1,0 +1,4 @@
+mod checking;
+mod conditions;
+mod generator;
+mod reading;

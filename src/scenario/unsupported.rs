@@ -1,0 +1,25 @@
+//! What the language can say and the engine cannot do yet. Such a line is refused by name, never
+//! ignored. To lift a restriction, delete its line here.
+
+/// A part of the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    Transactions,
+    ConsumerProtocol,
+    ShareConsumers,
+    Streams,
+    AddController,
+}
+
+const NOT_YET: &[(Feature, &str)] = &[
+    (Feature::Transactions, "transactions are not simulated yet"),
+    (Feature::ConsumerProtocol, "group.protocol=consumer (KIP-848) is not simulated yet"),
+    (Feature::ShareConsumers, "share groups are not simulated yet"),
+    (Feature::Streams, "stream readers are not simulated yet"),
+    (Feature::AddController, "adding controllers to a running quorum is not simulated yet"),
+];
+
+/// Why the feature is refused; `None` when the engine has it.
+pub fn refusal(feature: Feature) -> Option<&'static str> {
+    NOT_YET.iter().find(|(refused, _)| *refused == feature).map(|(_, reason)| *reason)
+}

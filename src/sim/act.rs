@@ -1,0 +1,192 @@
+//! Carrying out an action: each arm hands on to the room that knows how.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::kafka::client::{Consumer, Producer};
+use crate::kafka::node::Command;
+use crate::sim::action::{Action, NodeRef, Refused};
+use crate::sim::admin;
+use crate::sim::event::{Cause, Event, Step};
+use crate::sim::faults::LinkChange;
+use crate::sim::world::{ADMIN, Actor, World};
+use crate::wire::{ClientId, ControllerId, NodeId, topic_name};
+
+/// An administrative operation under way, by the admin client's own number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminOp(pub u64);
+
+/// What an action left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acted {
+    pub step: Step,
+    /// The statement ends when this is done and known to every live broker.
+    pub waits_for: Option<AdminOp>,
+}
+
+impl World {
+    /// Carries out what `line` of the script says, now.
+    pub fn act(&mut self, action: &Action, line: u32) -> Result<Acted, Refused> {
+        self.is_acting = true;
+        let acted = self.carry_out(action, line);
+        self.is_acting = false;
+        acted
+    }
+
+    fn carry_out(&mut self, action: &Action, line: u32) -> Result<Acted, Refused> {
+        let mut waits_for = None;
+        let events = match admin::request(action) {
+            Some(request) => self.administer(Command::Admin(Box::new(request)), &mut waits_for)?,
+            None => match action {
+                Action::ResetOffsets { group, topic, to } => {
+                    self.administer(admin::reset(group, topic, *to), &mut waits_for)?
+                }
+                Action::AddBroker { .. } | Action::AddController { .. } => self.add_machine(action)?,
+                Action::AddProducer { .. } | Action::AddConsumer { .. } => self.add_client(action),
+                Action::Kill(_) | Action::Stop(_) | Action::Start(_) | Action::Freeze(_) | Action::Thaw(_) => {
+                    self.act_on_process(action)?
+                }
+                Action::KillClient { .. } | Action::StartClient { .. } => self.act_on_process(action)?,
+                Action::PowerOff(broker) => self.resolve_broker(broker).map(|id| self.power_off(id))?,
+                Action::Wipe(broker) => self.resolve_broker(broker).and_then(|id| self.wipe(id))?,
+                Action::Cut { .. } | Action::Heal | Action::Link { .. } | Action::DropNext { .. } => {
+                    self.act_on_network(action)?
+                }
+                _ => self.act_on_client(action)?,
+            },
+        };
+        let step = Step { at: self.now, cause: Cause::Script { line }, node: None, events };
+        Ok(Acted { step, waits_for })
+    }
+
+    fn administer(&mut self, command: Command, waits_for: &mut Option<AdminOp>) -> Result<Vec<Event>, Refused> {
+        let node = NodeId::Client(ADMIN);
+        let events = self.command(node, command)?;
+        if let Some(Actor::Admin(admin)) = self.member(node).map(|member| &*member.actor) {
+            *waits_for = Some(AdminOp(admin.last_operation()));
+        }
+        Ok(events)
+    }
+
+    /// `None` while it is under way; then Kafka's answer.
+    pub fn admin_outcome(&self, op: AdminOp) -> Option<Result<(), String>> {
+        match self.member(NodeId::Client(ADMIN)).map(|member| &*member.actor) {
+            Some(Actor::Admin(admin)) => {
+                let outcome = admin.outcome(op.0)?;
+                Some(outcome.error.as_ref().map_or(Ok(()), |error| Err(error.to_string())))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether every broker that runs (and is not cut off or frozen) has replayed the metadata that is committed now.
+    pub fn metadata_is_known(&self) -> bool {
+        let offset = self.image().offset;
+        self.brokers()
+            .filter(|(id, member, broker)| {
+                member.power == crate::sim::world::Power::Running
+                    && !member.frozen
+                    && broker.is_running()
+                    && self.image().is_active(*id)
+            })
+            .all(|(_, _, broker)| broker.image().is_some_and(|image| image.offset >= offset))
+    }
+
+    fn act_on_process(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
+        Ok(match action {
+            Action::Kill(node) => self.resolve(node).map(|id| self.kill(id))?,
+            Action::Stop(node) => self.resolve(node).map(|id| self.stop(id))?,
+            Action::Start(node) => self.resolve(node).map(|id| self.start(id))?,
+            Action::Freeze(node) => self.resolve(node).map(|id| self.freeze(id))?,
+            Action::Thaw(node) => self.resolve(node).map(|id| self.thaw(id))?,
+            Action::KillClient { name } => self.client_id(name).map(|id| self.kill(id))?,
+            Action::StartClient { name } => self.client_id(name).map(|id| self.start(id))?,
+            _ => Vec::new(),
+        })
+    }
+
+    fn act_on_network(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
+        Ok(match action {
+            Action::Cut { sides } => {
+                let resolve = |side: &Vec<NodeRef>| side.iter().map(|node| self.resolve(node)).collect();
+                let sides: Vec<BTreeSet<NodeId>> = sides.iter().map(resolve).collect::<Result<_, Refused>>()?;
+                self.cut(sides)
+            }
+            Action::Heal => self.heal(),
+            Action::Link { from, to, both, latency, jitter, loss_percent } => {
+                let (from, to) = (self.resolve(from)?, self.resolve(to)?);
+                let change = || LinkChange { latency: *latency, jitter: *jitter, loss_percent: *loss_percent };
+                let mut events = self.bend(from, to, change());
+                if *both {
+                    events.extend(self.bend(to, from, change()));
+                }
+                events
+            }
+            Action::DropNext { api, response, from, to } => {
+                let (from, to) = (self.resolve(from)?, self.resolve(to)?);
+                self.drop_next(*api, *response, from, to);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    fn act_on_client(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
+        let (name, command) = match action {
+            Action::Send { producer, record } => (producer, Command::Send(record.clone())),
+            Action::Load { producer, topic, interval, keys, size, duration } => {
+                let until = self.now + *duration;
+                let topic = topic_name(topic);
+                (producer, Command::Load { topic, interval: *interval, keys: *keys, size: *size, until })
+            }
+            Action::Seek { consumer, partition, to } => {
+                (consumer, Command::Seek { partition: partition.clone(), to: *to })
+            }
+            Action::Commit { consumer } => (consumer, Command::Commit),
+            Action::Pause { consumer } => (consumer, Command::Pause),
+            Action::Resume { consumer } => (consumer, Command::Resume),
+            Action::Close { client } => (client, Command::Close),
+            _ => return Ok(Vec::new()),
+        };
+        let node = self.client_id(name)?;
+        self.command(node, command)
+    }
+
+    fn add_machine(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
+        let node = match action {
+            Action::AddBroker { id, rack } => {
+                let node = NodeId::Broker(*id);
+                if self.members.contains_key(&node) {
+                    return Err(Refused::new(format!("there is a broker {} already", id.0)));
+                }
+                self.add_broker(*id, rack.clone());
+                node
+            }
+            Action::AddController { id: ControllerId(number) } => {
+                return Err(Refused::new(format!(
+                    "adding controller c{number} needs KIP-853 voter changes, which are not simulated yet"
+                )));
+            }
+            _ => return Ok(Vec::new()),
+        };
+        Ok(self.start(node))
+    }
+
+    fn add_client(&mut self, action: &Action) -> Vec<Event> {
+        let id = ClientId(self.clients.len() as u32);
+        let bootstrap = self.bootstrap_brokers();
+        let (name, actor) = match action {
+            Action::AddProducer { name, config, .. } => {
+                (name, Actor::Producer(Producer::new(id, name, bootstrap, config.clone())))
+            }
+            Action::AddConsumer { name, group, topics, config, .. } => {
+                (name, Actor::Consumer(Consumer::new(id, name, group, topics, bootstrap, config.clone())))
+            }
+            _ => return Vec::new(),
+        };
+        Arc::make_mut(&mut self.clients).push(name.clone());
+        let node = NodeId::Client(id);
+        self.add(node, actor);
+        self.switch_on(node)
+    }
+}

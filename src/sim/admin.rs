@@ -1,0 +1,123 @@
+//! Administrative statements as the requests that Kafka's own tools send.
+
+use kafka_protocol::messages as m;
+use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+
+use crate::kafka::node::{Command, OffsetTarget};
+use crate::sim::action::{Action, Configs, ResetTo};
+use crate::wire::{BrokerId, Request, str_bytes, topic_name};
+
+/// The tools' default `--timeout` for administrative requests.
+const TIMEOUT_MS: i32 = 60_000;
+/// ConfigResource.Type.TOPIC
+const TOPIC_RESOURCE: i8 = 2;
+/// AlterConfigOp.OpType
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+
+/// The request that carries out an administrative action; `None` when the action is of another kind.
+pub fn request(action: &Action) -> Option<Request> {
+    Some(match action {
+        Action::CreateTopic { name, partitions, replication_factor, assignment, configs } => {
+            create_topic(name, *partitions, *replication_factor, assignment.as_deref(), configs)
+        }
+        Action::DeleteTopic { name } => {
+            let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
+            m::DeleteTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+        }
+        Action::AlterTopic { name, set, delete } => alter_topic(name, set, delete),
+        Action::CreatePartitions { name, total } => {
+            let topic =
+                CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(*total).with_assignments(None);
+            m::CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+        }
+        Action::DeleteRecords { partition, before } => {
+            let index =
+                DeleteRecordsPartition::default().with_partition_index(partition.partition).with_offset(before.0);
+            let topic = DeleteRecordsTopic::default().with_name(partition.topic.clone()).with_partitions(vec![index]);
+            m::DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+        }
+        Action::ElectLeader { partition, unclean } => {
+            let topic = TopicPartitions::default()
+                .with_topic(partition.topic.clone())
+                .with_partitions(vec![partition.partition]);
+            m::ElectLeadersRequest::default()
+                .with_election_type(i8::from(*unclean))
+                .with_topic_partitions(Some(vec![topic]))
+                .with_timeout_ms(TIMEOUT_MS)
+                .into()
+        }
+        Action::Reassign { partition, replicas } => {
+            let index = ReassignablePartition::default()
+                .with_partition_index(partition.partition)
+                .with_replicas(replicas.clone());
+            let topic = ReassignableTopic::default().with_name(partition.topic.clone()).with_partitions(vec![index]);
+            m::AlterPartitionReassignmentsRequest::default()
+                .with_topics(vec![topic])
+                .with_allow_replication_factor_change(true)
+                .with_timeout_ms(TIMEOUT_MS)
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+fn create_topic(
+    name: &str,
+    partitions: Option<i32>,
+    replication_factor: Option<i16>,
+    assignment: Option<&[Vec<BrokerId>]>,
+    configs: &Configs,
+) -> Request {
+    let assignments = assignment.unwrap_or_default().iter().enumerate().map(|(index, replicas)| {
+        CreatableReplicaAssignment::default().with_partition_index(index as i32).with_broker_ids(replicas.clone())
+    });
+    let configs = configs.iter().map(|(name, value)| {
+        CreatableTopicConfig::default().with_name(str_bytes(name)).with_value(Some(str_bytes(value)))
+    });
+    // -1 leaves the choice to num.partitions and default.replication.factor, or to the assignment.
+    let topic = CreatableTopic::default()
+        .with_name(topic_name(name))
+        .with_num_partitions(partitions.unwrap_or(-1))
+        .with_replication_factor(replication_factor.unwrap_or(-1))
+        .with_assignments(assignments.collect())
+        .with_configs(configs.collect());
+    m::CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
+}
+
+fn alter_topic(name: &str, set: &Configs, delete: &[String]) -> Request {
+    let set = set.iter().map(|(name, value)| {
+        AlterableConfig::default()
+            .with_name(str_bytes(name))
+            .with_config_operation(SET)
+            .with_value(Some(str_bytes(value)))
+    });
+    let delete = delete.iter().map(|name| {
+        AlterableConfig::default().with_name(str_bytes(name)).with_config_operation(DELETE).with_value(None)
+    });
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(TOPIC_RESOURCE)
+        .with_resource_name(str_bytes(name))
+        .with_configs(set.chain(delete).collect());
+    m::IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).into()
+}
+
+/// Where `kafka-consumer-groups --reset-offsets` sends a group.
+pub fn reset(group: &str, topic: &str, to: ResetTo) -> Command {
+    let to = match to {
+        ResetTo::Earliest => OffsetTarget::Earliest,
+        ResetTo::Latest => OffsetTarget::Latest,
+        ResetTo::Offset(offset) => OffsetTarget::Offset(offset),
+        ResetTo::Time(timestamp) => OffsetTarget::Timestamp(timestamp),
+        ResetTo::Shift(by) => OffsetTarget::Shift(by),
+    };
+    Command::ResetOffsets { group: str_bytes(group), topic: topic_name(topic), to }
+}

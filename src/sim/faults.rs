@@ -1,0 +1,255 @@
+//! What a person does to machines, processes and the network.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::kafka::fact::{Fact, Names};
+use crate::kafka::node::{Command, Input};
+use crate::kafka::quorum::Quorum;
+use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
+use crate::sim::event::Event;
+use crate::sim::network::{Link, PendingDrop};
+use crate::sim::world::{Actor, Power, World};
+use crate::time::Duration;
+use crate::wire::{ApiKey, BrokerId, NodeId, TopicPartition};
+
+impl World {
+    /// The broker that a role means at this moment.
+    pub fn resolve_broker(&self, broker: &BrokerRef) -> Result<BrokerId, Refused> {
+        match broker {
+            BrokerRef::Id(id) if self.members.contains_key(&NodeId::Broker(*id)) => Ok(*id),
+            BrokerRef::Id(id) => Err(Refused::new(format!("there is no broker {}", id.0))),
+            BrokerRef::Leader(partition) => {
+                let leader = self.known_partition(partition)?.leader;
+                leader.ok_or_else(|| Refused::new(format!("{partition} has no leader at this moment")))
+            }
+            BrokerRef::Follower(partition) => {
+                let registration = self.known_partition(partition)?;
+                let other = registration.replicas.iter().find(|replica| Some(**replica) != registration.leader);
+                other.copied().ok_or_else(|| Refused::new(format!("{partition} has no follower")))
+            }
+            BrokerRef::Coordinator(group) => self
+                .coordinator(group)
+                .ok_or_else(|| Refused::new(format!("group {group} has no coordinator at this moment"))),
+        }
+    }
+
+    pub fn resolve(&self, node: &NodeRef) -> Result<NodeId, Refused> {
+        match node {
+            NodeRef::Broker(broker) => self.resolve_broker(broker).map(NodeId::Broker),
+            NodeRef::Controller(ControllerRef::Id(id)) if self.members.contains_key(&NodeId::Controller(*id)) => {
+                Ok(NodeId::Controller(*id))
+            }
+            NodeRef::Controller(ControllerRef::Id(id)) => Err(Refused::new(format!("there is no controller {id}"))),
+            NodeRef::Controller(ControllerRef::Active) => self
+                .active_controller()
+                .map(NodeId::Controller)
+                .ok_or_else(|| Refused::new("no controller is active at this moment")),
+            NodeRef::Client(name) => self.client_id(name),
+        }
+    }
+
+    pub(super) fn client_id(&self, name: &str) -> Result<NodeId, Refused> {
+        self.client_named(name).map(NodeId::Client).ok_or_else(|| Refused::new(format!("there is no client {name}")))
+    }
+
+    fn known_partition(
+        &self,
+        partition: &TopicPartition,
+    ) -> Result<&crate::kafka::controller::image::PartitionRegistration, Refused> {
+        self.registration(partition).ok_or_else(|| Refused::new(format!("there is no partition {partition}")))
+    }
+
+    /// The leader of the group's partition of `__consumer_offsets`.
+    pub fn coordinator(&self, group: &str) -> Option<BrokerId> {
+        let topic = crate::wire::topic_name("__consumer_offsets");
+        let partitions = self.image().topics.get(&topic)?.partitions.len() as i32;
+        let partition = crate::kafka::group::GroupCoordinator::partition_for(group, partitions);
+        self.registration(&TopicPartition { topic, partition })?.leader
+    }
+
+    /// Tells a fault, and remembers it as the reason for later silence.
+    fn fault(&mut self, node: NodeId, fact: Fact) -> Vec<Event> {
+        let events = self.record(Some(node), vec![fact], None);
+        if let Some(event) = events.first() {
+            self.faults.insert(node, event.because());
+            if let Some(member) = self.members.get_mut(&node) {
+                member.last_event = Some(event.because());
+            }
+        }
+        events
+    }
+
+    /// The process dies; its disk is whole.
+    pub(super) fn kill(&mut self, node: NodeId) -> Vec<Event> {
+        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
+        if member.power != Power::Running {
+            return Vec::new();
+        }
+        match Arc::make_mut(&mut member.actor) {
+            Actor::Broker(broker) => broker.kill(),
+            Actor::Controller(controller) => controller.kill(),
+            Actor::Producer(producer) => producer.kill(),
+            Actor::Consumer(consumer) => consumer.kill(),
+            Actor::Admin(_) => return Vec::new(),
+        }
+        let events = self.fault(node, Fact::Killed { node });
+        self.process_ended(node, Power::Dead, events.first().map(Event::because));
+        events
+    }
+
+    /// The machine loses its power: no connection is closed, and what was not flushed is gone.
+    pub(super) fn power_off(&mut self, broker: BrokerId) -> Vec<Event> {
+        let node = NodeId::Broker(broker);
+        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
+        if member.power == Power::Off {
+            return Vec::new();
+        }
+        if let Actor::Broker(broker) = Arc::make_mut(&mut member.actor) {
+            broker.power_off();
+        }
+        let events = self.fault(node, Fact::PoweredOff { node });
+        self.process_ended(node, Power::Off, None);
+        events
+    }
+
+    pub(super) fn stop(&mut self, node: NodeId) -> Vec<Event> {
+        if !self.takes_turns(node) {
+            return Vec::new();
+        }
+        let mut events = self.fault(node, Fact::Stopping { node });
+        let because = events.first().map(Event::because);
+        events.extend(self.turn(node, Input::Command(Command::Shutdown), because));
+        events
+    }
+
+    pub(super) fn start(&mut self, node: NodeId) -> Vec<Event> {
+        if self.members.get(&node).is_none_or(|member| member.power == Power::Running) {
+            return Vec::new();
+        }
+        let mut events = self.fault(node, Fact::Started { node });
+        self.faults.remove(&node);
+        self.silenced.remove(&node);
+        events.extend(self.switch_on(node));
+        events
+    }
+
+    pub(super) fn wipe(&mut self, broker: BrokerId) -> Result<Vec<Event>, Refused> {
+        let node = NodeId::Broker(broker);
+        let Some(member) = self.members.get_mut(&node) else { return Ok(Vec::new()) };
+        if member.power == Power::Running {
+            return Err(Refused::new(format!(
+                "broker {} runs: a disk can be wiped only while its broker is down",
+                broker.0
+            )));
+        }
+        if let Actor::Broker(broker) = Arc::make_mut(&mut member.actor) {
+            broker.wipe();
+        }
+        Ok(self.fault(node, Fact::Wiped { node }))
+    }
+
+    pub(super) fn freeze(&mut self, node: NodeId) -> Vec<Event> {
+        if !self.takes_turns(node) {
+            return Vec::new();
+        }
+        if let Some(member) = self.members.get_mut(&node) {
+            member.frozen = true;
+        }
+        self.silenced.insert(node, self.now);
+        self.refresh_alarm(node);
+        self.fault(node, Fact::Frozen { node })
+    }
+
+    /// The pause is over: what waited in the sockets is read first, then the alarms that are due.
+    pub(super) fn thaw(&mut self, node: NodeId) -> Vec<Event> {
+        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
+        if !std::mem::take(&mut member.frozen) {
+            return Vec::new();
+        }
+        let inbox = std::mem::take(&mut member.inbox);
+        let mut events = self.fault(node, Fact::Thawed { node });
+        self.faults.remove(&node);
+        self.silenced.remove(&node);
+        for (input, because) in inbox {
+            events.extend(self.turn(node, input, because));
+        }
+        self.refresh_alarm(node);
+        events
+    }
+
+    pub(super) fn cut(&mut self, sides: Vec<BTreeSet<NodeId>>) -> Vec<Event> {
+        let named: Vec<Vec<NodeId>> = sides.iter().map(|side| side.iter().copied().collect()).collect();
+        self.network.cut(sides);
+        let events = self.record(None, vec![Fact::Cut { sides: named.clone() }], None);
+        if let Some(event) = events.first() {
+            for node in named.into_iter().flatten() {
+                self.faults.insert(node, event.because());
+            }
+        }
+        events
+    }
+
+    pub(super) fn heal(&mut self) -> Vec<Event> {
+        self.network.heal(self.now, &mut self.effects.rng);
+        let (members, faults) = (&self.members, &mut self.faults);
+        faults.retain(|node, _| members.get(node).is_some_and(|m| m.power != Power::Running || m.frozen));
+        self.record(None, vec![Fact::Healed {}], None)
+    }
+
+    pub(super) fn bend(&mut self, from: NodeId, to: NodeId, change: LinkChange) -> Vec<Event> {
+        let old = self.network.link(from, to);
+        let link = Link {
+            latency: change.latency.unwrap_or(old.latency),
+            // A latency without a jitter is exact: what a person sets is what the message takes.
+            jitter: change.jitter.unwrap_or(if change.latency.is_some() { Duration::ZERO } else { old.jitter }),
+            loss_percent: change.loss_percent.unwrap_or(old.loss_percent),
+        };
+        self.network.bend(from, to, link);
+        let fact = Fact::LinkBent { from, to, latency: link.latency, loss_percent: link.loss_percent };
+        self.record(None, vec![fact], None)
+    }
+
+    pub(super) fn drop_next(&mut self, api: ApiKey, response: bool, from: NodeId, to: NodeId) {
+        self.network.drop_next(PendingDrop { api, response, from, to });
+    }
+
+    /// A command of the application or the operator; a frozen client takes it when it thaws.
+    pub(super) fn command(&mut self, node: NodeId, command: Command) -> Result<Vec<Event>, Refused> {
+        let name = self.node(node);
+        let Some(member) = self.members.get_mut(&node) else { return Err(Refused::new(format!("there is no {name}"))) };
+        if member.power != Power::Running {
+            return Err(Refused::new(format!("{name} is not running")));
+        }
+        if member.frozen {
+            member.inbox.push((Input::Command(command), None));
+            return Ok(Vec::new());
+        }
+        Ok(self.turn(node, Input::Command(command), None))
+    }
+
+    fn takes_turns(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.power == Power::Running && !member.frozen)
+    }
+
+    /// The controller that leads the quorum in the newest epoch.
+    pub fn active_controller(&self) -> Option<crate::wire::ControllerId> {
+        let active = self.controllers().filter(|(_, member, c)| member.power == Power::Running && c.is_active());
+        active.max_by_key(|(_, _, c)| c.epoch()).map(|(id, _, _)| id)
+    }
+}
+
+impl World {
+    /// The quorum's leader in the newest epoch that any running controller knows.
+    pub fn quorum_leader_id(&self) -> Option<crate::wire::ControllerId> {
+        let running = self.controllers().filter(|(_, member, _)| member.power == Power::Running);
+        running.max_by_key(|(_, _, c)| (c.epoch(), c.quorum().and_then(Quorum::leader).is_some())).and_then(|(_, _, c)| c.quorum().and_then(Quorum::leader))
+    }
+}
+
+/// What a `link` statement names; what it leaves out stays.
+pub struct LinkChange {
+    pub latency: Option<Duration>,
+    pub jitter: Option<Duration>,
+    pub loss_percent: Option<u32>,
+}

@@ -1,0 +1,417 @@
+//! The fate of every record: what was acknowledged, where it stands, who read it. Kept outside the
+//! protocol from what clients were told, and never visible to a node.
+//!
+//! What costs time is done when something rare happens: a new leader's log is compared with all
+//! that was acknowledged for its partition; between elections nothing acknowledged can vanish.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imbl::Vector;
+
+use crate::kafka::fact::{Fact, PositionReason};
+use crate::kafka::log::Log;
+use crate::sim::event::EventId;
+use crate::sim::world::World;
+use crate::wire::batch::Batch;
+use crate::wire::{ClientId, NodeId, Offset, TopicPartition};
+
+/// Where the records begin in a batch: what stands before is stamped by the leader.
+const RECORDS_AT: usize = 61;
+
+/// A batch that a producer was told is safe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AckedBatch {
+    pub producer: ClientId,
+    pub base: Offset,
+    pub count: u32,
+    pub acks: i16,
+    /// Its place among the producer's records to this partition.
+    pub first_record: u64,
+    /// The batch as the producer sent it.
+    pub records: Bytes,
+    pub event: EventId,
+}
+
+/// A batch range that some group was handed.
+#[derive(Clone, Debug, PartialEq)]
+struct Handed {
+    first: Offset,
+    last: Offset,
+    count: u32,
+    records: Bytes,
+}
+
+/// A promise that was broken, as the Guarantees panel and the JSON tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AnomalyKind {
+    /// Acknowledged, and no longer in the leader's log.
+    Lost,
+    /// Handed to a group more than once.
+    Duplicated,
+    /// Records of one key stand in another order than they were sent in.
+    Reordered,
+    /// Never handed to a group although its position moved past.
+    Skipped,
+    /// Handed to a reader, and no longer in the leader's log.
+    Phantom,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anomaly {
+    pub kind: AnomalyKind,
+    pub partition: TopicPartition,
+    pub first: Offset,
+    pub last: Offset,
+    /// The group, where one is concerned.
+    pub group: Option<String>,
+    /// The event that brought it about.
+    pub event: EventId,
+}
+
+/// What the ledger knows of one partition.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PartitionLedger {
+    pub acked: Vector<AckedBatch>,
+    handed: Vector<Handed>,
+    /// Found when the present leader took over, or by a late acknowledgement.
+    lost: Vec<Anomaly>,
+    phantom: Vec<Anomaly>,
+    reordered: Vec<Anomaly>,
+}
+
+/// What one group has seen of one partition.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct GroupLedger {
+    /// Offsets handed out so far, as disjoint ranges: first → last.
+    seen: BTreeMap<Offset, Offset>,
+    /// The next offset that reading on would hand out.
+    expected: Option<Offset>,
+    duplicated: u64,
+    skipped: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Ledger {
+    partitions: BTreeMap<TopicPartition, Arc<PartitionLedger>>,
+    groups: BTreeMap<(String, TopicPartition), GroupLedger>,
+    /// Duplicates and skips, in the order they came.
+    group_anomalies: Vector<Anomaly>,
+    /// Records acknowledged by a leader (acks=1 or all).
+    pub acked: u64,
+    /// Records that count as sent without anybody's word (acks=0).
+    pub unconfirmed: u64,
+}
+
+impl Ledger {
+    pub(super) fn observe(&mut self, world: &World, fact: &Fact, id: EventId) {
+        match fact {
+            Fact::Acknowledged { partition, count, acks, base_offset, .. } => {
+                if *acks == 0 {
+                    self.unconfirmed += u64::from(*count);
+                    return;
+                }
+                self.acked += u64::from(*count);
+                if base_offset.0 >= 0 {
+                    self.acknowledged(world, partition, fact, id);
+                }
+            }
+            Fact::BecameLeader { partition, broker, .. } => {
+                let log = world.broker(*broker).and_then(|broker| broker.log(partition));
+                self.new_leader(partition, log, id);
+            }
+            Fact::Delivered { consumer, partition, first, last, count, records } => {
+                let handed = Handed { first: *first, last: *last, count: *count, records: records.clone() };
+                self.delivered(world, *consumer, partition, handed, id);
+            }
+            Fact::PositionSet { consumer, partition, to, reason } => {
+                self.position_set(world, *consumer, partition, *to, *reason, id);
+            }
+            Fact::TopicDeleted { topic } => {
+                self.partitions.retain(|partition, _| partition.topic != *topic);
+                self.groups.retain(|(_, partition), _| partition.topic != *topic);
+            }
+            _ => {}
+        }
+    }
+
+    fn acknowledged(&mut self, world: &World, partition: &TopicPartition, fact: &Fact, event: EventId) {
+        let Fact::Acknowledged { producer, base_offset, first_record, count, acks, records, .. } = fact else { return };
+        let ledger = Arc::make_mut(self.partitions.entry(partition.clone()).or_default());
+        let batch = AckedBatch {
+            producer: *producer,
+            base: *base_offset,
+            count: *count,
+            acks: *acks,
+            first_record: *first_record,
+            records: records.clone(),
+            event,
+        };
+        if let Some(anomaly) = ledger.overtaken(partition, &batch) {
+            ledger.reordered.push(anomaly);
+        }
+        // A leader that the cluster has replaced without its knowing still acknowledges (acks=1).
+        if let Some(log) = world.leader_log(partition)
+            && !holds(log, batch.base, batch.last(), &batch.records)
+            && is_replaced(world, partition, batch.base, log)
+        {
+            ledger.lost.push(lost(partition, &batch, event));
+        }
+        ledger.acked.push_back(batch);
+    }
+
+    fn new_leader(&mut self, partition: &TopicPartition, log: Option<&Log>, event: EventId) {
+        let (Some(log), Some(ledger)) = (log, self.partitions.get_mut(partition)) else { return };
+        let ledger = Arc::make_mut(ledger);
+        ledger.lost = ledger
+            .acked
+            .iter()
+            .filter(|batch| !holds(log, batch.base, batch.last(), &batch.records))
+            .map(|batch| lost(partition, batch, event))
+            .collect();
+        ledger.phantom = ledger
+            .handed
+            .iter()
+            .filter(|handed| !holds(log, handed.first, handed.last, &handed.records))
+            .map(|handed| Anomaly {
+                kind: AnomalyKind::Phantom,
+                partition: partition.clone(),
+                first: handed.first,
+                last: handed.last,
+                group: None,
+                event,
+            })
+            .collect();
+    }
+
+    fn delivered(
+        &mut self,
+        world: &World,
+        consumer: ClientId,
+        partition: &TopicPartition,
+        handed: Handed,
+        event: EventId,
+    ) {
+        let Some(group) = world.group_of(consumer) else { return };
+        let ledger = self.groups.entry((group.clone(), partition.clone())).or_default();
+        let again = ledger.overlap(handed.first, handed.last);
+        let anomaly = |kind, first, last| Anomaly {
+            kind,
+            partition: partition.clone(),
+            first,
+            last,
+            group: Some(group.clone()),
+            event,
+        };
+        if let Some((first, last)) = again {
+            ledger.duplicated += (last - first + 1) as u64;
+            self.group_anomalies.push_back(anomaly(AnomalyKind::Duplicated, first, last));
+        }
+        if let Some(expected) = ledger.expected
+            && expected < handed.first
+        {
+            let missed = unseen_records(world, partition, ledger, expected, handed.first);
+            if missed > 0 {
+                ledger.skipped += missed;
+                self.group_anomalies.push_back(anomaly(AnomalyKind::Skipped, expected, handed.first + -1));
+            }
+        }
+        ledger.add(handed.first, handed.last);
+        ledger.expected = Some(handed.last.next());
+        if again.is_none() {
+            Arc::make_mut(self.partitions.entry(partition.clone()).or_default()).handed.push_back(handed);
+        }
+    }
+
+    /// A seek is the person's will, and a group's first position is its choice; a reset that jumps
+    /// over records the group has not seen is a skip.
+    fn position_set(
+        &mut self,
+        world: &World,
+        consumer: ClientId,
+        partition: &TopicPartition,
+        to: Offset,
+        reason: PositionReason,
+        event: EventId,
+    ) {
+        let Some(group) = world.group_of(consumer) else { return };
+        let ledger = self.groups.entry((group.clone(), partition.clone())).or_default();
+        let expected = ledger.expected.replace(to);
+        if let (PositionReason::Reset, Some(expected)) = (reason, expected)
+            && expected < to
+        {
+            let missed = unseen_records(world, partition, ledger, expected, to);
+            if missed > 0 {
+                ledger.skipped += missed;
+                self.group_anomalies.push_back(Anomaly {
+                    kind: AnomalyKind::Skipped,
+                    partition: partition.clone(),
+                    first: expected,
+                    last: to + -1,
+                    group: Some(group),
+                    event,
+                });
+            }
+        }
+    }
+
+    pub fn partition(&self, partition: &TopicPartition) -> Option<&PartitionLedger> {
+        self.partitions.get(partition).map(|ledger| &**ledger)
+    }
+
+    /// Every broken promise, partition by partition, then those of the groups.
+    pub fn anomalies(&self) -> impl Iterator<Item = &Anomaly> {
+        let of_partitions = self.partitions.values().flat_map(|p| p.lost.iter().chain(&p.reordered).chain(&p.phantom));
+        of_partitions.chain(&self.group_anomalies)
+    }
+
+    /// Records acknowledged and lost.
+    pub fn lost(&self) -> u64 {
+        self.partitions.values().flat_map(|p| &p.lost).map(Anomaly::records).sum()
+    }
+
+    /// How often a key's order broke.
+    pub fn reordered(&self) -> u64 {
+        self.partitions.values().map(|p| p.reordered.len() as u64).sum()
+    }
+
+    /// Records handed to a reader that the log no longer has.
+    pub fn phantom(&self) -> u64 {
+        self.partitions.values().flat_map(|p| &p.phantom).map(Anomaly::records).sum()
+    }
+
+    pub fn duplicated(&self, group: &str) -> u64 {
+        self.groups.iter().filter(|((name, _), _)| name == group).map(|(_, ledger)| ledger.duplicated).sum()
+    }
+
+    pub fn skipped(&self, group: &str) -> u64 {
+        self.groups.iter().filter(|((name, _), _)| name == group).map(|(_, ledger)| ledger.skipped).sum()
+    }
+
+    /// The groups that have read anything.
+    pub fn groups(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.groups.keys().map(|(group, _)| group.clone()).collect();
+        names.dedup();
+        names
+    }
+}
+
+impl Anomaly {
+    pub fn records(&self) -> u64 {
+        (self.last - self.first + 1).max(0) as u64
+    }
+}
+
+impl AckedBatch {
+    pub fn last(&self) -> Offset {
+        self.base + (i64::from(self.count) - 1)
+    }
+}
+
+impl PartitionLedger {
+    /// Whether a batch that the same producer sent later stands before this one with one of its keys.
+    fn overtaken(&self, partition: &TopicPartition, batch: &AckedBatch) -> Option<Anomaly> {
+        // Acknowledgements come nearly in order, so only the youngest need a look.
+        let other = self.acked.iter().rev().take(16).find(|other| {
+            other.producer == batch.producer
+                && (other.first_record < batch.first_record) != (other.base < batch.base)
+                && other.base != batch.base
+        })?;
+        share_a_key(&other.records, &batch.records).then(|| Anomaly {
+            kind: AnomalyKind::Reordered,
+            partition: partition.clone(),
+            first: other.base.min(batch.base),
+            last: other.last().max(batch.last()),
+            group: None,
+            event: batch.event,
+        })
+    }
+}
+
+impl GroupLedger {
+    /// The part of `first..=last` that was seen before, as one span.
+    fn overlap(&self, first: Offset, last: Offset) -> Option<(Offset, Offset)> {
+        let touching = self.seen.range(..=last).rev().take_while(|(_, end)| **end >= first);
+        touching.map(|(start, end)| ((*start).max(first), (*end).min(last))).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    fn add(&mut self, mut first: Offset, mut last: Offset) {
+        while let Some((start, end)) = self.seen.range(..=last.next()).next_back().map(|(s, e)| (*s, *e)) {
+            if end.next() < first {
+                break;
+            }
+            first = first.min(start);
+            last = last.max(end);
+            self.seen.remove(&start);
+        }
+        self.seen.insert(first, last);
+    }
+
+    fn has_seen(&self, offset: Offset) -> bool {
+        self.seen.range(..=offset).next_back().is_some_and(|(_, last)| *last >= offset)
+    }
+}
+
+fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId) -> Anomaly {
+    Anomaly {
+        kind: AnomalyKind::Lost,
+        partition: partition.clone(),
+        first: batch.base,
+        last: batch.last(),
+        group: None,
+        event,
+    }
+}
+
+/// Whether the log still has these very records there (or had them, before its present start).
+fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
+    if last < log.log_start() || log.config().compact {
+        return true;
+    }
+    if last >= log.log_end() {
+        return false;
+    }
+    let batch = log.batches(first).next();
+    batch.is_some_and(|batch| batch.last_offset >= last && same_records(batch, records))
+}
+
+fn same_records(batch: &Batch, records: &Bytes) -> bool {
+    let (ours, theirs) = (batch.bytes(), records);
+    ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..)
+}
+
+/// Whether the leader that the metadata names is another than the one that appended at `base`: the
+/// named one has an epoch of its own from there on, or ends before.
+fn is_replaced(world: &World, partition: &TopicPartition, base: Offset, log: &Log) -> bool {
+    let Some(registration) = world.registration(partition) else { return false };
+    let newest = log.epochs().last().copied();
+    newest.is_some_and(|(epoch, start)| epoch == registration.leader_epoch && start <= base)
+}
+
+/// Data records in `from..to` of the leader's log that the group was never handed.
+fn unseen_records(world: &World, partition: &TopicPartition, seen: &GroupLedger, from: Offset, to: Offset) -> u64 {
+    let Some(log) = world.leader_log(partition) else { return 0 };
+    let data = log.batches(from).take_while(|batch| batch.base_offset < to).filter(|batch| !batch.is_control());
+    let offsets = data.flat_map(|batch| batch.base_offset.0.max(from.0)..=batch.last_offset.0.min(to.0 - 1));
+    offsets.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64
+}
+
+fn share_a_key(a: &Bytes, b: &Bytes) -> bool {
+    let keys = |bytes: &Bytes| -> Vec<Bytes> {
+        let batches = Batch::parse_all(bytes.clone(), false).unwrap_or_default();
+        batches.iter().flat_map(|batch| batch.records().unwrap_or_default()).filter_map(|record| record.key).collect()
+    };
+    let of_a = keys(a);
+    keys(b).iter().any(|key| of_a.contains(key))
+}
+
+impl World {
+    /// The group that a client belongs to, if it is a consumer.
+    pub(super) fn group_of(&self, client: ClientId) -> Option<String> {
+        match &*self.member(NodeId::Client(client))?.actor {
+            crate::sim::world::Actor::Consumer(consumer) => Some(consumer.group().to_string()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What can be asked of a world: the questions that conditions, reports and pictures share.
+
+use bytes::Bytes;
+
+use crate::kafka::broker::ProcessState;
+use crate::kafka::broker::lifecycle::BrokerState;
+use crate::kafka::client::{Consumer, Producer, partitioner};
+use crate::kafka::controller::image::PartitionRegistration;
+use crate::kafka::group::classic::ClassicGroup;
+use crate::kafka::group::records::CommittedOffset;
+use crate::kafka::log::Log;
+use crate::sim::world::{Actor, Member, Power, World};
+use crate::wire::{BrokerId, GroupId, NodeId, Offset, TopicPartition, str_bytes, topic_name};
+
+/// How a broker is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerCondition {
+    /// It runs and is not registered or not caught up yet.
+    Starting,
+    Alive,
+    /// It runs, but the controller holds it for gone.
+    Fenced,
+    Dead,
+    Frozen,
+    ShuttingDown,
+}
+
+impl World {
+    pub fn broker_condition(&self, id: BrokerId) -> Option<BrokerCondition> {
+        let member = self.member(NodeId::Broker(id))?;
+        let broker = self.broker(id)?;
+        if member.power != Power::Running {
+            return Some(BrokerCondition::Dead);
+        }
+        if member.frozen {
+            return Some(BrokerCondition::Frozen);
+        }
+        let process = broker.process()?;
+        if process.state() == ProcessState::ShuttingDown {
+            return Some(BrokerCondition::ShuttingDown);
+        }
+        let has_run = process.lifecycle().state() == BrokerState::Running;
+        Some(match self.image().brokers.get(&id) {
+            Some(registration) if !registration.fenced => BrokerCondition::Alive,
+            // It served already, and the controller has given it up since.
+            Some(_) if has_run => BrokerCondition::Fenced,
+            _ => BrokerCondition::Starting,
+        })
+    }
+
+    /// How long ago a fault silenced a node; `None` when none is known.
+    pub fn silent_for(&self, node: NodeId) -> Option<crate::time::Duration> {
+        Some(self.now.since(*self.silenced.get(&node)?))
+    }
+
+    /// The log that answers for a partition: this broker's, or without one the leader's, or while
+    /// there is no leader that of the replica that led last.
+    pub fn log_of(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<&Log> {
+        if let Some(broker) = at {
+            return self.broker(broker)?.log(partition);
+        }
+        let registration = self.registration(partition)?;
+        let last = registration.leader.or(registration.last_known_elr.first().copied()).or(registration.isr.first().copied());
+        let first = last.or(registration.elr.first().copied()).or(registration.replicas.first().copied())?;
+        self.broker(first)?.log(partition)
+    }
+
+    /// Every partition of every topic, internal ones included, in order.
+    pub fn partitions(&self) -> impl Iterator<Item = (TopicPartition, &PartitionRegistration)> {
+        self.image().partitions().map(|(topic, _, partition, registration)| {
+            (TopicPartition { topic: topic.clone(), partition }, registration)
+        })
+    }
+
+    /// `min(min.insync.replicas, replication factor)` of a partition.
+    pub fn effective_min_isr(&self, partition: &TopicPartition) -> i32 {
+        let Some(registration) = self.registration(partition) else { return 1 };
+        let configured = self.log_of(partition, None).map_or(1, |log| log.config().min_insync_replicas);
+        configured.min(registration.replicas.len() as i32)
+    }
+
+    pub fn producer(&self, name: &str) -> Option<&Producer> {
+        match self.client_actor(name)? {
+            Actor::Producer(producer) => Some(producer),
+            _ => None,
+        }
+    }
+
+    pub fn consumer(&self, name: &str) -> Option<&Consumer> {
+        match self.client_actor(name)? {
+            Actor::Consumer(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+
+    pub fn client_member(&self, name: &str) -> Option<&Member> {
+        self.member(NodeId::Client(self.client_named(name)?))
+    }
+
+    fn client_actor(&self, name: &str) -> Option<&Actor> {
+        Some(&self.client_member(name)?.actor)
+    }
+
+    /// The group as its coordinator has it.
+    pub fn group(&self, group: &str) -> Option<&ClassicGroup> {
+        self.broker(self.coordinator(group)?)?.groups()?.group(&GroupId(str_bytes(group)))
+    }
+
+    /// What the group has committed, in the order of partitions.
+    pub fn committed_offsets(&self, group: &str) -> Vec<(TopicPartition, CommittedOffset)> {
+        let coordinator = self.coordinator(group).and_then(|id| self.broker(id)).and_then(|broker| broker.groups());
+        let Some(coordinator) = coordinator else { return Vec::new() };
+        let id = GroupId(str_bytes(group));
+        coordinator.offsets(&id).map(|(partition, offset)| (partition.clone(), offset.clone())).collect()
+    }
+
+    pub fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Offset> {
+        self.committed_offsets(group).into_iter().find(|(other, _)| other == partition).map(|(_, found)| found.offset)
+    }
+
+    /// What consumers can read up to, less what the group has committed; `None` without a commit.
+    pub fn lag(&self, group: &str, partition: &TopicPartition) -> Option<i64> {
+        let end = self.log_of(partition, None)?.high_watermark();
+        Some(end - self.committed(group, partition)?)
+    }
+
+    /// The names of all groups that anybody has used.
+    pub fn group_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.consumers().map(|(_, _, consumer)| consumer.group().to_string()).collect();
+        for (_, _, broker) in self.brokers() {
+            let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.groups());
+            names.extend(groups.map(|(_, group)| group.id.0.to_string()));
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Where the partitioner puts a key of this topic.
+    pub fn partition_of(&self, topic: &str, key: &[u8]) -> Option<i32> {
+        let partitions = self.image().topics.get(&topic_name(topic))?.partitions.len() as i32;
+        Some(partitioner::partition_for_key(key, partitions))
+    }
+
+    /// The values in the leader's log in offset order, control records left out.
+    pub fn values_in(&self, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
+        let log = self.log_of(partition, None)?;
+        let batches = log.batches(log.log_start()).filter(|batch| !batch.is_control());
+        Some(batches.flat_map(|batch| batch.records().unwrap_or_default()).map(|record| record.value).collect())
+    }
+
+    /// The records handed to a consumer's application, oldest first, with their offsets.
+    pub fn delivered_records(&self, consumer: &Consumer, newest: Option<u64>) -> Vec<Delivered> {
+        let batches = consumer.delivered();
+        let mut wanted = newest.unwrap_or(u64::MAX);
+        let mut groups: Vec<Vec<Delivered>> = Vec::new();
+        for batch in batches.iter().rev() {
+            if wanted == 0 {
+                break;
+            }
+            let mut records = delivered_of(&batch.partition, &batch.records, batch.first, batch.last);
+            let surplus = records.len().saturating_sub(wanted.min(u64::from(u32::MAX)) as usize);
+            records.drain(..surplus);
+            wanted -= records.len() as u64;
+            groups.push(records);
+        }
+        groups.into_iter().rev().flatten().collect()
+    }
+}
+
+/// A record as an application was handed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivered {
+    pub partition: TopicPartition,
+    pub offset: Offset,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+}
+
+/// The data records of whole batches that lie in `first..=last`.
+pub fn delivered_of(partition: &TopicPartition, records: &Bytes, first: Offset, last: Offset) -> Vec<Delivered> {
+    let batches = crate::wire::batch::Batch::parse_all(records.clone(), false).unwrap_or_default();
+    let data = batches.iter().filter(|batch| !batch.is_control());
+    let decoded = data.flat_map(|batch| batch.records().unwrap_or_default());
+    decoded
+        .filter(|record| (first.0..=last.0).contains(&record.offset))
+        .map(|record| Delivered {
+            partition: partition.clone(),
+            offset: Offset(record.offset),
+            key: record.key,
+            value: record.value,
+        })
+        .collect()
+}

@@ -1,0 +1,491 @@
+//! The world: all nodes, the network between them, virtual time. It hands one input to one node at
+//! a time and files what the turn leaves behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::kafka::broker::Broker;
+use crate::kafka::client::{Admin, Consumer, Producer};
+use crate::kafka::controller::Controller;
+use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
+use crate::kafka::fact::{Fact, Names};
+use crate::kafka::node::{Alarm, Effects, Input, Node, Turn};
+use crate::sim::action::ClusterSetup;
+use crate::sim::event::{Because, Cause, Event, EventId, Step};
+use crate::sim::ledger::Ledger;
+use crate::sim::network::{InFlight, Network, Outgoing, Payload};
+use crate::time::Instant;
+use crate::wire::{BrokerId, ClientId, ControllerId, Envelope, NodeId, TopicPartition};
+
+/// The admin client that carries out a script's administrative statements.
+pub const ADMIN: ClientId = ClientId(0);
+
+/// Whatever takes turns.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Actor {
+    Broker(Broker),
+    Controller(Controller),
+    Producer(Producer),
+    Consumer(Consumer),
+    Admin(Admin),
+}
+
+/// Whether a node's machine and process run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    Running,
+    /// The process is gone, the machine answers (a connection is refused).
+    Dead,
+    /// The machine is off: silence.
+    Off,
+}
+
+/// A node with what the world knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    pub actor: Arc<Actor>,
+    pub power: Power,
+    /// Counts the starts of its process, from 1.
+    pub incarnation: u32,
+    pub frozen: bool,
+    /// What arrived while it was frozen.
+    pub(super) inbox: Vec<(Input, Option<Because>)>,
+    /// The alarm that stands in the index.
+    alarm: Option<(Instant, Alarm)>,
+    /// The last event that it told or that reached it.
+    pub(super) last_event: Option<Because>,
+}
+
+/// The whole simulated cluster at one instant. Cloning it is cheap: nodes are shared until they change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    pub now: Instant,
+    pub setup: Arc<ClusterSetup>,
+    pub(super) members: BTreeMap<NodeId, Member>,
+    pub(super) network: Network,
+    /// One entry for each running node with an alarm.
+    alarms: BTreeSet<(Instant, NodeId)>,
+    pub(super) effects: Effects,
+    /// Names of the clients, by id; the admin client comes first.
+    pub(super) clients: Arc<Vec<String>>,
+    pub(super) ledger: Ledger,
+    /// The newest committed metadata; never goes back.
+    image: MetadataImage,
+    last_event: EventId,
+    /// Events of the network's own that the step under way has still to carry.
+    untold: Vec<Event>,
+    /// A line of the script is being carried out: what has no other cause was the person's will.
+    pub(super) is_acting: bool,
+    /// When each node that does not run or is frozen fell silent.
+    pub(super) silenced: BTreeMap<NodeId, Instant>,
+    /// The last fault that hit each node, for the chain of causes.
+    pub(super) faults: BTreeMap<NodeId, Because>,
+}
+
+impl Names for World {
+    fn client(&self, id: ClientId) -> &str {
+        self.clients.get(id.0 as usize).map_or("client", String::as_str)
+    }
+}
+
+impl Actor {
+    fn node(&mut self) -> &mut dyn Node {
+        match self {
+            Actor::Broker(node) => node,
+            Actor::Controller(node) => node,
+            Actor::Producer(node) => node,
+            Actor::Consumer(node) => node,
+            Actor::Admin(node) => node,
+        }
+    }
+
+    fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        match self {
+            Actor::Broker(node) => node.next_alarm(),
+            Actor::Controller(node) => node.next_alarm(),
+            Actor::Producer(node) => node.next_alarm(),
+            Actor::Consumer(node) => node.next_alarm(),
+            Actor::Admin(node) => node.next_alarm(),
+        }
+    }
+
+    /// Whether its process runs (it may have ended itself after a controlled shutdown).
+    fn is_running(&self) -> bool {
+        match self {
+            Actor::Broker(node) => node.is_running(),
+            Actor::Controller(node) => node.is_running(),
+            Actor::Producer(node) => node.is_running(),
+            Actor::Consumer(node) => node.is_running(),
+            Actor::Admin(_) => true,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn empty(setup: ClusterSetup, at: Instant) -> World {
+        World {
+            now: at,
+            effects: Effects::new(setup.seed),
+            setup: Arc::new(setup),
+            members: BTreeMap::new(),
+            network: Network::default(),
+            alarms: BTreeSet::new(),
+            clients: Arc::new(vec!["admin".to_string()]),
+            ledger: Ledger::default(),
+            image: MetadataImage::new(),
+            last_event: EventId(0),
+            untold: Vec::new(),
+            is_acting: false,
+            silenced: BTreeMap::new(),
+            faults: BTreeMap::new(),
+        }
+    }
+
+    /// When the next thing happens by itself, and what it is.
+    pub fn next(&self) -> Option<(Instant, Cause)> {
+        let delivery = self.network.next_at().zip(self.network.next_id());
+        let delivery = delivery.map(|(at, message)| (at, Cause::Delivery { message }));
+        let alarm = self.alarms.first().and_then(|(at, node)| {
+            let (_, alarm) = self.members.get(node)?.alarm?;
+            // An alarm that was due while its node could not run is due now.
+            Some(((*at).max(self.now), Cause::Alarm { node: *node, alarm }))
+        });
+        [delivery, alarm].into_iter().flatten().min()
+    }
+
+    /// Takes the turn that `next` announced.
+    pub fn step(&mut self) -> Option<Step> {
+        let (at, cause) = self.next()?;
+        self.now = self.now.max(at);
+        match cause {
+            Cause::Delivery { .. } => {
+                let message = self.network.pop().expect("next() saw it in the queue");
+                Some(self.deliver(message, cause))
+            }
+            Cause::Alarm { node, alarm } => {
+                let inherits = continues_a_story(alarm);
+                let because = self.members.get(&node).and_then(|member| member.last_event).filter(|_| inherits);
+                let events = self.turn(node, Input::Alarm(alarm), because);
+                Some(Step { at: self.now, cause, node: Some(node), events })
+            }
+            Cause::Script { .. } => unreachable!("the world knows no script"),
+        }
+    }
+
+    /// Moves time on to `at` without a turn; nothing may be due before.
+    pub fn pass_time_to(&mut self, at: Instant) {
+        debug_assert!(self.next().is_none_or(|(next, _)| next >= at), "something is due before {at}");
+        self.now = self.now.max(at);
+    }
+
+    fn deliver(&mut self, message: InFlight, cause: Cause) -> Step {
+        let InFlight { from, to, incarnation, payload, cause: because, .. } = message;
+        let mut step = Step { at: self.now, cause, node: Some(to), events: Vec::new() };
+        let Some(receiver) = self.members.get_mut(&to) else { return step };
+        let input = match payload {
+            Payload::Reset => Input::Disconnected { peer: from },
+            Payload::Message(envelope) => {
+                if receiver.power == Power::Off {
+                    return step;
+                }
+                if receiver.power == Power::Dead || receiver.incarnation != incarnation {
+                    self.network.disconnect(from, to);
+                    self.reset(to, from, because);
+                    return step;
+                }
+                Input::Deliver { from, envelope: Arc::unwrap_or_clone(envelope) }
+            }
+        };
+        if receiver.power != Power::Running {
+            return step;
+        }
+        if receiver.frozen {
+            receiver.inbox.push((input, because));
+            return step;
+        }
+        step.events = self.turn(to, input, because);
+        step
+    }
+
+    /// One node's turn: input in, effects filed.
+    pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
+        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
+        let mut turn = Turn::new(self.now, &mut self.effects);
+        Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
+        if let Actor::Controller(controller) = &*member.actor
+            && let Some(image) = controller.image().filter(|image| image.offset > self.image.offset)
+        {
+            self.image = image.clone();
+        }
+        let ended = member.power == Power::Running && !member.actor.is_running();
+        let facts = std::mem::take(&mut self.effects.facts);
+        let sends = std::mem::take(&mut self.effects.sends);
+        let mut events = self.record(Some(id), facts, because);
+        let carried = events.last().map(Event::because).or(because);
+        if let (Some(member), Some(_)) = (self.members.get_mut(&id), carried) {
+            member.last_event = carried;
+        }
+        for (to, envelope) in sends {
+            self.send(id, to, envelope, carried);
+        }
+        if ended {
+            self.process_ended(id, Power::Dead, carried);
+        }
+        self.refresh_alarm(id);
+        events.append(&mut self.untold);
+        events
+    }
+
+    /// Gives the facts of one turn their ids and causes.
+    pub(super) fn record(
+        &mut self,
+        node: Option<NodeId>,
+        mut facts: Vec<Fact>,
+        because: Option<Because>,
+    ) -> Vec<Event> {
+        // What happened to a broker comes before what followed for its partitions.
+        facts.sort_by_key(|fact| !is_about_broker_state(fact));
+        let mut events: Vec<Event> = Vec::with_capacity(facts.len());
+        for fact in facts {
+            self.last_event.0 += 1;
+            let id = self.last_event;
+            let first = events.first().map(Event::because);
+            let cause = self.fault_behind(&fact).or(first).or(because);
+            self.observe(&fact, id);
+            let root = match cause {
+                Some(cause) => cause.root,
+                None => self.is_acting.then_some(id),
+            };
+            events.push(Event { id, at: self.now, cause: cause.map(|cause| cause.event), root, node, fact });
+        }
+        events
+    }
+
+    /// The fault that explains a fact which only says that somebody was silent.
+    fn fault_behind(&self, fact: &Fact) -> Option<Because> {
+        let silent = match fact {
+            Fact::BrokerFenced { broker, session_expired: true } => NodeId::Broker(*broker),
+            Fact::RequestTimedOut { to, .. } => *to,
+            Fact::IsrChangeProposed { from, to, .. } if to.len() < from.len() => {
+                NodeId::Broker(*from.iter().find(|broker| !to.contains(broker))?)
+            }
+            _ => return None,
+        };
+        self.faults.get(&silent).copied()
+    }
+
+    /// The ledger sees every fact; a new leader's log decides what is lost.
+    fn observe(&mut self, fact: &Fact, id: EventId) {
+        if let Fact::RequestTimedOut { node, to, .. } = fact {
+            self.network.give_up(*node, *to);
+        }
+        let mut ledger = std::mem::take(&mut self.ledger);
+        ledger.observe(self, fact, id);
+        self.ledger = ledger;
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, envelope: Envelope, cause: Option<Because>) {
+        let Some(receiver) = self.members.get(&to) else {
+            // No such machine: nothing ever answers.
+            return;
+        };
+        let incarnations = (self.members.get(&from).map_or(0, |m| m.incarnation), receiver.incarnation);
+        if !envelope.is_request() && !self.network.connected(from, to) {
+            // The connection that the request came over is gone, and the answer with it.
+            return;
+        }
+        if self.network.takes_drop(from, to, &envelope) {
+            let fact = Fact::MessageLost { from, to, api: envelope.api(), request: envelope.is_request() };
+            let lost = self.record(None, vec![fact], cause);
+            self.untold.extend(lost);
+            return;
+        }
+        let incarnation = self.network.connect((from, incarnations.0), (to, incarnations.1));
+        let payload = Payload::Message(Arc::new(envelope));
+        let outgoing = Outgoing { from, to, cause, incarnation, payload };
+        self.network.send(outgoing, self.now, &mut self.effects.rng);
+    }
+
+    /// `from`'s end of a connection is gone: `to` learns it after a flight.
+    fn reset(&mut self, from: NodeId, to: NodeId, cause: Option<Because>) {
+        let outgoing = Outgoing { from, to, cause, incarnation: 0, payload: Payload::Reset };
+        self.network.send(outgoing, self.now, &mut self.effects.rng);
+    }
+
+    /// A process is gone: its connections break, or fall silent when the machine lost its power.
+    pub(super) fn process_ended(&mut self, id: NodeId, power: Power, cause: Option<Because>) {
+        self.network.discard(id);
+        if power == Power::Dead {
+            for peer in self.network.peers(id) {
+                self.network.disconnect(id, peer);
+                self.reset(id, peer, cause);
+            }
+        }
+        self.silenced.entry(id).or_insert(self.now);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.power = power;
+            member.frozen = false;
+            member.inbox.clear();
+        }
+        self.refresh_alarm(id);
+    }
+
+    /// Keeps the index of alarms true after a node's turn.
+    pub(super) fn refresh_alarm(&mut self, id: NodeId) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let runs = member.power == Power::Running && !member.frozen;
+        let alarm = if runs { member.actor.next_alarm() } else { None };
+        if alarm == member.alarm {
+            return;
+        }
+        if let Some((at, _)) = std::mem::replace(&mut member.alarm, alarm) {
+            self.alarms.remove(&(at, id));
+        }
+        if let Some((at, _)) = alarm {
+            self.alarms.insert((at, id));
+        }
+    }
+
+    pub(super) fn add(&mut self, id: NodeId, actor: Actor) {
+        let member = Member {
+            actor: Arc::new(actor),
+            power: Power::Dead,
+            incarnation: 0,
+            frozen: false,
+            inbox: Vec::new(),
+            alarm: None,
+            last_event: None,
+        };
+        self.members.insert(id, member);
+    }
+}
+
+/// What the world shows to those who only look.
+impl World {
+    pub fn members(&self) -> impl Iterator<Item = (NodeId, &Member)> {
+        self.members.iter().map(|(id, member)| (*id, member))
+    }
+
+    pub fn member(&self, id: NodeId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    pub fn broker(&self, id: BrokerId) -> Option<&Broker> {
+        match &*self.members.get(&NodeId::Broker(id))?.actor {
+            Actor::Broker(broker) => Some(broker),
+            _ => None,
+        }
+    }
+
+    pub fn controller(&self, id: ControllerId) -> Option<&Controller> {
+        match &*self.members.get(&NodeId::Controller(id))?.actor {
+            Actor::Controller(controller) => Some(controller),
+            _ => None,
+        }
+    }
+
+    pub fn brokers(&self) -> impl Iterator<Item = (BrokerId, &Member, &Broker)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Broker(id), Actor::Broker(broker)) => Some((*id, member, broker)),
+            _ => None,
+        })
+    }
+
+    pub fn controllers(&self) -> impl Iterator<Item = (ControllerId, &Member, &Controller)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Controller(id), Actor::Controller(controller)) => Some((*id, member, controller)),
+            _ => None,
+        })
+    }
+
+    pub fn producers(&self) -> impl Iterator<Item = (&str, &Producer)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Client(id), Actor::Producer(producer)) => Some((self.client(*id), producer)),
+            _ => None,
+        })
+    }
+
+    pub fn consumers(&self) -> impl Iterator<Item = (&str, &Member, &Consumer)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Client(id), Actor::Consumer(consumer)) => Some((self.client(*id), member, consumer)),
+            _ => None,
+        })
+    }
+
+    pub fn client_named(&self, name: &str) -> Option<ClientId> {
+        self.clients.iter().position(|client| client == name).map(|index| ClientId(index as u32))
+    }
+
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The log that speaks for a partition: its leader's, by the newest metadata.
+    pub fn leader_log(&self, partition: &TopicPartition) -> Option<&crate::kafka::log::Log> {
+        let leader = self.registration(partition)?.leader?;
+        self.broker(leader)?.log(partition)
+    }
+
+    /// The metadata that counts: the newest committed image that any controller has had.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    pub fn registration(
+        &self,
+        partition: &TopicPartition,
+    ) -> Option<&PartitionRegistration> {
+        self.image().partition(partition)
+    }
+}
+
+/// Whether what a node does at this alarm goes on with what last reached it, rather than being a
+/// round that comes anyway.
+fn continues_a_story(alarm: Alarm) -> bool {
+    match alarm {
+        Alarm::Load
+        | Alarm::Poll
+        | Alarm::NoOpRecord
+        | Alarm::BrokerHeartbeat
+        | Alarm::GroupHeartbeat
+        | Alarm::HighWatermarkCheckpoint
+        | Alarm::LogRetention
+        | Alarm::LogFlush
+        | Alarm::LogCleaner
+        | Alarm::OffsetsExpiry
+        | Alarm::MetadataRefresh
+        | Alarm::LeaderRebalance
+        | Alarm::QuorumFetchWait => false,
+        Alarm::Election
+        | Alarm::QuorumFetchTimeout
+        | Alarm::CheckQuorum
+        | Alarm::AppendLinger
+        | Alarm::QuorumRequest
+        | Alarm::BrokerSession
+        | Alarm::RequestTimeout
+        | Alarm::IsrShrink
+        | Alarm::AlterPartitionRetry
+        | Alarm::FetcherBackoff
+        | Alarm::DelayedOperation
+        | Alarm::Group
+        | Alarm::Linger
+        | Alarm::RetryBackoff
+        | Alarm::DeliveryTimeout
+        | Alarm::Shutdown => true,
+    }
+}
+
+fn is_about_broker_state(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::BrokerFenced { .. }
+            | Fact::BrokerUnfenced { .. }
+            | Fact::BrokerRegistered { .. }
+            | Fact::BrokerInControlledShutdown { .. }
+            | Fact::BrokerUnregistered { .. }
+    )
+}

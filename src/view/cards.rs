@@ -1,0 +1,252 @@
+//! The clients' cards: producers on the left, groups with their consumers on the right.
+
+use serde::Serialize;
+
+use crate::kafka::client::{Consumer, Producer};
+use crate::kafka::fact::{error_name, record};
+use crate::sim::{Member, Power, World};
+use crate::view::partitions::key_hue;
+use crate::wire::batch::Batch;
+use crate::wire::{NodeId, TopicPartition};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProducerCard {
+    pub name: String,
+    pub running: bool,
+    pub frozen: bool,
+    /// `acks=all · idempotent`
+    pub summary: String,
+    pub producer_id: Option<i64>,
+    pub epoch: i16,
+    pub sent: u64,
+    pub acked: u64,
+    pub failed: u64,
+    pub pending: u64,
+    /// Batches on their way or waiting, oldest first; at most eight.
+    pub in_flight: Vec<PendingBatch>,
+    /// The last failure in words, with Kafka's error name.
+    pub last_error: Option<String>,
+    /// A steady `load` runs.
+    pub loading: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PendingBatch {
+    pub partition: String,
+    /// `alice=created`, or `12 records`.
+    pub records: String,
+    pub hue: Option<u16>,
+    /// `lingers`, `in flight`, `waits to send again`.
+    pub state: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupCard {
+    pub id: String,
+    /// `classic`
+    pub protocol: String,
+    /// Kafka's state names: Empty, PreparingRebalance, CompletingRebalance, Stable, Dead.
+    pub state: String,
+    pub generation: i32,
+    pub coordinator: Option<i32>,
+    pub assignor: String,
+    pub consumers: Vec<ConsumerCard>,
+    /// Committed offsets of partitions that no member holds.
+    pub unowned: Vec<(String, i64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConsumerCard {
+    pub name: String,
+    pub running: bool,
+    pub frozen: bool,
+    /// What it does in a word: `polling`, `joining`, `rebalancing`, `paused`, `stopped`.
+    pub activity: String,
+    pub partitions: Vec<ConsumerPartition>,
+    pub delivered: u64,
+    /// The newest records handed to the application, oldest first; at most eight.
+    pub recent: Vec<DeliveredRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConsumerPartition {
+    pub partition: String,
+    pub position: Option<i64>,
+    pub committed: Option<i64>,
+    /// Log end as consumers see it (the high watermark) less the position.
+    pub lag: Option<i64>,
+    pub log_start: i64,
+    pub log_end: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeliveredRecord {
+    pub partition: String,
+    pub offset: i64,
+    pub key: Option<String>,
+    pub value: Option<String>,
+    pub hue: Option<u16>,
+    /// The group had been handed it before.
+    pub again: bool,
+}
+
+/// How many batches and deliveries a card shows.
+const SHOWN: usize = 8;
+
+pub fn producers(world: &World) -> Vec<ProducerCard> {
+    let cards = world.producers().filter_map(|(name, producer)| Some(card(name, world.client_member(name)?, producer)));
+    cards.collect()
+}
+
+fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
+    let config = producer.config();
+    let acks = if config.acks == -1 { "all".to_string() } else { config.acks.to_string() };
+    let idempotence = if config.idempotence { "idempotent" } else { "not idempotent" };
+    let identity = producer.identity();
+    let failed = producer.failed();
+    ProducerCard {
+        name: name.to_string(),
+        running: member.power == Power::Running,
+        frozen: member.frozen,
+        summary: format!("acks={acks} · {idempotence}"),
+        producer_id: identity.map(|identity| identity.id.0),
+        epoch: identity.map_or(-1, |identity| identity.epoch),
+        sent: producer.sent(),
+        acked: producer.acked(),
+        failed: failed.values().sum::<u64>() + producer.rejected(),
+        pending: producer.pending(),
+        in_flight: pending(producer),
+        last_error: producer.results().iter().rev().take(64).find_map(|result| result.outcome.err()).map(error_name),
+        loading: producer.is_loading(),
+    }
+}
+
+fn pending(producer: &Producer) -> Vec<PendingBatch> {
+    let flying = producer.in_flight().into_iter().map(|(node, partition, count, _)| PendingBatch {
+        partition: partition.to_string(),
+        records: count_of(count),
+        hue: None,
+        state: format!("in flight to {node}"),
+    });
+    let waiting = producer.queues().flat_map(|(partition, queue)| {
+        queue.batches.iter().map(move |batch| PendingBatch {
+            partition: partition.to_string(),
+            records: count_of(batch.count()),
+            hue: None,
+            state: if batch.attempts > 0 { "waits to send again".to_string() } else { "lingers".to_string() },
+        })
+    });
+    flying.chain(waiting).take(SHOWN).collect()
+}
+
+fn count_of(records: u32) -> String {
+    if records == 1 { "1 record".to_string() } else { format!("{records} records") }
+}
+
+pub fn groups(world: &World) -> Vec<GroupCard> {
+    world.group_names().iter().map(|name| group(world, name)).collect()
+}
+
+fn group(world: &World, name: &str) -> GroupCard {
+    let classic = world.group(name);
+    let consumers: Vec<ConsumerCard> = world
+        .consumers()
+        .filter(|(_, _, consumer)| consumer.group() == name)
+        .map(|(client, member, c)| consumer(world, client, member, c))
+        .collect();
+    let owned = |partition: &TopicPartition| {
+        let text = partition.to_string();
+        consumers.iter().any(|consumer| consumer.partitions.iter().any(|p| p.partition == text))
+    };
+    let unowned = world.committed_offsets(name).into_iter().filter(|(partition, _)| !owned(partition));
+    GroupCard {
+        id: name.to_string(),
+        protocol: "classic".to_string(),
+        state: classic.map_or("Dead", |group| group.state.name()).to_string(),
+        generation: classic.map_or(0, |group| group.generation),
+        coordinator: world.coordinator(name).map(|broker| broker.0),
+        assignor: classic.and_then(|group| group.protocol.as_ref()).map(|p| p.to_string()).unwrap_or_default(),
+        unowned: unowned.map(|(partition, offset)| (partition.to_string(), offset.offset.0)).collect(),
+        consumers,
+    }
+}
+
+fn consumer(world: &World, name: &str, member: &Member, consumer: &Consumer) -> ConsumerCard {
+    let running = member.power == Power::Running && consumer.is_running();
+    let partitions = consumer.assignment().into_iter().map(|partition| reading(world, consumer, &partition));
+    ConsumerCard {
+        name: name.to_string(),
+        running,
+        frozen: member.frozen,
+        activity: activity(member, consumer, running).to_string(),
+        partitions: partitions.collect(),
+        delivered: consumer.delivered_count(),
+        recent: recent(world, consumer),
+    }
+}
+
+fn activity(member: &Member, consumer: &Consumer, running: bool) -> &'static str {
+    if !running {
+        "stopped"
+    } else if member.frozen {
+        "frozen"
+    } else if !consumer.is_stable() {
+        "joining"
+    } else if consumer.is_paused() {
+        "paused"
+    } else {
+        "polling"
+    }
+}
+
+fn reading(world: &World, consumer: &Consumer, partition: &TopicPartition) -> ConsumerPartition {
+    let log = world.log_of(partition, None);
+    let end = log.map_or(0, |log| log.high_watermark().0);
+    let position = consumer.positions().get(partition).map(|offset| offset.0);
+    ConsumerPartition {
+        partition: partition.to_string(),
+        position,
+        committed: world.committed(consumer.group(), partition).map(|offset| offset.0),
+        lag: position.map(|position| (end - position).max(0)),
+        log_start: log.map_or(0, |log| log.log_start().0),
+        log_end: log.map_or(0, |log| log.log_end().0),
+    }
+}
+
+fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
+    let records = world.delivered_records(consumer, Some(SHOWN as u64));
+    let earlier = consumer.delivered();
+    let again = |partition: &TopicPartition, offset: i64| {
+        let same = earlier.iter().rev().take(256).filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
+        same.count() > 1
+    };
+    records
+        .into_iter()
+        .map(|delivered| DeliveredRecord {
+            again: again(&delivered.partition, delivered.offset.0),
+            partition: delivered.partition.to_string(),
+            offset: delivered.offset.0,
+            hue: delivered.key.as_ref().map(|key| key_hue(key)),
+            key: delivered.key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned()),
+            value: delivered.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned()),
+        })
+        .collect()
+}
+
+/// The first record of some batches in words, with the hue of its key.
+pub fn first_record(records: &bytes::Bytes) -> Option<(String, Option<u16>, u32)> {
+    let batches = Batch::parse_all(records.clone(), false).ok()?;
+    let count = batches.iter().map(|batch| batch.record_count as u32).sum();
+    let first = batches.first()?;
+    if first.is_control() {
+        return Some(("control record".to_string(), None, count));
+    }
+    let first = first.records().ok()?.into_iter().next()?;
+    Some((record(first.key.as_ref(), first.value.as_ref()), first.key.as_ref().map(|key| key_hue(key)), count))
+}
+
+/// A node in the viewer's words: `broker 2`, `c1`, `app`.
+pub fn node_name(world: &World, node: NodeId) -> String {
+    use crate::kafka::fact::Names;
+    world.node(node)
+}

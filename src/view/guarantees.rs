@@ -1,0 +1,147 @@
+//! The two questions, answered live, and each broken promise with what would have kept it.
+
+use serde::Serialize;
+
+use crate::kafka::fact::Names;
+use crate::sim::{Anomaly, AnomalyKind, World};
+use crate::view::report::word;
+use crate::wire::TopicPartition;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guarantees {
+    /// The answer to "Was anything acknowledged and then lost?": "No. 24 acknowledged, 24 safe."
+    pub lost: Answer,
+    /// The answer to "Did any key's order break?"
+    pub order: Answer,
+    /// Further lines: waiting above the high watermark, duplicated, skipped, redelivery windows.
+    pub lines: Vec<String>,
+    pub anomalies: Vec<AnomalyRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    pub good: bool,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnomalyRow {
+    /// `lost`, `duplicated`, `reordered`, `skipped`, `phantom`
+    pub word: &'static str,
+    pub text: String,
+    /// The setting that would have prevented it, with why.
+    pub prevented_by: String,
+    /// The event that brought it about, to jump to.
+    pub event: u64,
+}
+
+/// The answers at the viewed instant.
+pub fn guarantees(world: &World) -> Guarantees {
+    let ledger = world.ledger();
+    let (acked, lost, reordered) = (ledger.acked, ledger.lost(), ledger.reordered());
+    let lost_text = match lost {
+        0 => format!("No. {acked} acknowledged, {acked} safe."),
+        lost => format!("Yes. {lost} of {acked} acknowledged records are gone."),
+    };
+    let order_text = match reordered {
+        0 => "No. Every key's records stand in the order they were sent.".to_string(),
+        1 => "Yes, once: a later record of a key stands before an earlier one.".to_string(),
+        times => format!("Yes, {times} times: later records of a key stand before earlier ones."),
+    };
+    Guarantees {
+        lost: Answer { good: lost == 0, text: lost_text },
+        order: Answer { good: reordered == 0, text: order_text },
+        lines: lines(world),
+        anomalies: ledger.anomalies().map(|anomaly| row(world, anomaly)).collect(),
+    }
+}
+
+fn lines(world: &World) -> Vec<String> {
+    let ledger = world.ledger();
+    let mut lines = Vec::new();
+    let waiting: i64 = user_partitions(world)
+        .filter_map(|partition| world.log_of(&partition, None))
+        .map(|log| log.log_end() - log.high_watermark())
+        .sum();
+    lines.push(match waiting {
+        0 => "Nothing waits above the high watermark.".to_string(),
+        1 => "1 record waits above the high watermark: not readable yet.".to_string(),
+        n => format!("{n} records wait above the high watermark: not readable yet."),
+    });
+    if ledger.unconfirmed > 0 {
+        lines.push(format!("{} records were sent with acks=0: nobody promised anything about them.", ledger.unconfirmed));
+    }
+    for group in ledger.groups() {
+        let window = redelivery_window(world, &group);
+        let (duplicated, skipped) = (ledger.duplicated(&group), ledger.skipped(&group));
+        lines.push(format!(
+            "Group {group}: {duplicated} delivered more than once, {skipped} skipped, {window} in the redelivery window."
+        ));
+    }
+    lines
+}
+
+/// Delivered but not committed: what a crash of the members now would deliver again.
+fn redelivery_window(world: &World, group: &str) -> i64 {
+    let consumers = world.consumers().filter(|(_, _, consumer)| consumer.group() == group);
+    let positions = consumers.flat_map(|(_, _, consumer)| consumer.positions().into_iter().collect::<Vec<_>>());
+    positions
+        .map(|(partition, position)| {
+            let committed = world.committed(group, &partition).unwrap_or(position);
+            (position - committed).max(0)
+        })
+        .sum()
+}
+
+fn user_partitions(world: &World) -> impl Iterator<Item = TopicPartition> {
+    world.partitions().map(|(partition, _)| partition).filter(|partition| !partition.is_internal())
+}
+
+fn row(world: &World, anomaly: &Anomaly) -> AnomalyRow {
+    let records = match anomaly.records() {
+        1 => format!("offset {} of {}", anomaly.first, anomaly.partition),
+        _ => format!("offsets {}–{} of {}", anomaly.first, anomaly.last, anomaly.partition),
+    };
+    let group = anomaly.group.as_deref().unwrap_or_default();
+    let text = match anomaly.kind {
+        AnomalyKind::Lost => format!("{records}: acknowledged, and no longer in the leader's log"),
+        AnomalyKind::Duplicated => format!("{records}: delivered to group {group} more than once"),
+        AnomalyKind::Reordered => format!("{records}: records of one key stand in another order than they were sent in"),
+        AnomalyKind::Skipped => format!("{records}: group {group} moved on without reading"),
+        AnomalyKind::Phantom => format!("{records}: read by a consumer, and gone since"),
+    };
+    AnomalyRow { word: word(anomaly.kind), text, prevented_by: prevention(world, anomaly), event: anomaly.event.0 }
+}
+
+/// The setting that would have kept the promise, with why.
+pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
+    match anomaly.kind {
+        AnomalyKind::Lost | AnomalyKind::Phantom => prevention_of_loss(world, anomaly),
+        AnomalyKind::Duplicated => {
+            "Delivery is at least once: what was read after the last commit is read again. Commit more often, or make              the processing idempotent."
+                .to_string()
+        }
+        AnomalyKind::Reordered => {
+            "enable.idempotence=true (or max.in.flight.requests.per.connection=1): a retried batch then cannot be              overtaken."
+                .to_string()
+        }
+        AnomalyKind::Skipped => {
+            "auto.offset.reset=earliest: a group without a valid position then begins at the oldest record instead of              the newest."
+                .to_string()
+        }
+    }
+}
+
+fn prevention_of_loss(world: &World, anomaly: &Anomaly) -> String {
+    let acked = world.ledger().partition(&anomaly.partition);
+    let batch = acked.and_then(|ledger| ledger.acked.iter().find(|batch| batch.base == anomaly.first));
+    if let Some(batch) = batch.filter(|batch| batch.acks == 1) {
+        let producer = world.client(batch.producer);
+        return format!("acks=all at {producer}: with acks=1 only the leader had the record when it was acknowledged.");
+    }
+    let log = world.log_of(&anomaly.partition, None);
+    if log.is_some_and(|log| log.config().unclean_leader_election) {
+        return "unclean.leader.election.enable=false: a replica that was not in sync must not lead.".to_string();
+    }
+    "min.insync.replicas=2 with replication factor 3: an acknowledged record is then on more than one machine.".to_string()
+}

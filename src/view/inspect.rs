@@ -1,0 +1,350 @@
+//! The inspector: everything about one thing, as titled rows of names and values.
+
+use serde::Serialize;
+
+use crate::kafka::quorum::Quorum;
+use crate::sim::{Payload, World};
+use crate::view::cards::node_name;
+use crate::wire::batch::Batch;
+use crate::wire::{BrokerId, Body, ControllerId, Offset, TopicPartition};
+
+/// What is selected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Selection {
+    Broker(i32),
+    Controller(i32),
+    Partition(String),
+    Replica { partition: String, broker: i32 },
+    Record { partition: String, broker: i32, offset: i64 },
+    Producer(String),
+    Consumer(String),
+    Group(String),
+    Message(u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    pub title: String,
+    pub sections: Vec<Section>,
+    /// Bytes as a hex dump, where the thing has bytes.
+    pub bytes: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Section {
+    pub title: String,
+    pub rows: Vec<(String, String)>,
+}
+
+/// Everything about the selected thing at this instant; `None` when it is not there.
+pub fn inspect(world: &World, selection: &Selection) -> Option<Inspection> {
+    match selection {
+        Selection::Broker(id) => broker(world, BrokerId(*id)),
+        Selection::Controller(number) => controller(world, ControllerId(*number)),
+        Selection::Partition(name) => partition(world, &TopicPartition::parse(name)?),
+        Selection::Replica { partition, broker } => replica(world, &TopicPartition::parse(partition)?, BrokerId(*broker)),
+        Selection::Record { partition, broker, offset } => {
+            record(world, &TopicPartition::parse(partition)?, BrokerId(*broker), Offset(*offset))
+        }
+        Selection::Producer(name) => producer(world, name),
+        Selection::Consumer(name) => consumer(world, name),
+        Selection::Group(name) => group(world, name),
+        Selection::Message(id) => message(world, *id),
+    }
+}
+
+fn section(title: &str, rows: Vec<(&str, String)>) -> Section {
+    Section { title: title.to_string(), rows: rows.into_iter().map(|(name, value)| (name.to_string(), value)).collect() }
+}
+
+fn or_none<T: ToString>(value: Option<T>) -> String {
+    value.map_or("none".to_string(), |value| value.to_string())
+}
+
+fn ids(brokers: &[BrokerId]) -> String {
+    crate::kafka::fact::brokers(brokers)
+}
+
+fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
+    let broker = world.broker(id)?;
+    let registration = world.image().brokers.get(&id);
+    let led = world.partitions().filter(|(_, r)| r.leader == Some(id)).count();
+    let held = world.partitions().filter(|(_, r)| r.replicas.contains(&id)).count();
+    let mut sections = vec![section(
+        "Registration at the controller",
+        vec![
+            ("broker epoch", or_none(registration.map(|r| r.epoch))),
+            ("fenced", or_none(registration.map(|r| r.fenced))),
+            ("in controlled shutdown", or_none(registration.map(|r| r.in_controlled_shutdown))),
+            ("rack", or_none(registration.and_then(|r| r.rack.as_ref()))),
+            ("incarnation", or_none(registration.map(|r| r.incarnation))),
+        ],
+    )];
+    sections.push(section(
+        "Replicas",
+        vec![("partitions led", led.to_string()), ("replicas held", held.to_string())],
+    ));
+    if let Some(image) = broker.image() {
+        sections.push(section(
+            "Metadata that it knows",
+            vec![("last offset replayed", image.offset.to_string()), ("newest committed", world.image().offset.to_string())],
+        ));
+    }
+    Some(Inspection { title: format!("Broker {}", id.0), sections, bytes: None })
+}
+
+fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
+    let controller = world.controller(id)?;
+    let quorum = section(
+        "Metadata quorum",
+        vec![
+            ("role", controller.role().map_or("not running".to_string(), |role| format!("{role:?}"))),
+            ("epoch", controller.epoch().to_string()),
+            ("leader", or_none(controller.quorum().and_then(Quorum::leader))),
+            ("log end offset", controller.log_end().to_string()),
+            ("high watermark", or_none(controller.high_watermark())),
+            ("active controller", controller.is_active().to_string()),
+        ],
+    );
+    Some(Inspection { title: format!("Controller {id}"), sections: vec![quorum], bytes: None })
+}
+
+fn partition(world: &World, partition: &TopicPartition) -> Option<Inspection> {
+    let registration = world.registration(partition)?;
+    let log = world.log_of(partition, None);
+    let state = section(
+        "Registration",
+        vec![
+            ("leader", or_none(registration.leader.map(|leader| leader.0))),
+            ("leader epoch", registration.leader_epoch.to_string()),
+            ("partition epoch", registration.partition_epoch.to_string()),
+            ("replicas", ids(&registration.replicas)),
+            ("ISR", ids(&registration.isr)),
+            ("ELR", ids(&registration.elr)),
+            ("adding", ids(&registration.adding)),
+            ("removing", ids(&registration.removing)),
+            ("min.insync.replicas in effect", world.effective_min_isr(partition).to_string()),
+        ],
+    );
+    let mut sections = vec![state];
+    sections.extend(log.map(log_section));
+    Some(Inspection { title: partition.to_string(), sections, bytes: None })
+}
+
+fn log_section(log: &crate::kafka::log::Log) -> Section {
+    let epochs: Vec<String> = log.epochs().iter().map(|(epoch, start)| format!("{epoch} from {start}")).collect();
+    section(
+        "Log",
+        vec![
+            ("log start offset", log.log_start().to_string()),
+            ("high watermark", log.high_watermark().to_string()),
+            ("last stable offset", log.last_stable_offset().to_string()),
+            ("log end offset", log.log_end().to_string()),
+            ("leader epochs", epochs.join(", ")),
+        ],
+    )
+}
+
+fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -> Option<Inspection> {
+    let broker = world.broker(id)?;
+    let mut sections = Vec::new();
+    if let Some(replica) = broker.replica(partition) {
+        let role = if replica.is_leader() { "leader" } else { "follower" };
+        let mut rows = vec![("role", role.to_string()), ("leader epoch", replica.leader_epoch().to_string())];
+        if replica.is_leader() {
+            rows.push(("maximal ISR", ids(&replica.maximal_isr())));
+        }
+        sections.push(section("As this broker knows it", rows));
+        for (other, remote) in replica.remotes() {
+            let caught_up = world.now.since(remote.last_caught_up);
+            sections.push(Section {
+                title: format!("Follower {} as the leader sees it", other.0),
+                rows: vec![
+                    ("log end offset".to_string(), remote.log_end.to_string()),
+                    ("log start offset".to_string(), remote.log_start.to_string()),
+                    ("last caught up".to_string(), format!("{} ms ago", caught_up.millis())),
+                ],
+            });
+        }
+    }
+    sections.extend(broker.log(partition).map(log_section));
+    Some(Inspection { title: format!("{partition} on broker {}", id.0), sections, bytes: None })
+}
+
+fn record(world: &World, partition: &TopicPartition, id: BrokerId, offset: Offset) -> Option<Inspection> {
+    let log = world.broker(id)?.log(partition)?;
+    let batch = log.batches(offset).next().filter(|batch| batch.base_offset <= offset)?;
+    let record = batch.records().ok()?.into_iter().find(|record| record.offset == offset.0)?;
+    let text = |bytes: Option<&bytes::Bytes>| bytes.map_or("null".to_string(), |b| String::from_utf8_lossy(b).into_owned());
+    let mut rows = vec![
+        ("offset", record.offset.to_string()),
+        ("key", text(record.key.as_ref())),
+        ("value", text(record.value.as_ref())),
+        ("timestamp", format!("{} ms", record.timestamp)),
+        ("below the high watermark", (offset < log.high_watermark()).to_string()),
+    ];
+    for (name, value) in &record.headers {
+        rows.push(("header", format!("{name}={}", text(value.as_ref()))));
+    }
+    Some(Inspection {
+        title: format!("Record {offset} of {partition} on broker {}", id.0),
+        sections: vec![section("Record", rows), batch_section(batch)],
+        bytes: Some(hex_dump(batch.bytes())),
+    })
+}
+
+fn batch_section(batch: &Batch) -> Section {
+    section(
+        "Its batch (format v2)",
+        vec![
+            ("offsets", format!("{}–{}", batch.base_offset, batch.last_offset)),
+            ("records", batch.record_count.to_string()),
+            ("partition leader epoch", batch.leader_epoch.to_string()),
+            ("producer id", batch.producer_id.0.to_string()),
+            ("producer epoch", batch.producer_epoch.to_string()),
+            ("base sequence", batch.base_sequence.to_string()),
+            ("crc", format!("{:08x}", batch.crc)),
+            ("size", format!("{} bytes", batch.bytes().len())),
+        ],
+    )
+}
+
+fn producer(world: &World, name: &str) -> Option<Inspection> {
+    let producer = world.producer(name)?;
+    let config = producer.config();
+    let identity = producer.identity();
+    let counts = section(
+        "Records",
+        vec![
+            ("sent", producer.sent().to_string()),
+            ("acknowledged", producer.acked().to_string()),
+            ("pending", producer.pending().to_string()),
+            ("failed", producer.failed().values().sum::<u64>().to_string()),
+        ],
+    );
+    let settings = section(
+        "Settings",
+        vec![
+            ("acks", if config.acks == -1 { "all".to_string() } else { config.acks.to_string() }),
+            ("enable.idempotence", config.idempotence.to_string()),
+            ("linger.ms", config.linger.millis().to_string()),
+            ("batch.size", config.batch_size.to_string()),
+            ("max.in.flight.requests.per.connection", config.max_in_flight.to_string()),
+            ("delivery.timeout.ms", config.delivery_timeout.millis().to_string()),
+        ],
+    );
+    let identity = section(
+        "Idempotence",
+        vec![
+            ("producer id", or_none(identity.map(|identity| identity.id.0))),
+            ("producer epoch", or_none(identity.map(|identity| identity.epoch))),
+        ],
+    );
+    Some(Inspection { title: format!("Producer {name}"), sections: vec![counts, identity, settings], bytes: None })
+}
+
+fn consumer(world: &World, name: &str) -> Option<Inspection> {
+    let consumer = world.consumer(name)?;
+    let config = consumer.config();
+    let member = section(
+        "Membership",
+        vec![
+            ("group", consumer.group().to_string()),
+            ("member id", or_none(consumer.member_id())),
+            ("generation", or_none(consumer.generation())),
+            ("records delivered", consumer.delivered_count().to_string()),
+        ],
+    );
+    let positions = Section {
+        title: "Positions".to_string(),
+        rows: consumer
+            .positions()
+            .iter()
+            .map(|(partition, offset)| {
+                let committed = or_none(world.committed(consumer.group(), partition));
+                (partition.to_string(), format!("position {offset}, committed {committed}"))
+            })
+            .collect(),
+    };
+    let settings = section(
+        "Settings",
+        vec![
+            ("enable.auto.commit", config.auto_commit.to_string()),
+            ("auto.commit.interval.ms", config.auto_commit_interval.millis().to_string()),
+            ("session.timeout.ms", config.session_timeout.millis().to_string()),
+            ("heartbeat.interval.ms", config.heartbeat_interval.millis().to_string()),
+            ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
+        ],
+    );
+    Some(Inspection { title: format!("Consumer {name}"), sections: vec![member, positions, settings], bytes: None })
+}
+
+fn group(world: &World, name: &str) -> Option<Inspection> {
+    let group = world.group(name)?;
+    let state = section(
+        "Group",
+        vec![
+            ("state", group.state.name().to_string()),
+            ("generation", group.generation.to_string()),
+            ("assignor", or_none(group.protocol.as_ref())),
+            ("leader", or_none(group.leader.as_ref())),
+            ("coordinator", or_none(world.coordinator(name).map(|broker| broker.0))),
+            ("members", group.members.len().to_string()),
+        ],
+    );
+    let offsets = Section {
+        title: "Committed offsets".to_string(),
+        rows: world.committed_offsets(name).iter().map(|(p, offset)| (p.to_string(), offset.offset.to_string())).collect(),
+    };
+    Some(Inspection { title: format!("Group {name}"), sections: vec![state, offsets], bytes: None })
+}
+
+fn message(world: &World, id: u64) -> Option<Inspection> {
+    let message = world.network().in_flight().find(|message| message.id.0 == id)?;
+    let Payload::Message(envelope) = &message.payload else { return None };
+    let kind = if envelope.is_request() { "request" } else { "response" };
+    let travel = section(
+        "On its way",
+        vec![
+            ("from", node_name(world, message.from)),
+            ("to", node_name(world, message.to)),
+            ("correlation id", envelope.correlation.0.to_string()),
+            ("sent at", message.sent_at.to_string()),
+            ("arrives at", message.deliver_at.to_string()),
+            ("version", envelope.api().version().to_string()),
+        ],
+    );
+    let body = match &envelope.body {
+        Body::Request(request) => format!("{request:#?}"),
+        Body::Response(response) => format!("{response:#?}"),
+    };
+    let fields = Section { title: "Fields".to_string(), rows: fields(&body) };
+    Some(Inspection {
+        title: format!("{} {kind}", envelope.api().name()),
+        sections: vec![travel, fields],
+        bytes: Some(hex_dump(&envelope.encode())),
+    })
+}
+
+/// The lines of a pretty-printed message that name a field, with their indentation kept.
+fn fields(pretty: &str) -> Vec<(String, String)> {
+    const SHOWN: usize = 200;
+    let named = pretty.lines().filter(|line| !line.contains("unknown_tagged_fields"));
+    let pairs = named.filter_map(|line| line.split_once(": "));
+    pairs.take(SHOWN).map(|(name, value)| (name.to_string(), value.trim_end_matches(',').to_string())).collect()
+}
+
+/// Sixteen bytes a line: place, hexadecimal, text.
+fn hex_dump(bytes: &[u8]) -> String {
+    const SHOWN: usize = 4096;
+    let line = |(index, chunk): (usize, &[u8])| {
+        let hex: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text: String = chunk.iter().map(|b| if (32..127).contains(b) { char::from(*b) } else { '.' }).collect();
+        format!("{:06x}  {:<47}  {text}", index * 16, hex.join(" "))
+    };
+    let mut lines: Vec<String> = bytes.chunks(16).take(SHOWN / 16).enumerate().map(line).collect();
+    if bytes.len() > SHOWN {
+        lines.push(format!("… {} bytes more", bytes.len() - SHOWN));
+    }
+    lines.join("\n")
+}

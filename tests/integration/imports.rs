@@ -1,0 +1,136 @@
+//! Who may import whom: the table of the architecture as data, checked against every `use` line.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room (a path below `src/`, the longest match wins) and the rooms that it may name. A room may
+/// always name itself.
+const TABLE: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("rng", &[]),
+    ("wire", &["time"]),
+    ("kafka/config", &["wire", "time", "rng"]),
+    ("kafka/fact", &["wire", "time", "rng"]),
+    ("kafka/node", &["wire", "time", "rng", "kafka/fact"]),
+    ("kafka/log", &["wire", "time", "kafka/config"]),
+    ("kafka/replica", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
+    ("kafka/quorum", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
+    ("kafka/controller", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/quorum"]),
+    ("kafka/group", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
+    (
+        "kafka/broker",
+        &[
+            "wire",
+            "time",
+            "kafka/config",
+            "kafka/node",
+            "kafka/fact",
+            "kafka/log",
+            "kafka/replica",
+            "kafka/quorum",
+            "kafka/controller",
+            "kafka/group",
+        ],
+    ),
+    ("kafka/client", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact"]),
+    ("sim", &["wire", "time", "rng", "kafka"]),
+    ("scenario", &["sim", "wire", "time", "kafka/config", "kafka/node", "kafka/fact"]),
+    ("history", &["sim", "scenario", "wire", "time"]),
+    ("lesson", &["scenario"]),
+    ("view", &["history", "sim", "scenario", "kafka", "wire", "time"]),
+    ("ui", &["view", "history", "scenario", "lesson", "sim/action", "time", "wire"]),
+];
+
+#[test]
+fn every_room_imports_only_what_the_table_allows() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut breaches = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in rust_files(&source) {
+        let path = file.strip_prefix(&source).expect("it was found below").to_string_lossy().replace('\\', "/");
+        let Some((room, allowed)) = room_of(&path) else { continue };
+        seen.insert(room);
+        let text = fs::read_to_string(&file).expect("a source file is readable text");
+        for (line, target) in imports(&text) {
+            let fine = within(&target, room) || allowed.iter().any(|other| within(&target, other));
+            if !fine {
+                breaches.push(format!("src/{path}:{line}: {room} may not import {target}"));
+            }
+        }
+    }
+    assert!(seen.len() >= 10, "the test looks at the rooms: {seen:?}");
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn a_breach_is_found() {
+    assert_eq!(imports("use crate::sim::world::World;"), vec![(1, "sim/world".to_string())]);
+    assert_eq!(imports("use crate::kafka::{log::Log, node};"), vec![(1, "kafka/log".into()), (1, "kafka/node".into())]);
+    assert!(!within("kafka/logger", "kafka/log"));
+}
+
+fn room_of(path: &str) -> Option<(&'static str, &'static [&'static str])> {
+    let module = path.strip_suffix(".rs")?;
+    let rooms = TABLE.iter().filter(|(room, _)| within(module, room));
+    rooms.max_by_key(|(room, _)| room.len()).copied()
+}
+
+/// Whether `path` is `room` or lies in it.
+fn within(path: &str, room: &str) -> bool {
+    path == room || path.strip_prefix(room).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The `crate::…` paths that a file names, as `room/module`, with their line numbers. Test modules
+/// at the end of a file may import what they like.
+fn imports(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
+    for (index, line) in product.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or(line);
+        for (start, _) in code.match_indices("crate::") {
+            let rest = &code[start + "crate::".len()..];
+            for target in targets(rest) {
+                found.push((index + 1, target));
+            }
+        }
+    }
+    found
+}
+
+/// `kafka::{log::Log, node}` → `kafka/log`, `kafka/node`: two segments say the room.
+fn targets(path: &str) -> Vec<String> {
+    let first: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let Some(rest) = path[first.len()..].strip_prefix("::") else { return vec![first] };
+    let Some(group) = rest.strip_prefix('{') else {
+        let second: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        return vec![join(&first, &second)];
+    };
+    let inner = group.split('}').next().unwrap_or(group);
+    let names = inner
+        .split(',')
+        .map(|part| part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>());
+    names.filter(|name| !name.is_empty()).map(|name| join(&first, &name)).collect()
+}
+
+/// A type's name is not a module.
+fn join(first: &str, second: &str) -> String {
+    if second.is_empty() || second.starts_with(|c: char| c.is_uppercase()) {
+        first.to_string()
+    } else {
+        format!("{first}/{second}")
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("src exists") {
+        let path = entry.expect("a folder's entry is readable").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask test`: everything that must hold, step by step, with a summary at the end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::driver::Stage;
+use crate::page;
+use crate::run::{self, announce, cargo};
+use crate::setup::target::TARGET;
+use crate::setup::{bindgen, browser, target};
+
+#[derive(Args)]
+pub struct Options {
+    /// Run only these steps.
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Step {
+    /// The sources are formatted.
+    Format,
+    /// No lint complains about anything that runs natively.
+    Lints,
+    /// The tests of everything that runs natively.
+    Native,
+    /// No lint complains about what runs in the browser.
+    WebLints,
+    /// The tests of single parts inside a browser.
+    Browser,
+    /// The tests of the finished page, used as a person would.
+    Page,
+}
+
+impl Step {
+    fn says(self) -> &'static str {
+        match self {
+            Step::Format => "the sources are formatted",
+            Step::Lints => "no lint complains (native)",
+            Step::Native => "tests, native",
+            Step::WebLints => "no lint complains (WebAssembly)",
+            Step::Browser => "tests in the browser",
+            Step::Page => "tests of the finished page",
+        }
+    }
+
+    fn run(self) -> Result<()> {
+        match self {
+            Step::Format => run::visibly(&mut cargo(["fmt", "--all", "--check"])),
+            Step::Lints => run::visibly(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+            Step::Native => run::visibly(&mut cargo(["test", "--workspace"])),
+            Step::WebLints => lints_for_the_web(),
+            Step::Browser => tests_in_the_browser(),
+            Step::Page => {
+                page::build()?;
+                Stage::set()?.run(&["hands::", "scenario::"])
+            }
+        }
+    }
+}
+
+pub fn test(options: &Options) -> Result<()> {
+    let steps = match options.steps.as_slice() {
+        [] => Step::value_variants(),
+        some => some,
+    };
+    let mut results = Vec::new();
+    for &step in steps {
+        announce(step.says());
+        let started = Instant::now();
+        let result = step.run();
+        if let Err(problem) = &result {
+            eprintln!("{problem:#}");
+        }
+        results.push((step, result.is_ok(), started.elapsed()));
+    }
+    summarize(&results)
+}
+
+fn lints_for_the_web() -> Result<()> {
+    target::ensure()?;
+    run::visibly(&mut cargo([
+        "clippy",
+        "--package",
+        "highwater",
+        "--target",
+        TARGET,
+        "--lib",
+        "--bin",
+        "page",
+        "--test",
+        "browser",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn tests_in_the_browser() -> Result<()> {
+    target::ensure()?;
+    let bindgen = bindgen::ensure()?;
+    let browser = browser::ensure()?;
+    let mut tests = cargo(["test", "--package", "highwater", "--target", TARGET, "--test", "browser"]);
+    tests
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &bindgen.test_runner)
+        .env("CHROMEDRIVER", &browser.driver)
+        // In seconds; a machine for tests may be slow and busy.
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    run::visibly(&mut tests)
+}
+
+fn summarize(results: &[(Step, bool, Duration)]) -> Result<()> {
+    announce("Summary");
+    for (step, passed, time) in results {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        println!("{verdict}  {:6.1} s  {}", time.as_secs_f32(), step.says());
+    }
+    let failed = results.iter().filter(|(_, passed, _)| !passed).count();
+    if failed > 0 {
+        bail!("{failed} of {} steps failed", results.len());
+    }
+    println!("All {} steps passed.", results.len());
+    Ok(())
+}
