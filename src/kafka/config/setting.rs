@@ -200,8 +200,8 @@ impl<C> Setting<C> {
             Kind::Boolean => Err(invalid(text, "Expected value to be either true or false")),
             Kind::Short | Kind::Int | Kind::Long => {
                 let number = self.kind.integer(trimmed);
-                let number = number
-                    .ok_or_else(|| invalid(text, &format!("Not a number of type {}", self.kind.name())))?;
+                let number =
+                    number.ok_or_else(|| invalid(text, &format!("Not a number of type {}", self.kind.name())))?;
                 self.valid.number(number).map_err(|why| invalid(trimmed, &why))?;
                 Ok(Value::Number(number))
             }

@@ -41,15 +41,9 @@ fn the_defaults_of_the_tables_are_the_defaults_of_the_structs() {
 #[test]
 fn a_value_out_of_range_is_refused_in_kafkas_words() {
     let producer = |text| reasons(ProducerConfig::resolve(&configs(text)).unwrap_err());
-    assert_eq!(
-        producer("linger.ms=-1"),
-        ["Invalid value -1 for configuration linger.ms: Value must be at least 0"]
-    );
+    assert_eq!(producer("linger.ms=-1"), ["Invalid value -1 for configuration linger.ms: Value must be at least 0"]);
     assert_eq!(producer("linger.ms=5ms"), ["Invalid value 5ms for configuration linger.ms: Not a number of type LONG"]);
-    assert_eq!(
-        producer("acks=2"),
-        ["Invalid value 2 for configuration acks: String must be one of: all, -1, 0, 1"]
-    );
+    assert_eq!(producer("acks=2"), ["Invalid value 2 for configuration acks: String must be one of: all, -1, 0, 1"]);
     assert_eq!(
         producer("enable.idempotence=yes"),
         ["Invalid value yes for configuration enable.idempotence: Expected value to be either true or false"]

@@ -181,10 +181,7 @@ pub static TABLE: &[Setting<TopicConfig>] = &[
 impl TopicConfig {
     /// A topic's own settings over the broker's defaults. What is not valid does not count: it
     /// was refused when somebody tried to set it.
-    pub fn resolve<'a>(
-        broker: &BrokerConfig,
-        overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> TopicConfig {
+    pub fn resolve<'a>(broker: &BrokerConfig, overrides: impl IntoIterator<Item = (&'a str, &'a str)>) -> TopicConfig {
         let overrides: Configs =
             overrides.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let mut config = broker.topic_defaults.clone();
@@ -209,9 +206,8 @@ pub fn validate_topic_configs(broker: &BrokerConfig, configs: &Configs) -> Vec<S
     // LogConfig.validateValues
     if setting::all_read(&errors) && config.min_compaction_lag > config.max_compaction_lag {
         let (min, max) = (config.min_compaction_lag.millis(), config.max_compaction_lag.millis());
-        let reason = format!(
-            "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
-        );
+        let reason =
+            format!("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})");
         errors.push(setting::refused("min.compaction.lag.ms", reason));
     }
     errors
