@@ -54,7 +54,7 @@ pub fn size(text: &str) -> Option<u32> {
 
 pub fn print_size(size: u32) -> String {
     for (factor, unit) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
-        if size != 0 && size % factor == 0 {
+        if size != 0 && size.is_multiple_of(factor) {
             return format!("{}{unit}", size / factor);
         }
     }
