@@ -1,8 +1,5 @@
 //! The native integration tests: golden cases, scripts, laws, the import table.
 
-mod golden_classic_group_states;
-mod golden_java_string_hash_coordinator;
-mod golden_offset_commit_fetch;
 mod bad_scripts;
 mod brokers;
 mod command;

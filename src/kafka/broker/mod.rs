@@ -29,6 +29,7 @@ use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::GroupCoordinator;
+use crate::kafka::log::Log;
 use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
@@ -141,6 +142,25 @@ impl Broker {
 
     pub fn state(&self) -> ProcessState {
         self.process.as_ref().map_or(ProcessState::Down, |process| process.state())
+    }
+
+    /// A replica's log, as the disk has it.
+    pub fn log(&self, partition: &TopicPartition) -> Option<&Log> {
+        self.disk.folders.get(partition).map(|folder| folder.log.as_ref())
+    }
+
+    /// A replica's role, while the process runs.
+    pub fn replica(&self, partition: &TopicPartition) -> Option<&Partition> {
+        self.process()?.replica(partition)
+    }
+
+    /// The metadata that it has replayed, while the process runs.
+    pub fn image(&self) -> Option<&MetadataImage> {
+        self.process().map(Process::image)
+    }
+
+    pub fn groups(&self) -> Option<&GroupCoordinator> {
+        self.process().map(Process::groups)
     }
 
     /// The process dies; the disk is whole.
