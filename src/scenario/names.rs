@@ -104,16 +104,21 @@ impl Names {
             Statement::Cluster(setup) => self.take_cluster(setup),
             Statement::Act(action) => self.take_action(action),
             Statement::ShareConsumer { name, group, .. } => {
-                self.clients.insert(name.clone(), ClientKind::ShareConsumer);
+                self.declare_client(name, ClientKind::ShareConsumer);
                 self.groups.insert(group.clone());
             }
             Statement::Stream(stream) => {
-                self.clients.insert(stream.name.clone(), ClientKind::Stream);
+                self.declare_client(&stream.name, ClientKind::Stream);
             }
-            Statement::Wait(duration) => self.earliest = self.earliest + *duration,
+            Statement::Wait(duration) => self.earliest += *duration,
             Statement::At(instant) => self.earliest = self.earliest.max(*instant),
             _ => {}
         }
+    }
+
+    /// The first declaration counts: a second one is an error of its own.
+    fn declare_client(&mut self, name: &str, kind: ClientKind) {
+        self.clients.entry(name.to_string()).or_insert(kind);
     }
 
     fn take_cluster(&mut self, setup: &ClusterSetup) {
@@ -147,10 +152,10 @@ impl Names {
                 self.controllers.insert(id.0);
             }
             Action::AddProducer { name, .. } => {
-                self.clients.insert(name.clone(), ClientKind::Producer);
+                self.declare_client(name, ClientKind::Producer);
             }
             Action::AddConsumer { name, group, .. } => {
-                self.clients.insert(name.clone(), ClientKind::Consumer);
+                self.declare_client(name, ClientKind::Consumer);
                 self.groups.insert(group.clone());
             }
             Action::ResetOffsets { group, .. } => {
@@ -176,7 +181,7 @@ impl Names {
             }
             (verb, Some(name)) => {
                 if let Some(kind) = ClientKind::parse(verb) {
-                    self.clients.insert(name, kind);
+                    self.declare_client(&name, kind);
                     let groups = words.iter().filter_map(|word| word.split_once("="));
                     self.groups.extend(groups.filter(|(key, _)| key.is("group")).map(|(_, value)| value.text()));
                 }

@@ -171,16 +171,18 @@ impl LogCase {
 
     fn read(&self, step: &Value) -> Result<Value, String> {
         let (up_to, committed) = match step["isolation"].as_str() {
-            Some("LOG_END") => (ReadUpTo::LogEnd, false),
+            None | Some("LOG_END") => (ReadUpTo::LogEnd, false),
             Some("HIGH_WATERMARK") => (ReadUpTo::HighWatermark, false),
             Some("TXN_COMMITTED") => (ReadUpTo::LastStableOffset, true),
             other => return Err(format!("unknown isolation {other:?}")),
         };
         let from = Offset(int(step, "offset")?);
-        let read = match self.log.read(from, int_or(step, "max_bytes", i64::from(i32::MAX)) as i32, up_to) {
+        let max_bytes = int_or(step, "max_bytes", i64::from(i32::MAX)) as i32;
+        let read = match self.log.read(from, max_bytes, up_to) {
             Ok(read) => read,
             Err(error) => return Ok(json!({"error": error_name(error)})),
         };
+        let aborted = self.log.aborted_in(from, &read);
         let batches = Batch::parse_all(read.records, true).map_err(|e| e.to_string())?;
         let mut record_offsets = Vec::new();
         for batch in &batches {
@@ -191,8 +193,6 @@ impl LogCase {
             "record_offsets": record_offsets,
         });
         if committed {
-            let to = batches.last().map_or(from, Batch::next_offset);
-            let aborted = self.log.aborted_transactions(from, to);
             let aborted: Vec<Value> =
                 aborted.iter().map(|txn| json!({"pid": txn.producer_id.0, "first_offset": txn.first.0})).collect();
             told["aborted_transactions"] = json!(aborted);

@@ -8,6 +8,7 @@ mod disk;
 mod fetch;
 mod fetch_session;
 pub mod forwarding;
+pub mod groups;
 mod init_producer_id;
 pub mod lifecycle;
 mod list_offsets;
@@ -34,9 +35,7 @@ use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
 use crate::time::Instant;
-use crate::wire::{
-    BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, Offset, StrBytes, TopicName, TopicPartition,
-};
+use crate::wire::{BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, StrBytes, TopicName, TopicPartition};
 
 pub use disk::{Disk, Folder};
 pub use fetch_session::{Session, SessionKey, Sessions};
@@ -98,7 +97,7 @@ pub struct Process {
     /// Partitions of which a follower's log start moved.
     low_watermark_moved: BTreeSet<TopicPartition>,
     /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
-    committed_offsets: BTreeMap<i32, Offset>,
+    committed_offsets: BTreeSet<i32>,
     /// ISR changes were submitted, or a request of theirs was answered.
     proposed: bool,
 }

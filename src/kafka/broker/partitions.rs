@@ -11,14 +11,13 @@ use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::{ImageLiveness, Process};
 use crate::kafka::controller::image::{Delta, PartitionRegistration};
 use crate::kafka::fact::Fact;
+use crate::kafka::group::OFFSETS_TOPIC;
 use crate::kafka::log::{Appended, Origin};
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
 use crate::kafka::replica::{After, IsrProposal, Partition, PartitionState};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
-
-pub(super) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 impl Process {
     /// Replays committed batches of the metadata log and acts on what they changed. A process that
@@ -208,7 +207,7 @@ impl Process {
         turn.tell(Fact::HighWatermarkMoved { partition: partition.clone(), broker, from, to, leader: true });
         self.touched.insert(partition.clone());
         if is_offsets_partition(partition) {
-            self.committed_offsets.insert(partition.partition, to);
+            self.committed_offsets.insert(partition.partition);
         }
     }
 

@@ -4,30 +4,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use imbl::OrdMap;
 
 use crate::kafka::broker::alter_partition::AlterPartitionManager;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::fetch_session::Sessions;
 use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
+use crate::kafka::broker::groups;
 use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
 use crate::kafka::broker::maintenance::Timers;
 use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
-use crate::kafka::broker::partitions::OFFSETS_TOPIC;
 use crate::kafka::broker::producer_ids::ProducerIds;
 use crate::kafka::broker::purgatory::Purgatory;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
-use crate::kafka::group::GroupCoordinator;
-use crate::kafka::log::Origin;
+use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
+use crate::kafka::log::{Log, Origin};
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::Partition;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
 use crate::time::{Duration, Instant};
+use crate::wire::batch::Batch;
 use crate::wire::{
-    Body, BrokerEpoch, BrokerId, Correlation, Envelope, LeaderEpoch, NodeId, Request, Response, TopicPartition,
+    Body, BrokerEpoch, BrokerId, Correlation, Envelope, ErrorCode, LeaderEpoch, NodeId, Offset, Request, Response,
+    TopicPartition,
 };
 
 /// How long a controlled shutdown waits for the controller (BrokerServer: five minutes).
@@ -62,7 +65,7 @@ impl Process {
             told_controller: None,
             touched: BTreeSet::new(),
             low_watermark_moved: BTreeSet::new(),
-            committed_offsets: BTreeMap::new(),
+            committed_offsets: BTreeSet::new(),
             proposed: false,
             config,
         }
@@ -314,23 +317,17 @@ impl Process {
             if !batches.is_empty() {
                 self.replay_metadata(disk, turn, &batches);
             }
-            let appends = self.groups.take_appends();
-            let idle = batches.is_empty() && appends.is_empty();
-            for append in appends {
-                let partition = TopicPartition::named(OFFSETS_TOPIC, append.partition);
-                let appended = self.append(disk, turn, &partition, append.batch, -1, Origin::Coordinator);
-                self.groups.appended(turn, append.partition, appended.map(|appended| appended.first));
+            while let Some(partition) = self.committed_offsets.pop_first() {
+                groups::committed(&mut Home { process: self, disk }, turn, partition);
             }
-            while let Some((partition, mark)) = self.committed_offsets.pop_first() {
-                self.groups.committed(turn, partition, mark);
-            }
+            groups::settle(&mut Home { process: self, disk }, turn);
             while let Some(partition) = self.touched.pop_first() {
                 self.touch(disk, turn, &partition);
             }
             while let Some(partition) = self.low_watermark_moved.pop_first() {
                 self.touch_deletes(disk, turn, &partition);
             }
-            if idle && self.committed_offsets.is_empty() {
+            if batches.is_empty() && self.committed_offsets.is_empty() && self.touched.is_empty() {
                 break;
             }
         }
@@ -359,14 +356,50 @@ impl Process {
         self.fetchers.retain(|_, fetcher| !fetcher.is_idle());
     }
 
-    pub(super) fn coordinator_elected(&mut self, disk: &Disk, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch) {
-        let Some(log) = disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)) else { return };
-        self.groups.elected(turn, partition, epoch, &mut log.batches(log.log_start()));
-        self.committed_offsets.insert(partition, log.high_watermark());
+    pub(super) fn coordinator_elected(
+        &mut self,
+        disk: &mut Disk,
+        turn: &mut Turn<'_>,
+        partition: i32,
+        epoch: LeaderEpoch,
+    ) {
+        groups::elected(&mut Home { process: self, disk }, turn, partition, epoch);
     }
 
     pub(super) fn coordinator_resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
         self.committed_offsets.remove(&partition);
         self.groups.resigned(turn, partition);
+    }
+}
+
+/// The broker as the home of its group coordinator.
+struct Home<'a> {
+    process: &'a mut Process,
+    disk: &'a mut Disk,
+}
+
+impl groups::Host for Home<'_> {
+    fn coordinator(&mut self) -> &mut GroupCoordinator {
+        &mut self.process.groups
+    }
+
+    fn append(&mut self, turn: &mut Turn<'_>, partition: i32, batch: Bytes) -> Result<Offset, ErrorCode> {
+        let partition = TopicPartition::named(OFFSETS_TOPIC, partition);
+        let appended = self.process.append(self.disk, turn, &partition, batch, -1, Origin::Coordinator)?;
+        Ok(appended.first)
+    }
+
+    fn high_watermark(&self, partition: i32) -> Option<Offset> {
+        self.disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)).map(Log::high_watermark)
+    }
+
+    fn with_log(
+        &mut self,
+        partition: i32,
+        load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = &Batch>),
+    ) {
+        if let Some(log) = self.disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)) {
+            load(&mut self.process.groups, &mut log.batches(log.log_start()));
+        }
     }
 }

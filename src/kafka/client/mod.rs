@@ -4,6 +4,8 @@
 pub mod accumulator;
 pub mod admin;
 mod admin_answers;
+#[cfg(test)]
+mod admin_tests;
 pub mod assignor;
 pub mod consumer;
 mod consumer_fetch;

@@ -302,3 +302,153 @@ fn a_killed_producer_forgets_what_it_had_and_counts_it_as_lost() {
     bench.answer(to, correlation, response(vec![answer(0, None, 0)]));
     assert_eq!(bench.node.results()[0].first_record, 1);
 }
+
+/// A partition's leader as an idempotent producer knows it (ProducerStateManager).
+#[derive(Default)]
+struct Leader {
+    values: Vec<u32>,
+    epoch: i16,
+    next: i32,
+    /// The last batches: base sequence and base offset.
+    recent: Vec<(i32, i64)>,
+}
+
+impl Leader {
+    fn append(&mut self, batch: &Batch) -> Result<i64, ErrorCode> {
+        if batch.producer_epoch < self.epoch {
+            return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        if batch.producer_epoch > self.epoch {
+            if batch.base_sequence != 0 {
+                return Err(ErrorCode::OutOfOrderSequenceNumber);
+            }
+            *self = Leader { values: std::mem::take(&mut self.values), epoch: batch.producer_epoch, ..Leader::default() };
+        }
+        if let Some((_, offset)) = self.recent.iter().rev().take(5).find(|(s, _)| *s == batch.base_sequence) {
+            return Ok(*offset);
+        }
+        if batch.base_sequence != self.next {
+            return Err(ErrorCode::OutOfOrderSequenceNumber);
+        }
+        let offset = self.values.len() as i64;
+        for record in batch.records().unwrap() {
+            self.values.push(String::from_utf8_lossy(&record.value.unwrap()).parse().unwrap());
+        }
+        self.recent.push((self.next, offset));
+        self.next += batch.record_count;
+        Ok(offset)
+    }
+}
+
+/// One run with random losses, refusals, leader changes and breaks; what is acknowledged must stand
+/// in the log, at its offset, and once as long as nothing expired: Kafka's own producer renumbers
+/// what is in flight after a batch of unknown fate (KIP-360).
+fn storm(seed: u64, delivery_timeout: Duration) {
+    let mut rng = crate::rng::Rng::new(seed);
+    let mut bench = producer(ONE, |config| {
+        config.delivery_timeout = delivery_timeout;
+        config.request_timeout = Duration::from_secs(2);
+        config.batch_size = 60 + 61;
+    });
+    let mut log = Leader::default();
+    let mut epoch = 0;
+    for round in 0..5_000_u32 {
+        let calm = round > 300;
+        if calm && bench.node.pending() == 0 {
+            break;
+        }
+        if round < 300 && rng.percent(70) {
+            bench.send("orders", None, &round.to_string());
+        }
+        if !calm && rng.percent(3) {
+            epoch += 1;
+            bench.topics.insert("orders".to_string(), vec![(rng.range(1, 4) as i32, epoch)]);
+        }
+        if !calm && rng.percent(3) {
+            bench.input(Input::Disconnected { peer: NodeId::broker(rng.range(1, 4) as i32) });
+        }
+        let longest = if rng.percent(5) { 3_000_000 } else { 30_000 };
+        bench.run_for(Duration(rng.range(0, longest)));
+        while bench.sent.iter().any(|(_, _, r)| r.api() == ApiKey::Produce) && (calm || rng.percent(80)) {
+            let (to, correlation, batches) = take(&mut bench);
+            if !calm && rng.percent(15) {
+                continue;
+            }
+            let (partition, batch) = &batches[0];
+            let mut told = match rng.percent(if calm { 0 } else { 10 }) {
+                true => answer(*partition, Some(ErrorCode::NotEnoughReplicas), -1),
+                false if to != NodeId::broker(bench.topics["orders"][0].0) => {
+                    let leader = LeaderIdAndEpoch::default()
+                        .with_leader_id(BrokerId(bench.topics["orders"][0].0))
+                        .with_leader_epoch(epoch);
+                    answer(*partition, Some(ErrorCode::NotLeaderOrFollower), -1).with_current_leader(leader)
+                }
+                false => match log.append(batch) {
+                    Ok(offset) => answer(*partition, None, offset),
+                    Err(error) => answer(*partition, Some(error), -1),
+                },
+            };
+            if !calm && rng.percent(10) {
+                told = answer(*partition, Some(ErrorCode::RequestTimedOut), -1);
+            }
+            if calm || !rng.percent(15) {
+                bench.answer(to, correlation, response(vec![told]));
+            }
+        }
+    }
+    assert_eq!(bench.node.pending(), 0, "seed {seed}: everything has an outcome");
+    for result in bench.node.results() {
+        let Ok(offset) = result.outcome else { continue };
+        let batch = Batch::split_first(&mut result.records.clone(), true).unwrap();
+        for (i, record) in batch.records().unwrap().iter().enumerate() {
+            let value: u32 = String::from_utf8_lossy(record.value.as_ref().unwrap()).parse().unwrap();
+            assert_eq!(log.values.get(offset.0 as usize + i), Some(&value), "seed {seed}: where it was acknowledged");
+            let copies = log.values.iter().filter(|v| **v == value).count();
+            assert!(copies == 1 || !bench.node.failed().is_empty(), "seed {seed}: {value} is written {copies} times");
+        }
+    }
+    let acknowledged = bench.node.acked();
+    assert!(acknowledged > 20, "seed {seed}: only {acknowledged} acknowledged");
+}
+
+#[test]
+fn whatever_is_acknowledged_in_a_storm_is_in_the_log_once() {
+    for seed in 0..100 {
+        storm(seed, Duration::from_secs(120));
+        storm(seed, Duration::from_secs(8));
+    }
+}
+
+#[test]
+#[ignore = "a measurement, run by hand"]
+fn how_long_a_record_takes() {
+    let mut bench = producer(ORDERS, |_| {});
+    bench.command(Command::Load {
+        topic: topic_name("orders"),
+        interval: Duration::from_micros(1),
+        keys: 1_000,
+        size: 100,
+        until: Instant::from_millis(1_000),
+    });
+    let mut numbers = std::collections::BTreeMap::<i32, u64>::new();
+    #[allow(clippy::disallowed_methods)]
+    let begin = std::time::Instant::now();
+    let mut batches_seen = 0;
+    for ms in 0..1_050 {
+        bench.run_to(ms);
+        while let Some((to, correlation, request)) = bench.try_take(ApiKey::Produce) {
+            let Request::Produce(request) = request else { unreachable!() };
+            let mut answers = Vec::new();
+            for data in &request.topic_data[0].partition_data {
+                let batch = Batch::split_first(&mut data.records.clone().unwrap(), false).unwrap();
+                let number = numbers.entry(data.index).or_default();
+                answers.push(answer(data.index, None, *number as i64));
+                *number += batch.record_count as u64;
+                batches_seen += 1;
+            }
+            bench.answer(to, correlation, response(answers));
+        }
+        bench.facts.clear();
+    }
+    eprintln!("{} records, {batches_seen} batches in {:?}", bench.node.acked(), begin.elapsed());
+}

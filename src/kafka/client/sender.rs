@@ -651,7 +651,7 @@ impl Sender {
         }
         expired.extend(self.accumulator.expire(turn.now, config.delivery_timeout));
         for batch in expired {
-            if batch.stamp.is_some() {
+            if batch.stamp.is_some() && batch.attempts > 0 {
                 // It may have been written: later batches wait until the rest in flight is known.
                 self.accumulator.queue_mut(batch.topic, batch.partition).sequences.unresolved = true;
             }

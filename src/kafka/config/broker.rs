@@ -484,7 +484,7 @@ impl BrokerConfig {
     pub fn resolve(configs: &Configs) -> Result<BrokerConfig, Vec<SettingError>> {
         let mut config = BrokerConfig::default();
         let mut errors = setting::apply(TABLE, Scope::Broker, &mut config, configs);
-        if errors.is_empty() {
+        if setting::all_read(&errors) {
             config.cross_check(configs, &mut errors);
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }

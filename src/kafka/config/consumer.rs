@@ -197,7 +197,7 @@ impl ConsumerConfig {
     pub fn resolve(configs: &Configs) -> Result<ConsumerConfig, Vec<SettingError>> {
         let mut config = ConsumerConfig::default();
         let mut errors = setting::apply(TABLE, Scope::Consumer, &mut config, configs);
-        if errors.is_empty() {
+        if setting::all_read(&errors) {
             config.cross_check(configs, &mut errors);
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }

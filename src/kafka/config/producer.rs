@@ -147,7 +147,7 @@ impl ProducerConfig {
     pub fn resolve(configs: &Configs) -> Result<ProducerConfig, Vec<SettingError>> {
         let mut config = ProducerConfig::default();
         let mut errors = setting::apply(TABLE, Scope::Producer, &mut config, configs);
-        if errors.is_empty() {
+        if setting::all_read(&errors) {
             config.settle_idempotence(configs, &mut errors);
             config.settle_delivery_timeout(configs, &mut errors);
         }

@@ -170,6 +170,11 @@ pub(super) fn apply<C>(table: &[Setting<C>], scope: Scope, config: &mut C, confi
     errors
 }
 
+/// Whether the settings may be compared with each other: every one that counts was read.
+pub(super) fn all_read(errors: &[SettingError]) -> bool {
+    !errors.iter().any(|error| matches!(error.problem, Problem::Refused(_)))
+}
+
 pub(super) fn refused(name: &str, reason: impl Into<String>) -> SettingError {
     SettingError { name: name.to_string(), problem: Problem::Refused(reason.into()) }
 }

@@ -204,7 +204,7 @@ pub fn validate_topic_configs(broker: &BrokerConfig, configs: &Configs) -> Vec<S
     let mut config = broker.topic_defaults.clone();
     let mut errors = setting::apply(TABLE, Scope::Topic, &mut config, configs);
     // LogConfig.validateValues
-    if config.min_compaction_lag > config.max_compaction_lag {
+    if setting::all_read(&errors) && config.min_compaction_lag > config.max_compaction_lag {
         let (min, max) = (config.min_compaction_lag.millis(), config.max_compaction_lag.millis());
         let reason =
             format!("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})");

@@ -126,7 +126,8 @@ impl Active {
 
     /// Everything up to here is committed.
     pub fn answer(&mut self, committed: Offset, turn: &mut Turn<'_>) {
-        while let Some(answer) = self.waiting.pop_front_if(|waiting| waiting.offset <= committed) {
+        while self.waiting.front().is_some_and(|waiting| waiting.offset <= committed) {
+            let Some(answer) = self.waiting.pop_front() else { return };
             turn.respond(answer.to, answer.correlation, answer.response);
         }
     }
@@ -299,9 +300,9 @@ impl Active {
     }
 }
 
-/// QuorumController.maybeFenceStaleBrokerPeriodNs: a quarter of the session timeout.
+/// QuorumController.maybeFenceStaleBrokerPeriodNs (KAFKA-17793): an eighth of the session timeout.
 fn sweep_interval(config: &BrokerConfig) -> Duration {
-    Duration(config.broker_session_timeout.0 / 4).max(Duration::from_millis(1))
+    Duration(config.broker_session_timeout.0 / 8).max(Duration::from_millis(1))
 }
 
 /// ActivationRecordsGenerator.recordsForEmptyLog.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kafka::config::BrokerConfig;
+use crate::kafka::config::{self, BrokerConfig, Problem};
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::image::Configs;
 use crate::kafka::controller::record::MetadataRecord;
@@ -76,7 +76,8 @@ impl Decider<'_> {
         if is_topic {
             self.check_topic_configs(name, &current, &changes)?;
             if unknown {
-                return Err(ErrorCode::UnknownTopicOrPartition.into());
+                let message = format!("The topic '{name}' does not exist.");
+                return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, message));
             }
         } else {
             self.check_min_isr_change(name, &changes)?;
@@ -203,7 +204,11 @@ impl Decider<'_> {
     }
 }
 
-/// LogConfig.validate: Kafka's reason against the first setting that is not valid.
-fn first_invalid_setting(_config: &BrokerConfig, _configs: &Configs) -> Option<String> {
-    None
+/// LogConfig.validate: Kafka's reason against the first setting that is not valid. Settings that
+/// Kafka has and Highwater does not simulate are kept and mean nothing.
+fn first_invalid_setting(config: &BrokerConfig, configs: &Configs) -> Option<String> {
+    let configs = configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let errors = config::validate_topic_configs(config, &configs);
+    let refused = errors.iter().find(|error| matches!(error.problem, Problem::Unknown(_) | Problem::Refused(_)));
+    refused.map(ToString::to_string)
 }

@@ -71,8 +71,8 @@ impl<'a> Decider<'a> {
     }
 
     /// The topic's own setting, else the cluster's, else the broker's file.
-    pub fn topic_setting(&self, topic: &'a TopicImage, name: &str) -> Option<&'a StrBytes> {
-        let name = str_bytes(name);
+    pub fn topic_setting(&self, topic: &'a TopicImage, name: &'static str) -> Option<&'a StrBytes> {
+        let name = StrBytes::from_static_str(name);
         topic.configs.get(&name).or_else(|| self.image.cluster_configs.get(&name))
     }
 

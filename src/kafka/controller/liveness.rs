@@ -70,13 +70,13 @@ impl Liveness {
 
     /// A broker registered, or amended the registration of the same incarnation.
     pub fn register(&mut self, broker: BrokerId, epoch: BrokerEpoch, fenced: bool, now: Instant) {
-        let known = self.brokers.get(&broker).filter(|known| known.epoch == epoch);
-        let (metadata_offset, controlled_shutdown_offset) = match known {
-            Some(known) if !fenced => (known.metadata_offset, known.controlled_shutdown_offset),
-            _ => (Offset::UNKNOWN, None),
+        let heartbeat = Heartbeat {
+            epoch,
+            last_contact: Some(now),
+            fenced,
+            metadata_offset: Offset::UNKNOWN,
+            controlled_shutdown_offset: None,
         };
-        let heartbeat =
-            Heartbeat { epoch, last_contact: Some(now), fenced, metadata_offset, controlled_shutdown_offset };
         self.brokers.insert(broker, heartbeat);
     }
 

@@ -22,6 +22,9 @@ type NewPartitions = Vec<(Vec<BrokerId>, Vec<BrokerId>)>;
 /// Topic.CLUSTER_METADATA_TOPIC_NAME.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
 
+/// ReplicationControlManager.MAX_PARTITIONS_PER_BATCH.
+const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
+
 /// Topic.MAX_NAME_LENGTH.
 const MAX_NAME_LENGTH: usize = 249;
 
@@ -34,6 +37,11 @@ impl Decider<'_> {
         }
         let mut records = Vec::new();
         let mut response = CreateTopicsResponse::default();
+        let partitions = request.topics.iter().map(|topic| self.asked_partitions(topic)).sum();
+        if let Err(refusal) = check_partition_count(partitions) {
+            response.topics = request.topics.iter().map(|topic| refused(&topic.name, refusal.clone())).collect();
+            return Decision { records, response };
+        }
         let is_twice = |topic: &CreatableTopic| named[&topic.name] > 1;
         for topic in request.topics.iter().filter(|topic| !is_twice(topic) && *topic.name.0 != *CLUSTER_METADATA) {
             response.topics.push(match self.create_topic(topic, &mut records, draw) {
@@ -54,6 +62,14 @@ impl Decider<'_> {
             records.clear();
         }
         Decision { records, response }
+    }
+
+    fn asked_partitions(&self, topic: &CreatableTopic) -> i64 {
+        match topic.num_partitions {
+            _ if !topic.assignments.is_empty() => topic.assignments.len() as i64,
+            -1 => i64::from(self.config.num_partitions),
+            count => i64::from(count.max(0)),
+        }
     }
 
     fn create_topic(
@@ -114,7 +130,6 @@ impl Decider<'_> {
             -1 => self.config.default_replication_factor,
             factor => factor,
         };
-        self.check_record_count(count)?;
         self.place(count, factor, draw)
     }
 
@@ -220,16 +235,6 @@ impl Decider<'_> {
         replicas.iter().copied().filter(|broker| self.image.is_active(*broker)).collect()
     }
 
-    /// KAFKA-15981: one request may not write more records than a batch can hold (QuorumController.MAX_RECORDS_PER_USER_OP).
-    fn check_record_count(&self, partitions: i32) -> Result<(), Refusal> {
-        const MAX_RECORDS: i32 = 10_000;
-        if partitions >= MAX_RECORDS {
-            let message = format!("Excessively large number of partitions per request.");
-            return Err(Refusal::new(ErrorCode::PolicyViolation, message));
-        }
-        Ok(())
-    }
-
     /// ReplicationControlManager.createPartitions.
     pub fn create_partitions(
         &self,
@@ -279,7 +284,7 @@ impl Decider<'_> {
             return Err(Refusal::new(ErrorCode::InvalidPartitions, message));
         }
         let additional = asked.count - current;
-        self.check_record_count(additional)?;
+        check_partition_count(i64::from(additional))?;
         let factor = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
         let partitions = match &asked.assignments {
             None => self.place(additional, factor as i16, draw)?,
@@ -355,6 +360,15 @@ impl Decider<'_> {
     }
 }
 
+/// KAFKA-17870; ReplicationControlManager.validateTotalNumberOfPartitions.
+fn check_partition_count(partitions: i64) -> Result<(), Refusal> {
+    if partitions > MAX_PARTITIONS_PER_REQUEST {
+        let message = "Excessively large number of partitions per request.";
+        return Err(Refusal::new(ErrorCode::PolicyViolation, message));
+    }
+    Ok(())
+}
+
 /// Topic.validate.
 pub fn check_topic_name(name: &str) -> Result<(), String> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -402,4 +416,143 @@ fn refused(name: &TopicName, refusal: Refusal) -> CreatableTopicResult {
 fn duplicate(name: Option<&TopicName>) -> Refusal {
     let what = if name.is_some() { "Duplicate topic name." } else { "Duplicate topic id." };
     Refusal::new(ErrorCode::InvalidRequest, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::kafka::config::BrokerConfig;
+    use crate::kafka::controller::ahead::Ahead;
+    use crate::kafka::controller::image::MetadataImage;
+    use crate::rng::Rng;
+    use crate::time::Instant;
+    use crate::wire::messages::create_topics_request::CreatableTopicConfig;
+    use crate::wire::messages::delete_topics_request::DeleteTopicState;
+    use crate::wire::messages::{BrokerHeartbeatRequest, BrokerRegistrationRequest};
+    use crate::wire::{error, str_bytes, topic_name};
+
+    struct Draws(Rng);
+
+    impl Draw for Draws {
+        fn below(&mut self, bound: u32) -> u32 {
+            self.0.below(u64::from(bound)) as u32
+        }
+    }
+
+    fn cluster(brokers: i32) -> Ahead {
+        let mut state = Ahead::begin(Arc::new(BrokerConfig::default()), MetadataImage::new(), Instant::ZERO);
+        for broker in 1..=brokers {
+            let mut registration = BrokerRegistrationRequest::default();
+            registration.broker_id = BrokerId(broker);
+            let epoch = state.register(&registration, Instant::ZERO).unwrap().response;
+            let mut heartbeat = BrokerHeartbeatRequest::default();
+            (heartbeat.broker_id, heartbeat.broker_epoch) = (BrokerId(broker), epoch.0);
+            heartbeat.current_metadata_offset = epoch.0;
+            state.heartbeat(&heartbeat, Instant::ZERO).unwrap();
+        }
+        state
+    }
+
+    fn topic(name: &str, partitions: i32, factor: i16, configs: &[(&str, &str)]) -> CreateTopicsRequest {
+        let mut topic = CreatableTopic::default();
+        topic.name = topic_name(name);
+        (topic.num_partitions, topic.replication_factor) = (partitions, factor);
+        for (name, value) in configs {
+            let mut config = CreatableTopicConfig::default();
+            (config.name, config.value) = (str_bytes(name), Some(str_bytes(value)));
+            topic.configs.push(config);
+        }
+        let mut request = CreateTopicsRequest::default();
+        request.topics.push(topic);
+        request
+    }
+
+    fn create(state: &mut Ahead, request: &CreateTopicsRequest) -> CreateTopicsResponse {
+        let decision = state.decider().create_topics(request, &mut Draws(Rng::new(3)));
+        state.replay(&decision.records);
+        decision.response
+    }
+
+    /// The error's name and message, or how many partitions and replicas were made.
+    fn check(state: &mut Ahead, request: &CreateTopicsRequest) -> String {
+        let response = create(state, request);
+        let topic = &response.topics[0];
+        match error(topic.error_code) {
+            Some(error) => format!("{error:?}: {}", topic.error_message.as_ref().unwrap()),
+            None => format!("{} x {}", topic.num_partitions, topic.replication_factor),
+        }
+    }
+
+    #[test]
+    fn the_topic_of_committed_offsets_needs_as_many_brokers_as_replicas() {
+        let configs = [("cleanup.policy", "compact"), ("segment.bytes", "104857600"), ("compression.type", "producer")];
+        let offsets = topic("__consumer_offsets", 50, 3, &configs);
+        assert_eq!(
+            check(&mut cluster(2), &offsets),
+            "InvalidReplicationFactor: Unable to replicate the partition 3 time(s): The target replication factor of 3 \
+             cannot be reached because only 2 broker(s) are registered."
+        );
+        let mut state = cluster(3);
+        assert_eq!(check(&mut state, &offsets), "50 x 3");
+        let image = &state.image.topics[&topic_name("__consumer_offsets")];
+        assert_eq!((image.partitions.len(), image.configs.len()), (50, 3));
+        assert!(image.partitions.values().all(|partition| partition.isr.len() == 3));
+    }
+
+    #[test]
+    fn names_and_settings_are_refused_in_kafkas_words() {
+        let mut state = cluster(1);
+        let mut check = |name: &str, configs: &[(&str, &str)]| check(&mut state, &topic(name, 1, 1, configs));
+        assert_eq!(check("a.b", &[]), "1 x 1");
+        assert_eq!(check("a.b", &[]), "TopicAlreadyExists: Topic 'a.b' already exists.");
+        assert_eq!(check("a_b", &[]), "InvalidTopicException: Topic 'a_b' collides with existing topic: a.b");
+        assert_eq!(
+            check("a b", &[]),
+            "InvalidTopicException: Topic name is invalid: 'a b' contains one or more characters other than ASCII \
+             alphanumerics, '.', '_' and '-'"
+        );
+        assert_eq!(check("c", &[("retention.msec", "1")]), "InvalidConfig: Unknown topic config name: retention.msec");
+        assert_eq!(
+            check("c", &[("min.insync.replicas", "0")]),
+            "InvalidConfig: Invalid value 0 for configuration min.insync.replicas: Value must be at least 1"
+        );
+    }
+
+    #[test]
+    fn an_excessive_number_of_partitions_is_refused_at_once() {
+        let mut state = cluster(1);
+        let refusal = "PolicyViolation: Excessively large number of partitions per request.";
+        assert_eq!(check(&mut state, &topic("t", i32::MAX, 1, &[])), refusal);
+        assert_eq!(check(&mut state, &topic("t", 1, 1, &[])), "1 x 1");
+        let mut more = CreatePartitionsTopic::default();
+        (more.name, more.count, more.assignments) = (topic_name("t"), i32::MAX, None);
+        let mut request = CreatePartitionsRequest::default();
+        request.topics.push(more);
+        let decision = state.decider().create_partitions(&request, &mut Draws(Rng::new(3)));
+        assert_eq!(error(decision.response.results[0].error_code), Some(ErrorCode::PolicyViolation));
+    }
+
+    #[test]
+    fn a_topic_is_deleted_by_name_or_by_id_but_only_once() {
+        let mut state = cluster(1);
+        create(&mut state, &topic("t", 1, 1, &[]));
+        let id = state.image.topics[&topic_name("t")].id;
+        let (mut by_name, mut by_id, mut unknown) =
+            (DeleteTopicState::default(), DeleteTopicState::default(), DeleteTopicState::default());
+        by_name.name = Some(topic_name("t"));
+        (by_id.name, by_id.topic_id) = (None, id);
+        unknown.name = Some(topic_name("u"));
+        let mut request = DeleteTopicsRequest::default();
+        request.topics = vec![by_name, by_id, unknown];
+        let decision = state.decider().delete_topics(&request);
+        let errors: Vec<Option<ErrorCode>> =
+            decision.response.responses.iter().map(|answer| error(answer.error_code)).collect();
+        let expected = [None, Some(ErrorCode::InvalidRequest), Some(ErrorCode::UnknownTopicOrPartition)];
+        assert_eq!(errors, expected);
+        assert_eq!(decision.records, [MetadataRecord::RemoveTopic { id }]);
+        state.replay(&decision.records);
+        assert!(state.image.topics.is_empty());
+    }
 }

@@ -194,7 +194,7 @@ impl Work<'_, '_> {
             identity.member_id.clone()
         };
         let name = group.member(&id).map(|m| m.client_id.to_string()).unwrap_or_default();
-        self.remove_member(group, &id, "it leaves");
+        self.remove_member(group, &id, "it asked to");
         Ok(name)
     }
 }

@@ -21,6 +21,15 @@ pub enum TimerKind {
     OffsetsExpiry,
 }
 
+impl TimerKind {
+    fn group(&self) -> Option<&GroupId> {
+        match self {
+            TimerKind::Join(group) | TimerKind::Sync(group) | TimerKind::Session(group, _) => Some(group),
+            TimerKind::Write(_) | TimerKind::OffsetsExpiry => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
     /// The partition of `__consumer_offsets` that the deadline belongs to.
@@ -47,6 +56,13 @@ impl Timers {
         if let Some(at) = self.due.remove(timer) {
             self.order.remove(&(at, timer.clone()));
         }
+    }
+
+    /// Everything of a group that is no more.
+    pub fn cancel_group(&mut self, partition: i32, id: &GroupId) {
+        let keep = |timer: &Timer| timer.partition != partition || timer.kind.group() != Some(id);
+        self.due.retain(|timer, _| keep(timer));
+        self.order.retain(|(_, timer)| keep(timer));
     }
 
     /// Everything of a partition that this broker coordinates no more.

@@ -23,6 +23,8 @@ pub struct Cleanable {
     pub first_dirty: Offset,
     /// Never the active segment, nothing undecided, nothing within `min.compaction.lag.ms`.
     pub first_uncleanable: Offset,
+    /// Where a round ends: the base of the segment that holds `first_uncleanable` (LogToClean).
+    pub end: Offset,
     /// The last round's end lay outside the log and is to be forgotten.
     pub reset_checkpoint: bool,
     /// Bytes of the segments before the dirty ones.
@@ -87,7 +89,7 @@ impl Log {
         if !self.config.compact || !cleanable.is_due(self.config.min_cleanable_dirty_permille) {
             return false;
         }
-        let end = self.clean(cleanable.first_dirty, cleanable.first_uncleanable, now, MAP_ENTRIES);
+        let end = self.clean(cleanable.first_dirty, cleanable.end, now, MAP_ENTRIES);
         self.cleaned_to = Some(end);
         true
     }
@@ -110,20 +112,19 @@ impl Log {
             first_uncleanable = first_uncleanable.min(young.base());
         }
         first_uncleanable = first_uncleanable.max(first_dirty);
-        let whole = self.segments().map(Segment::base).find(|&base| base >= first_uncleanable).unwrap_or(active);
-        let bytes = |from: Offset, to: Offset| -> i64 {
-            let within = |s: &&Segment| s.base() < to && self.end_of(s) > from;
-            self.segments().filter(within).map(|s| i64::from(s.size())).sum()
-        };
-        let first_dirty_segment = self.segment(self.segment_at(first_dirty)).map_or(active, Segment::base);
+        let end = self.segment(self.segment_at(first_uncleanable)).map_or(active, Segment::base);
+        let first_cleaned = self.segment_at(first_dirty.min(end));
+        let bytes =
+            |segments: &mut dyn Iterator<Item = &Segment>| -> i64 { segments.map(|s| i64::from(s.size())).sum() };
         let oldest = sealed().filter_map(Segment::first_timestamp).filter(|&timestamp| timestamp > 0).min();
         let latest_start = now.millis().saturating_sub(self.config.max_compaction_lag.millis());
         Cleanable {
             first_dirty,
             first_uncleanable,
             reset_checkpoint: checkpoint.is_some() && valid.is_none(),
-            clean_bytes: bytes(Offset::UNKNOWN, first_dirty_segment),
-            cleanable_bytes: bytes(first_dirty, whole),
+            end,
+            clean_bytes: bytes(&mut self.segments().take_while(|s| s.base() < first_dirty)),
+            cleanable_bytes: bytes(&mut self.segments().skip(first_cleaned as usize).take_while(|s| s.base() < end)),
             overdue: oldest.is_some_and(|oldest| oldest < latest_start),
         }
     }

@@ -50,6 +50,12 @@ impl OffsetIndex {
         if after == 0 { 0 } else { self.entries[after - 1].batch }
     }
 
+    /// The first indexed batch from this one on.
+    pub fn next_from(&self, batch: u32) -> Option<OffsetEntry> {
+        let at = self.entries.binary_search_by(|entry| entry.batch.cmp(&batch)).unwrap_or_else(|at| at);
+        self.entries.get(at).copied()
+    }
+
     pub fn truncate(&mut self, end: Offset) {
         while self.entries.last().is_some_and(|entry| entry.offset >= end) {
             self.entries.pop_back();

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::kafka::log::index::AbortedTxn;
-use crate::kafka::log::segment::StoredBatch;
+use crate::kafka::log::segment::{Segment, StoredBatch};
 use crate::kafka::log::{Log, Read, ReadUpTo};
 use crate::wire::batch::Batch;
 use crate::wire::{ErrorCode, Offset};
@@ -72,6 +72,24 @@ impl Log {
                 (start..).map_while(move |at| segment.batch(at)).map(move |stored| (number, stored))
             },
         )
+    }
+
+    /// The aborted transactions that go with what was read (LocalLog.addAbortedTransactions): up to the
+    /// first indexed batch behind it, which may be more than the reader meets.
+    pub fn aborted_in(&self, from: Offset, read: &Read) -> Vec<AbortedTxn> {
+        if read.records.is_empty() {
+            return Vec::new();
+        }
+        let number = self.segment_at(read.first);
+        let Some(segment) = self.segment(number) else { return Vec::new() };
+        let (mut behind, mut left) = (segment.find(read.first), read.records.len() as i32);
+        while let Some(stored) = segment.batch(behind).filter(|_| left > 0) {
+            left -= stored.batch.size();
+            behind += 1;
+        }
+        let next_segment = || self.segment(number + 1).map_or(self.log_end, Segment::base);
+        let to = segment.offset_index().next_from(behind).map_or_else(next_segment, |entry| entry.offset);
+        self.aborted_transactions(from, to)
     }
 
     /// The aborted transactions that a reader of committed data must skip in `from..to`

@@ -1,0 +1,385 @@
+//! Committed offsets: what is stored, read at a committed offset of the log, refused and expired, as
+//! Kafka's own OffsetMetadataManager answered.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use highwater::kafka::config::BrokerConfig;
+use highwater::kafka::controller::image::MetadataImage;
+use highwater::kafka::controller::record::MetadataRecord;
+use highwater::kafka::fact::error_name;
+use highwater::kafka::group::records::{CommittedOffset, GroupRecord, GroupValue, MemberValue};
+use highwater::kafka::group::{Context, GroupCoordinator};
+use highwater::kafka::node::{Effects, Turn};
+use highwater::time::{Duration, Instant};
+use highwater::wire::messages::join_group_request::JoinGroupRequestProtocol;
+use highwater::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use highwater::wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use highwater::wire::messages::{
+    ConsumerProtocolSubscription, JoinGroupRequest, OffsetCommitRequest, OffsetFetchRequest,
+};
+use highwater::wire::{
+    Body, BrokerId, ClientId, Correlation, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes,
+    TopicPartition, Uuid, error, str_bytes, topic_name,
+};
+use kafka_protocol::protocol::Encodable;
+use serde_json::{Value, json};
+
+/// Highwater has neither transactions nor the newer group types yet: a pending transactional offset
+/// and a member epoch mean nothing to it. Admin clients do not name a member, so their cases run.
+fn is_beyond(case: &Value) -> bool {
+    let name = text(&case["name"]);
+    let newer = name.contains("ConsumerGroup") || name.contains("StreamsGroup");
+    let transactional = name.contains("TransactionalOffset")
+        || steps(case).iter().any(|step| {
+            step["op"] == "TxnOffsetCommit" || step["op"] == "transaction_marker" || !step["producer_id"].is_null()
+        });
+    transactional || (newer && !name.contains("FromAdminClient"))
+}
+
+#[test]
+fn golden_offset_commit_fetch() {
+    let file: Value = serde_json::from_str(include_str!("../golden/offset_commit_fetch.json")).expect("JSON");
+    let (mut failures, mut left_out, mut run) = (Vec::new(), Vec::new(), 0);
+    for case in file["cases"].as_array().expect("cases") {
+        let name = text(&case["name"]);
+        if is_beyond(case) {
+            left_out.push(name);
+            continue;
+        }
+        run += 1;
+        if let Err(error) = run_case(case) {
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    println!("{run} run; left out, about transactions or newer groups:\n{}", left_out.join("\n"));
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn run_case(case: &Value) -> Result<(), String> {
+    let mut log: Vec<(Offset, GroupRecord)> = Vec::new();
+    let mut cleanups = 0;
+    for (index, step) in steps(case).iter().enumerate() {
+        let result = match text(&step["op"]) {
+            "record_in_log" => {
+                log.push((Offset(step["log_offset"].as_i64().expect("an offset")), offset_record(step)));
+                check_replay(&log)
+            }
+            "fetchOffsets" | "fetchAllOffsets" => check_fetch(&log, step),
+            "OffsetCommit" => check_commit(text(&case["name"]), &log, step),
+            "cleanup_expired_offsets" => {
+                cleanups += 1;
+                check_cleanup(text(&case["name"]), &log, step, cleanups)
+            }
+            "advance_time" => Ok(()),
+            other => Err(format!("unknown op {other}")),
+        };
+        result.map_err(|error| format!("step {index} {}: {error}", step["op"]))?;
+    }
+    Ok(())
+}
+
+/// A coordinator of the only partition, loaded from a log.
+struct Loaded {
+    coordinator: GroupCoordinator,
+    effects: Effects,
+}
+
+impl Loaded {
+    fn new(log: &[(Offset, GroupRecord)], config: &BrokerConfig, at: Instant) -> Loaded {
+        let config = BrokerConfig { offsets_topic_num_partitions: 1, ..config.clone() };
+        let mut loaded = Loaded { coordinator: GroupCoordinator::new(BrokerId(1), &config), effects: Effects::new(1) };
+        let mut turn = Turn::new(at, &mut loaded.effects);
+        loaded.coordinator.load(&mut turn, 0, LeaderEpoch(0), log.to_vec());
+        loaded
+    }
+
+    fn ask(&mut self, version: i16, at: Instant, request: Request) {
+        let mut image = MetadataImage::new();
+        for (id, name) in ["bar", "foo"].into_iter().enumerate() {
+            image.replay(&MetadataRecord::Topic { name: topic_name(name), id: Uuid::from_u128(id as u128 + 1) });
+        }
+        let context = Context {
+            from: NodeId::Client(ClientId(1)),
+            correlation: Correlation(1),
+            client_id: str_bytes("client"),
+            client_host: str_bytes("host"),
+            version,
+            known_member_id: true,
+            skip_assignment: true,
+        };
+        let mut turn = Turn::new(at, &mut self.effects);
+        self.coordinator.handle_as(&mut turn, &image, &context, &request);
+    }
+
+    /// The records decided on; they are appended and committed.
+    fn write(&mut self, at: Instant) -> Vec<GroupRecord> {
+        let mut written = Vec::new();
+        for (partition, records) in self.coordinator.take_records() {
+            for record in &records {
+                let key = record.key.clone().expect("a key");
+                written.push(GroupRecord::decode(&key, record.value.as_ref()).expect("a record of ours"));
+            }
+            let mut turn = Turn::new(at, &mut self.effects);
+            self.coordinator.appended(&mut turn, partition, Ok(Offset(1_000)));
+            self.coordinator.committed(&mut turn, partition, Offset(2_000));
+        }
+        written
+    }
+
+    fn answer(&mut self) -> Result<Response, String> {
+        match self.effects.sends.pop().map(|(_, envelope)| envelope.body) {
+            Some(Body::Response(response)) => Ok(response),
+            other => Err(format!("no answer: {other:?}")),
+        }
+    }
+}
+
+/// The last record of a key wins.
+fn check_replay(log: &[(Offset, GroupRecord)]) -> Result<(), String> {
+    let loaded = Loaded::new(log, &BrokerConfig::default(), Instant::ZERO);
+    let mut expected = BTreeMap::new();
+    for (_, record) in log {
+        if let GroupRecord::Offset { group, partition, value } = record {
+            expected.insert((group.clone(), partition.clone()), value.clone());
+        }
+    }
+    for ((group, partition), value) in expected {
+        let got = loaded.coordinator.offsets(&group).find(|(p, _)| **p == partition).map(|(_, o)| o.clone());
+        check(got, value)?;
+    }
+    Ok(())
+}
+
+fn check_fetch(log: &[(Offset, GroupRecord)], step: &Value) -> Result<(), String> {
+    let mut loaded = Loaded::new(log, &BrokerConfig::default(), Instant::ZERO);
+    let end = step["committed_offset_of_log"].as_i64().unwrap_or(i64::MAX);
+    let mut turn = Turn::new(Instant::ZERO, &mut loaded.effects);
+    loaded.coordinator.committed(&mut turn, 0, Offset(end));
+    let topics = step["topics"].as_array().map(|topics| {
+        let topic = |t: &Value| {
+            let partitions = t["partitions"].as_array().expect("partitions").iter().map(int).collect();
+            OffsetFetchRequestTopics::default()
+                .with_name(topic_name(text(&t["topic"])))
+                .with_partition_indexes(partitions)
+        };
+        topics.iter().map(topic).collect()
+    });
+    let group = OffsetFetchRequestGroup::default()
+        .with_group_id(GroupId(str_bytes(text(&step["group_id"]))))
+        .with_topics(topics);
+    loaded.ask(9, Instant::ZERO, OffsetFetchRequest::default().with_groups(vec![group]).into());
+    let Response::OffsetFetch(answer) = loaded.answer()? else { return Err("another answer".to_string()) };
+    let group = &answer.groups[0];
+    check(error_text(group.error_code), text(&step["error"]).to_string())?;
+    let rows = group.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|p| {
+            json!({
+                "partition": p.partition_index,
+                "committed_offset": p.committed_offset,
+                "leader_epoch": p.committed_leader_epoch,
+                "metadata": p.metadata.as_ref().map(|m| m.to_string()),
+                "error": error_text(p.error_code),
+            })
+        });
+        json!({"topic": topic.name.0.as_str(), "partitions": partitions.collect::<Vec<_>>()})
+    });
+    check(json!(rows.collect::<Vec<_>>()), step["result"].clone())
+}
+
+/// The tests make their group by hand, which is not recorded: a stable group of one member, unless
+/// the name says otherwise.
+fn group_of_the_test(name: &str, step: &Value) -> Option<GroupRecord> {
+    let is_classic = name.contains("GenericGroup") || name.contains("Sensor");
+    if !is_classic {
+        return None;
+    }
+    let mut value = stable_group("consumer", "bar");
+    // A join takes a group that completes a rebalance into its next generation.
+    value.generation = if name.contains("CompletingRebalance") { 0 } else { 1 };
+    if name.contains("UnknownMemberId") {
+        value.members.clear();
+    }
+    if name.contains("FencedInstanceId") {
+        value.members[0].group_instance_id = Some(str_bytes("new-instance-id"));
+    }
+    Some(GroupRecord::Group { group: GroupId(str_bytes(text(&step["request"]["groupId"]))), value: Some(value) })
+}
+
+fn stable_group(protocol_type: &str, topic: &str) -> GroupValue {
+    let mut subscription = bytes::BytesMut::from(&[0_u8, 3][..]);
+    let topics = ConsumerProtocolSubscription::default().with_topics(vec![str_bytes(topic)]);
+    topics.encode(&mut subscription, 3).expect("a subscription encodes");
+    GroupValue {
+        protocol_type: str_bytes(protocol_type),
+        generation: 1,
+        protocol: Some(str_bytes("range")),
+        leader: Some(str_bytes("member")),
+        current_state_timestamp: 0,
+        members: vec![MemberValue {
+            member_id: str_bytes("member"),
+            group_instance_id: None,
+            client_id: str_bytes("client"),
+            client_host: str_bytes("host"),
+            rebalance_timeout: 5_000,
+            session_timeout: 3_600_000,
+            subscription: subscription.freeze(),
+            assignment: Bytes::new(),
+        }],
+    }
+}
+
+fn check_commit(name: &str, log: &[(Offset, GroupRecord)], step: &Value) -> Result<(), String> {
+    let now = Instant::from_millis(step["now_ms"].as_i64().expect("a time"));
+    let mut log = log.to_vec();
+    log.extend(group_of_the_test(name, step).map(|record| (Offset(500), record)));
+    let mut loaded = Loaded::new(&log, &BrokerConfig::default(), now);
+    if name.contains("CompletingRebalance") {
+        rejoin(&mut loaded, now);
+    }
+    let body = &step["request"];
+    let expected: Vec<Value> = step["records"].as_array().into_iter().flatten().map(without_topic_id).collect();
+    let topics = body["topics"].as_array().expect("topics").iter().map(|topic| {
+        let partitions = topic["partitions"].as_array().expect("partitions").iter().map(|p| {
+            OffsetCommitRequestPartition::default()
+                .with_partition_index(int(&p["partitionIndex"]))
+                .with_committed_offset(p["committedOffset"].as_i64().expect("an offset"))
+                .with_committed_leader_epoch(p["committedLeaderEpoch"].as_i64().map_or(-1, |e| e as i32))
+                .with_committed_metadata(p["committedMetadata"].as_str().map(str_bytes))
+        });
+        // Newer versions name the topic by its id alone; all the tests commit to `bar`.
+        OffsetCommitRequestTopic::default()
+            .with_name(topic_name(topic["name"].as_str().unwrap_or("bar")))
+            .with_partitions(partitions.collect())
+    });
+    // The recorded version has no field for the retention time that the test asks for.
+    let expire = expected.iter().find_map(|record| record["value"]["expireTimestamp"].as_i64());
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(str_bytes(text(&body["groupId"]))))
+        .with_member_id(str_bytes(text(&body["memberId"])))
+        .with_group_instance_id(body["groupInstanceId"].as_str().map(str_bytes))
+        .with_generation_id_or_member_epoch(int(&body["generationIdOrMemberEpoch"]))
+        .with_retention_time_ms(expire.map_or(-1, |at| at - now.millis()))
+        .with_topics(topics.collect());
+    loaded.ask(int(&step["version"]) as i16, now, request.into());
+    let written: Vec<Value> = loaded.write(now).iter().map(record_json).collect();
+    check(written, expected)?;
+    let Response::OffsetCommit(answer) = loaded.answer()? else { return Err("another answer".to_string()) };
+    let got: Vec<String> =
+        answer.topics.iter().flat_map(|t| t.partitions.iter().map(|p| error_text(p.error_code))).collect();
+    let expected: Vec<String> = match step["error"].as_str() {
+        Some(error) => vec![error.to_string(); got.len()],
+        None => {
+            let topics = step["response"]["topics"].as_array().expect("topics").iter();
+            topics.flat_map(|t| t["partitions"].as_array().expect("rows")).map(|p| text(&p["error"]).into()).collect()
+        }
+    };
+    check(got, expected)
+}
+
+/// The member joins with another protocol list: the group completes a rebalance.
+fn rejoin(loaded: &mut Loaded, now: Instant) {
+    let protocol = JoinGroupRequestProtocol::default().with_name(str_bytes("range"));
+    let join = JoinGroupRequest::default()
+        .with_group_id(GroupId(str_bytes("foo")))
+        .with_member_id(str_bytes("member"))
+        .with_session_timeout_ms(10_000)
+        .with_rebalance_timeout_ms(5_000)
+        .with_protocol_type(str_bytes("consumer"))
+        .with_protocols(vec![protocol]);
+    loaded.ask(9, now, join.into());
+    loaded.effects.sends.clear();
+}
+
+/// The tests stand in for the group with a mock: who is subscribed to `firstTopic` in the first two
+/// cleanups, or whose offsets may not expire at all.
+fn check_cleanup(name: &str, log: &[(Offset, GroupRecord)], step: &Value, count: u32) -> Result<(), String> {
+    let group = GroupId(str_bytes(text(&step["group_id"])));
+    let value = if name.contains("EmptyOffsetExpirationCondition") {
+        stable_group("not consumers", "none")
+    } else {
+        stable_group("consumer", if count < 3 { "firstTopic" } else { "none" })
+    };
+    let mut log = log.to_vec();
+    if log.iter().any(|(_, record)| matches!(record, GroupRecord::Offset { group: g, .. } if *g == group)) {
+        log.push((Offset(500), GroupRecord::Group { group, value: Some(value) }));
+    }
+    let config = BrokerConfig { offsets_retention: Duration::from_secs(60), ..BrokerConfig::default() };
+    let now = Instant::from_millis(step["now_ms"].as_i64().expect("a time"));
+    let mut loaded = Loaded::new(&log, &config, now - config.offsets_retention_check_interval);
+    let mut turn = Turn::new(now, &mut loaded.effects);
+    loaded.coordinator.alarm(&mut turn, &MetadataImage::new());
+    let written = loaded.write(now);
+    let mut got: Vec<Value> = written.iter().map(record_json).collect();
+    let mut expected = step["records"].as_array().cloned().unwrap_or_default();
+    for list in [&mut got, &mut expected] {
+        list.sort_by_key(|record| record["key"].to_string());
+    }
+    check(got, expected)
+}
+
+fn offset_record(step: &Value) -> GroupRecord {
+    let key = &step["key"];
+    let value = &step["value"];
+    let offset = |offset: i64| CommittedOffset {
+        offset: Offset(offset),
+        leader_epoch: LeaderEpoch(value["leaderEpoch"].as_i64().map_or(-1, |e| e as i32)),
+        metadata: value["metadata"].as_str().map_or(StrBytes::new(), str_bytes),
+        commit_timestamp: value["commitTimestamp"].as_i64().expect("a time"),
+        expire_timestamp: value["expireTimestamp"].as_i64(),
+    };
+    GroupRecord::Offset {
+        group: GroupId(str_bytes(text(&key["group"]))),
+        partition: TopicPartition::named(text(&key["topic"]), int(&key["partition"])),
+        value: value["offset"].as_i64().map(offset),
+    }
+}
+
+/// As the recording writes a record: what is absent has its default.
+fn record_json(record: &GroupRecord) -> Value {
+    let GroupRecord::Offset { group, partition, value } = record else {
+        return json!("a group record");
+    };
+    let key = json!({"group": group.0.as_str(), "topic": partition.topic.0.as_str(), "partition": partition.partition});
+    let Some(value) = value else {
+        return json!({"type": "OFFSET_COMMIT", "key": key, "tombstone": true});
+    };
+    let mut fields = json!({"offset": value.offset.0, "commitTimestamp": value.commit_timestamp});
+    match value.expire_timestamp {
+        Some(at) => fields["expireTimestamp"] = json!(at),
+        None => fields["leaderEpoch"] = json!(value.leader_epoch.0),
+    }
+    if !value.metadata.is_empty() {
+        fields["metadata"] = json!(value.metadata.as_str());
+    }
+    json!({"type": "OFFSET_COMMIT", "key": key, "value": fields})
+}
+
+/// Highwater's clients name topics, so that no id is kept with an offset.
+fn without_topic_id(record: &Value) -> Value {
+    let mut record = record.clone();
+    if let Some(value) = record["value"].as_object_mut() {
+        value.remove("topicId");
+    }
+    record
+}
+
+fn steps(case: &Value) -> &[Value] {
+    case["steps"].as_array().expect("steps")
+}
+
+fn check<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Result<(), String> {
+    if got == expected { Ok(()) } else { Err(format!("\n   got      {got:?}\n   expected {expected:?}")) }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn int(value: &Value) -> i32 {
+    value.as_i64().map_or(0, |v| v as i32)
+}
+
+fn error_text(code: i16) -> String {
+    error(code).map_or("NONE".to_string(), error_name)
+}
