@@ -17,7 +17,7 @@ use crate::ui::cards::{Group, Producer};
 use crate::ui::command::{Ask, Command, Tab};
 use crate::ui::console::{Kind, Said};
 use crate::ui::dock::Dock;
-use crate::ui::flights::{Flown, Layer, show_tip};
+use crate::ui::flights::{Flown, Glow, Layer, show_tip};
 use crate::ui::keys;
 use crate::ui::session::Session;
 use crate::ui::stage::Stage;
@@ -36,6 +36,8 @@ const REFRESH: f64 = 50.0;
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
+/// From this speed on (virtual microseconds a real second) flights are over before they are seen.
+const TOO_QUICK: i64 = 20_000;
 const THEME: &str = "highwater-theme";
 
 pub enum Msg {
@@ -262,7 +264,7 @@ impl App {
         self.session.tick(Duration::from_micros((real * 1000.0) as i64));
         let now = self.session.now();
         self.look_at_flights();
-        self.layer.draw(&self.flown, now, &self.muted);
+        self.layer.draw(&self.flown, now, at, &self.muted);
         self.point();
         if now == before {
             return false;
@@ -272,7 +274,12 @@ impl App {
             return false;
         }
         self.last_refresh = at;
+        let before = self.shown.stage.clone();
+        self.rewound = false;
         self.refresh();
+        if self.shown.rate >= TOO_QUICK {
+            glows(&before, &self.shown.stage, at).into_iter().for_each(|glow| self.layer.glow(glow));
+        }
         true
     }
 
@@ -324,7 +331,9 @@ impl App {
     fn paint_timeline(&mut self) {
         let focus = self.focus();
         let now = self.session.now();
-        timeline::paint(self.session.timeline(focus.as_deref()), now);
+        let row = self.shown.stage.rows.iter().find(|row| Some(&row.name) == focus.as_ref());
+        let replicas = row.map_or(0, |row| row.replicas.len() as u32);
+        timeline::paint(self.session.timeline(focus.as_deref()), now, replicas);
     }
 
     /// The partition whose leaders the timeline shows: the selected one, or the one with the most elections.
@@ -484,6 +493,40 @@ fn keep<T: PartialEq>(old: &mut Rc<T>, new: T) {
     if **old != new {
         *old = Rc::new(new);
     }
+}
+
+/// What travelled between two looks at the stage: told by where records have come to be.
+fn glows(before: &StageView, after: &StageView, since: f64) -> Vec<Glow> {
+    let mut glows = Vec::new();
+    for (old, new) in before.rows.iter().zip(&after.rows) {
+        let Some(leader) = new.leader.filter(|_| !Rc::ptr_eq(old, new) && old.name == new.name) else { continue };
+        let leader_place = format!("broker {leader}");
+        let hue_at = |offset: i64| {
+            let cell = new.cells.iter().find(|cell| cell.broker == leader)?;
+            cell.records.iter().find(|record| record.offset == offset)?.hue
+        };
+        let glow = |from: String, to: String, family: Family, hue| Glow { from, to, partition: new.name.clone(), hue, family, since };
+        for (cell, earlier) in new.cells.iter().zip(&old.cells) {
+            if cell.log_end <= earlier.log_end {
+                continue;
+            }
+            let to = format!("broker {}", cell.broker);
+            let hue = hue_at(cell.log_end - 1);
+            match &after.producers[..] {
+                [producer] if cell.broker == leader => glows.push(glow(format!("client {}", producer.name), to, Family::Produce, hue)),
+                _ if cell.broker != leader => glows.push(glow(leader_place.clone(), to, Family::Replication, hue)),
+                _ => {}
+            }
+        }
+        for cursor in &new.cursors {
+            let earlier = old.cursors.iter().find(|other| other.consumer == cursor.consumer).and_then(|other| other.position);
+            let (Some(earlier), Some(position)) = (earlier, cursor.position) else { continue };
+            if position > earlier {
+                glows.push(glow(leader_place.clone(), format!("client {}", cursor.consumer), Family::Consume, hue_at(position - 1)));
+            }
+        }
+    }
+    glows
 }
 
 /// The session that the address asks for; the default one, with the reason, when that cannot be.

@@ -124,8 +124,8 @@ fn Progress(props: &ProgressProps) -> Html {
             <ul class="pending" aria-label="In flight">
                 { for card.in_flight.iter().take(3).map(|batch| html! {
                     <li>
-                        <span class="what"><span class="dot" style={batch.hue.map(|hue| format!("--h:{hue}"))} />{ &batch.records }{ " · " }{ &batch.partition }</span>
-                        <span class="state">{ &batch.state }</span>
+                        <span class="what"><span class="dot" style={batch.hue.map(|hue| format!("--h:{hue}"))} />{ &batch.partition }<small>{ &batch.records }</small></span>
+                        <span class="state">{ batch.state.replace("in flight to ", "→ ") }</span>
                     </li>
                 }) }
             </ul>

@@ -42,7 +42,7 @@ pub fn Dock(props: &Props) -> Html {
     let ask = &props.ask;
     let panel = |tab: Tab, content: Html| {
         let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
-        let class = classes!("panel", slug(tab), (props.tab == tab).then_some("front"));
+        let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
         html! {
             <section key={tab.name()} {class} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
         }
@@ -53,7 +53,7 @@ pub fn Dock(props: &Props) -> Html {
                 { for Tab::ALL.iter().map(|tab| {
                     let chosen = props.tab == *tab;
                     html! {
-                        <button role="tab" class={slug(*tab)} aria-selected={chosen.to_string()} aria-controls={format!("panel-{}", slug(*tab))}
+                        <button role="tab" aria-selected={chosen.to_string()} aria-controls={format!("panel-{}", slug(*tab))}
                             tabindex={if chosen { "0" } else { "-1" }} onclick={on(ask, Command::Show(*tab))}>{ tab.name() }</button>
                     }
                 }) }

@@ -65,6 +65,23 @@ impl Place {
     }
 }
 
+/// Something that has just happened too quickly to be seen on its way: its path lights up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glow {
+    pub from: String,
+    pub to: String,
+    pub partition: String,
+    pub hue: Option<u16>,
+    pub family: Family,
+    /// When it lit up, in the page's own milliseconds.
+    pub since: f64,
+}
+
+/// How long a glow lasts, in real milliseconds.
+const GLOWING: f64 = 750.0;
+/// More than these at once would be noise.
+const GLOWS: usize = 24;
+
 /// The canvas, and what it knows of the page.
 #[derive(Default)]
 pub struct Layer {
@@ -76,6 +93,7 @@ pub struct Layer {
     stale: bool,
     blank: bool,
     still: bool,
+    glows: Vec<Glow>,
     /// Where each message was drawn, for pointing at it.
     drawn: Vec<(u64, f64, f64)>,
 }
@@ -100,7 +118,14 @@ impl Layer {
         (distance(nearest) <= REACH).then_some(nearest.0)
     }
 
-    pub fn draw(&mut self, flights: &[Flown], now: Instant, muted: &[Family]) {
+    pub fn glow(&mut self, glow: Glow) {
+        if self.glows.len() < GLOWS {
+            self.glows.push(glow);
+        }
+    }
+
+    /// Draws everything on its way at `now`; `at` is the page's own time.
+    pub fn draw(&mut self, flights: &[Flown], now: Instant, at: f64, muted: &[Family]) {
         if self.canvas.is_none() {
             self.canvas = canvas();
             self.stale = true;
@@ -114,6 +139,12 @@ impl Layer {
         }
         self.blank = true;
         self.drawn.clear();
+        self.glows.retain(|glow| at - glow.since < GLOWING);
+        for glow in self.glows.clone() {
+            if !muted.contains(&glow.family) {
+                self.draw_glow(&pen, &glow, at);
+            }
+        }
         // The cluster's empty rounds lie below what carries something.
         for matters in [false, true] {
             for flown in flights.iter().filter(|flown| flown.flight.matters == matters) {
@@ -124,17 +155,34 @@ impl Layer {
         }
     }
 
+    fn draw_glow(&mut self, pen: &CanvasRenderingContext2d, glow: &Glow, at: f64) {
+        let Some((from, to)) = self.ends(&glow.from, &glow.to, Some(&glow.partition)) else { return };
+        self.blank = false;
+        let age = ((at - glow.since) / GLOWING).clamp(0.0, 1.0);
+        let path = Path::between(from, to, true);
+        let colour = self.record_colour(glow.hue).unwrap_or_else(|| self.colour(role(glow.family)));
+        pen.set_stroke_style_str(&colour);
+        pen.set_line_width(2.0);
+        pen.set_global_alpha(0.7 * (1.0 - age));
+        path.trace(pen, 1.0);
+        let (x, y) = path.at(1.0);
+        pen.set_global_alpha(1.0 - age);
+        dot(pen, x, y, 3.2, true, &colour);
+        pen.set_global_alpha(1.0);
+    }
+
+    fn record_colour(&self, hue: Option<u16>) -> Option<String> {
+        hue.map(|hue| format!("oklch({} {} {hue})", self.colour("--record-l"), self.colour("--record-c")))
+    }
+
     fn draw_one(&mut self, pen: &CanvasRenderingContext2d, flown: &Flown, now: Instant) {
         let flight = &flown.flight;
-        let Some((from, to)) = self.ends(flown) else { return };
+        let Some((from, to)) = self.ends(&flown.from, &flown.to, flight.partition.as_deref()) else { return };
         let share = if flight.held { 0.5 } else { flight.permille(now) as f64 / 1000.0 };
         let path = Path::between(from, to, flight.request);
         let (x, y) = path.at(if self.still { 0.5 } else { share });
         let family = self.colour(role(flight.family));
-        let colour = match flight.hue {
-            Some(hue) => format!("oklch({} {} {hue})", self.colour("--record-l"), self.colour("--record-c")),
-            None => family.clone(),
-        };
+        let colour = self.record_colour(flight.hue).unwrap_or_else(|| family.clone());
         self.blank = false;
         self.drawn.push((flight.id, x, y));
         if !flight.matters {
@@ -184,13 +232,13 @@ impl Layer {
     }
 
     /// Where a flight begins and ends: at a replica's cell when it concerns a partition, else at the node.
-    fn ends(&self, flown: &Flown) -> Option<((f64, f64), (f64, f64))> {
+    fn ends(&self, from: &str, to: &str, partition: Option<&str>) -> Option<((f64, f64), (f64, f64))> {
         let place = |node: &str| {
             let broker = node.strip_prefix("broker ");
-            let cell = broker.zip(flown.flight.partition.as_ref()).map(|(broker, partition)| format!("{partition}@{broker}"));
+            let cell = broker.zip(partition).map(|(broker, partition)| format!("{partition}@{broker}"));
             cell.and_then(|cell| self.places.get(&cell)).or_else(|| self.places.get(node)).copied()
         };
-        let (from, to) = (place(&flown.from)?, place(&flown.to)?);
+        let (from, to) = (place(from)?, place(to)?);
         let ((from_x, from_y), (to_x, to_y)) = (from.middle(), to.middle());
         // Side by side: from edge to edge; above one another: from bottom to top.
         let beside = from.right <= to.left || to.right <= from.left;

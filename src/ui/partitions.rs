@@ -115,16 +115,21 @@ fn Cell(props: &CellProps) -> Html {
             </div>
             <div class="strip" aria-hidden="true">
                 <div class="track" style={format!("--end:{}", widest - base)}>
+                    <b class="water" style={place(cell.high_watermark)} />
+                    <div class="records">
+                        { for cell.records.iter().filter(|record| record.offset >= first).map(|record| draw(record, base, "")) }
+                    </div>
+                    <div class="records">
+                        { for missing.map(|offset| html! { <s key={offset as u64} class="rec missing" style={place(offset)} /> }) }
+                    </div>
+                    <div class="records" key={memory.falls}>
+                        { for memory.fallen.iter().map(|record| draw(record, base, "fallen")) }
+                    </div>
                     <b class="hw-line" style={place(cell.high_watermark)}><Wave /></b>
-                    { for cell.records.iter().filter(|record| record.offset >= first).map(|record| draw(record, base, "")) }
-                    { for missing.map(|offset| html! { <s key={format!("m{offset}")} class="rec missing" style={place(offset)} /> }) }
-                    { for memory.fallen.iter().map(|record| html! {
-                        <Fallen key={format!("f{}-{}", memory.falls, record.offset)} record={record.clone()} {base} />
-                    }) }
                     if leads {
-                        { for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
+                        <div class="cursors">{ for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
                             <Hands key={cursor.consumer.clone()} cursor={cursor.clone()} partition={row.name.clone()} {lane} {base} ask={props.ask.clone()} />
-                        }) }
+                        }) }</div>
                     }
                 </div>
             </div>
@@ -186,18 +191,6 @@ fn in_words(record: &RecordCell) -> String {
     let value = record.value.as_deref().unwrap_or("null");
     let readable = if record.committed { "" } else { " · above the high watermark" };
     format!("{key} = {value} · offset {} · leader epoch {}{readable}", record.offset, record.leader_epoch)
-}
-
-#[derive(Properties, PartialEq)]
-struct FallenProps {
-    record: RecordCell,
-    base: i64,
-}
-
-/// A truncated record: it falls once, and is gone.
-#[component]
-fn Fallen(props: &FallenProps) -> Html {
-    draw(&props.record, props.base, "fallen")
 }
 
 /// The crest of the watermark.

@@ -160,12 +160,12 @@ pub fn show_time(now: Instant, end: Instant) {
 }
 
 /// Paints all that has happened.
-pub fn paint(view: &View, now: Instant) {
+pub fn paint(view: &View, now: Instant, replicas: u32) {
     let Some(canvas) = document().get_element_by_id("lane").and_then(|c| c.dyn_into::<HtmlCanvasElement>().ok()) else {
         return;
     };
     let Some(lane) = Lane::over(&canvas, view.end, now) else { return };
-    lane.paint_bands(&view.bands);
+    lane.paint_bands(&view.bands, replicas);
     lane.paint_marks(&view.marks);
 }
 
@@ -211,7 +211,7 @@ impl Lane {
         INSET + (at.0.clamp(0, self.end.0.max(0)) as f64 / whole) * (self.width - 2.0 * INSET)
     }
 
-    fn paint_bands(&self, bands: &[Band]) {
+    fn paint_bands(&self, bands: &[Band], replicas: u32) {
         let pen = &self.pen;
         pen.set_fill_style_str(&self.colour("--sunken"));
         pen.begin_path();
@@ -230,12 +230,14 @@ impl Lane {
             let role = band.leader.map_or("--offline-soft".to_string(), |leader| format!("--band-{}", (leader - 1).rem_euclid(6)));
             pen.set_fill_style_str(&self.colour(&role));
             pen.fill_rect(left, BAND_TOP, right - left, BAND_HEIGHT);
-            let share = f64::from(band.isr) / f64::from(band.replicas.max(1));
+            // Nothing is said of the ISR before it first changes: it is everybody.
+            let isr = if band.replicas == 0 { replicas } else { band.isr };
+            let share = f64::from(isr) / f64::from(replicas.max(1));
             let y = ISR_BOTTOM - share * (ISR_BOTTOM - ISR_TOP);
-            pen.set_fill_style_str(if band.isr < band.replicas { &shrunk } else { &in_sync });
+            pen.set_fill_style_str(if isr < replicas { &shrunk } else { &in_sync });
             pen.fill_rect(left, y, right - left, 2.0);
             let leader = band.leader.map_or("no leader".to_string(), |leader| format!("leader {leader}"));
-            let texts = [format!("{leader} · epoch {} · ISR {}/{}", band.leader_epoch, band.isr, band.replicas), leader];
+            let texts = [format!("{leader} · epoch {} · ISR {isr} of {replicas}", band.leader_epoch), leader];
             let fits = |text: &&String| pen.measure_text(text).is_ok_and(|m| m.width() + 12.0 < right - left);
             if let Some(text) = texts.iter().find(fits) {
                 pen.set_fill_style_str(&words);

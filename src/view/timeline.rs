@@ -38,6 +38,7 @@ pub struct Band {
     pub to: Option<Instant>,
     pub leader: Option<i32>,
     pub leader_epoch: i32,
+    /// How many replicas are in sync; 0 of 0 before anything was said of it.
     pub isr: u32,
     pub replicas: u32,
 }
@@ -90,6 +91,11 @@ impl Painter {
     fn paint_band(&mut self, event: &Event) {
         let about = event.fact.partition().map(ToString::to_string);
         if about.is_none() || about != self.painted.partition {
+            return;
+        }
+        if let (Fact::BecameLeader { broker, leader_epoch, .. }, true) = (&event.fact, self.painted.bands.is_empty()) {
+            let (leader, leader_epoch) = (Some(broker.0), leader_epoch.0);
+            self.painted.bands.push(Band { from: event.at, to: None, leader, leader_epoch, isr: 0, replicas: 0 });
             return;
         }
         let last = self.painted.bands.last().cloned();
