@@ -11,6 +11,7 @@ mod golden_leader_epoch_cache;
 mod golden_list_offsets;
 mod golden_log_truncation;
 mod golden_murmur2;
+mod golden_offset_reset;
 mod golden_partition_election;
 mod golden_producer_state;
 mod golden_raft_votes;

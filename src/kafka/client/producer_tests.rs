@@ -322,7 +322,8 @@ impl Leader {
             if batch.base_sequence != 0 {
                 return Err(ErrorCode::OutOfOrderSequenceNumber);
             }
-            *self = Leader { values: std::mem::take(&mut self.values), epoch: batch.producer_epoch, ..Leader::default() };
+            *self =
+                Leader { values: std::mem::take(&mut self.values), epoch: batch.producer_epoch, ..Leader::default() };
         }
         if let Some((_, offset)) = self.recent.iter().rev().take(5).find(|(s, _)| *s == batch.base_sequence) {
             return Ok(*offset);
