@@ -7,7 +7,6 @@ mod golden;
 mod golden_classic_group_states;
 mod golden_compaction;
 mod golden_controller;
-mod golden_errors_and_defaults;
 mod golden_hw_isr;
 mod golden_java_string_hash_coordinator;
 mod golden_leader_epoch_cache;

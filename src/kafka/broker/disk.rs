@@ -76,21 +76,17 @@ impl Disk {
 
     /// An orderly shutdown: everything is flushed and said.
     pub fn close(&mut self, broker_epoch: BrokerEpoch) {
-        self.flush();
+        let partitions: Vec<TopicPartition> = self.folders.keys().cloned().collect();
+        for partition in partitions {
+            if let Some(log) = self.log_mut(&partition) {
+                log.close();
+            }
+        }
         self.checkpoint();
         self.clean_shutdown = Some(broker_epoch);
     }
 
-    pub fn flush(&mut self) {
-        let partitions: Vec<TopicPartition> = self.folders.keys().cloned().collect();
-        for partition in partitions {
-            if let Some(log) = self.log_mut(&partition) {
-                log.flush();
-            }
-        }
-    }
-
-    /// The power went.
+    /// The machine loses power: what was not flushed is gone, also of the metadata log.
     pub fn lose_unflushed(&mut self) {
         let partitions: Vec<TopicPartition> = self.folders.keys().cloned().collect();
         for partition in partitions {
@@ -98,6 +94,7 @@ impl Disk {
                 log.lose_unflushed();
             }
         }
+        self.quorum.log.lose_unflushed();
     }
 }
 

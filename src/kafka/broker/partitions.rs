@@ -63,7 +63,8 @@ impl Process {
         for delta in deltas {
             match delta {
                 Delta::Partition(partition) => drop(changed.insert(partition)),
-                Delta::Partitions(partitions) => changed.extend(partitions),
+                // ClearElr: nothing that a replica knows of.
+                Delta::Partitions(_) => {}
                 Delta::TopicDeleted(topic, id) => self.delete_topic(disk, turn, &topic, id),
                 Delta::TopicConfig(topic) => drop(settings.insert(topic)),
                 Delta::ClusterConfig => all_settings = true,
@@ -78,7 +79,7 @@ impl Process {
             settings.extend(self.replicas.keys().map(|partition| partition.topic.clone()));
         }
         for topic in settings {
-            self.apply_settings(disk, turn, &topic);
+            self.apply_settings(disk, &topic);
         }
     }
 
@@ -92,7 +93,10 @@ impl Process {
         acks: i16,
         origin: Origin,
     ) -> Result<Appended, ErrorCode> {
-        let absent = self.absent_error(partition);
+        if !self.replicas.contains_key(partition) {
+            return Err(self.absent_error(partition));
+        }
+        let absent = ErrorCode::NotLeaderOrFollower;
         let idle = match self.fetch_key(disk, partition) {
             Some(key) => self.sessions.idle_followers(key),
             None => Vec::new(),
@@ -341,20 +345,19 @@ impl Process {
         disk.delete(partition);
     }
 
-    /// A topic's settings, or the defaults below them, changed.
-    fn apply_settings(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, topic: &TopicName) {
+    /// A topic's settings, or the defaults below them, changed. A high watermark that a lower
+    /// min.insync.replicas sets free moves with the next append or fetch (TopicConfigHandler).
+    fn apply_settings(&self, disk: &mut Disk, topic: &TopicName) {
         let config = self.topic_config(topic);
         for partition in held_partitions(disk, topic) {
             if let Some(log) = disk.log_mut(&partition) {
                 log.set_config(config.clone());
             }
-            self.recheck_high_watermark(disk, turn, &partition);
-            self.touched.insert(partition);
         }
     }
 
     /// The high watermark may move because what bounds it changed.
-    pub(super) fn recheck_high_watermark(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
+    fn recheck_high_watermark(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
         let liveness = ImageLiveness { me: self.id, my_epoch: self.lifecycle.broker_epoch(), image: &self.image };
         let Some(replica) = self.replicas.get(partition) else { return };
         let Some(log) = disk.log_mut(partition) else { return };
