@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::debian::{self, Suite};
-use super::take_turn;
+use super::{Turn, take_turn};
 use crate::run::{self, announce, answer, cargo, on_path};
 use crate::workspace;
 
@@ -42,7 +42,7 @@ pub fn ensure() -> Result<()> {
     if compiler.has_library() {
         return Ok(());
     }
-    let _turn = take_turn()?;
+    let turn = take_turn()?;
     if compiler.has_library() {
         return Ok(());
     }
@@ -54,7 +54,7 @@ pub fn ensure() -> Result<()> {
         println!("{problem:#}.\nBuilding the library from Debian's sources instead.");
         if let Err(problem) = build_from_sources(&compiler) {
             println!("{problem:#}.");
-            continue_with_debians_rust(&compiler)?;
+            continue_with_debians_rust(&compiler, turn)?;
         }
     }
     if !compiler.has_library() {
@@ -272,7 +272,7 @@ fn copy_library(compiler: &Compiler, scratch: &Path) -> Result<()> {
 
 /// The last resort: Debian's own Rust, whose sources are packaged with it. The same command is
 /// run again with that compiler, which then builds its library as above.
-fn continue_with_debians_rust(compiler: &Compiler) -> Result<()> {
+fn continue_with_debians_rust(compiler: &Compiler, turn: Turn) -> Result<()> {
     let own_cargo = Path::new("/usr/bin/cargo");
     let already = compiler.sysroot == Path::new("/usr");
     if already || !debian::can_install() {
@@ -293,6 +293,7 @@ fn continue_with_debians_rust(compiler: &Compiler) -> Result<()> {
     for variable in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"] {
         again.env_remove(variable);
     }
+    drop(turn);
     let status = again.status().context("Debian's cargo cannot be started")?;
     exit(status.code().unwrap_or(1));
 }
