@@ -25,10 +25,11 @@ const PATIENCE_WITH_RUSTUP: Duration = Duration::from_secs(90);
 const SUITES: [&str; 4] = ["trixie-backports", "testing", "unstable", "experimental"];
 
 /// Debian's own matched trio of compiler, cargo and sources, newer than the rest of its suite.
-const TRIO: [&str; 5] = [
+const TRIO: [&str; 6] = [
     "rustc-web",
     "cargo-web",
     "rust-web-src",
+    "rust-web-llvm",
     "rust-web-clippy",
     "rustfmt-web",
 ];
@@ -279,8 +280,8 @@ fn continue_with_debians_rust(compiler: &Compiler, turn: Turn) -> Result<()> {
         bail!("{}", what_to_do(compiler));
     }
     println!("Installing Debian's own Rust and going on with that.");
-    if debian::install(&TRIO).is_err() {
-        bail!("{}", what_to_do(compiler));
+    if let Err(problem) = install_trio() {
+        bail!("{problem:#}.\n{}", what_to_do(compiler));
     }
     let mut path = std::ffi::OsString::from("/usr/bin:");
     path.push(env::var_os("PATH").unwrap_or_default());
@@ -296,6 +297,18 @@ fn continue_with_debians_rust(compiler: &Compiler, turn: Turn) -> Result<()> {
     drop(turn);
     let status = again.status().context("Debian's cargo cannot be started")?;
     exit(status.code().unwrap_or(1));
+}
+
+fn install_trio() -> Result<()> {
+    debian::install(&TRIO)?;
+    // The linker for WebAssembly comes separately, in the version of the compiler's LLVM.
+    let about = answer(Command::new("/usr/bin/rustc").arg("-vV"))?;
+    let llvm = about
+        .lines()
+        .find_map(|line| line.strip_prefix("LLVM version: "))
+        .and_then(|version| version.split('.').next())
+        .context("Debian's compiler does not name its version of LLVM")?;
+    debian::install(&[&format!("lld-{llvm}")])
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
