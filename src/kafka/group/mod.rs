@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod records;
 pub mod timers;
 
+mod finish;
 mod join;
 mod offsets;
 mod rebalance;
@@ -30,7 +31,7 @@ use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::messages::OffsetFetchResponse;
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -44,7 +45,7 @@ use classic::ClassicGroup;
 use records::{CommittedOffset, GroupRecord};
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
-use work::{Decided, Settings, Shard, StaticRejoin, Then, WRITE_TIMEOUT, Work, Write, write_error};
+use work::{Decided, Settings, Shard, Then, WRITE_TIMEOUT, Work, Write, write_error};
 
 /// The topic that the coordinator keeps its state in.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -113,13 +114,11 @@ impl GroupCoordinator {
             return;
         };
         let partition = self.partition_of(image, group);
-        let refusal = match self.shards.get(&partition) {
-            _ if self.invalid(context, request).is_some() => {
-                self.invalid(context, request).and_then(|error| refusal::refuse(request, error))
-            }
-            None => refusal::refuse(request, ErrorCode::NotCoordinator),
-            Some(shard) if !shard.loaded => refusal::refuse_loading(request),
-            Some(_) => None,
+        let refusal = match (self.invalid(context, request), self.shards.get(&partition)) {
+            (Some(error), _) => refusal::refuse(request, error),
+            (None, None) => refusal::refuse(request, ErrorCode::NotCoordinator),
+            (None, Some(shard)) if !shard.loaded => refusal::refuse_loading(request),
+            (None, Some(_)) => None,
         };
         if let Some(refusal) = refusal {
             return turn.respond(context.from, context.correlation, refusal);
@@ -375,7 +374,7 @@ impl GroupCoordinator {
         }
         match request {
             Request::JoinGroup(join) => {
-                let session = crate::time::Duration::from_millis(join.session_timeout_ms.into());
+                let session = Duration::from_millis(join.session_timeout_ms.into());
                 let allowed = self.settings.min_session_timeout..=self.settings.max_session_timeout;
                 (!allowed.contains(&session)).then_some(ErrorCode::InvalidSessionTimeout)
             }
@@ -473,96 +472,6 @@ impl GroupCoordinator {
             let then = std::mem::replace(&mut write.decided.then, Then::Nothing);
             work.finish(shard, then, Err(write_error(ErrorCode::RequestTimedOut)), false)
         });
-    }
-}
-
-impl Work<'_, '_> {
-    /// A write was committed, or failed; `undo` when it is not in the log at all.
-    fn finish(&mut self, shard: &mut Shard, then: Then, result: Result<(), ErrorCode>, undo: bool) -> Option<Decided> {
-        match then {
-            Then::Nothing => None,
-            Then::NewGroup { group, reply } => {
-                if let Err(error) = result {
-                    self.new_group_failed(shard, &group, reply, error, undo);
-                }
-                None
-            }
-            Then::StaticRejoin(rejoin) => {
-                self.static_rejoin_finished(shard, &rejoin, result);
-                None
-            }
-            Then::Sync { group, generation, assignments } => {
-                let group = shard.group_mut(&group)?;
-                let record = match result {
-                    Ok(()) => {
-                        self.sync_committed(group, generation, &assignments);
-                        None
-                    }
-                    Err(error) => self.sync_failed(group, generation, error),
-                };
-                record.map(|record| Decided::record(record, Then::Nothing))
-            }
-            Then::Answer { reply, mut response, facts } => {
-                match result {
-                    Ok(()) => facts.into_iter().for_each(|fact| self.turn.tell(fact)),
-                    Err(error) => refusal::spoil(&mut response, error),
-                }
-                self.answer(reply, *response);
-                None
-            }
-        }
-    }
-
-    fn static_rejoin_finished(&mut self, shard: &mut Shard, rejoin: &StaticRejoin, result: Result<(), ErrorCode>) {
-        if let Some(group) = shard.group_mut(&rejoin.group) {
-            match result {
-                Ok(()) => self.static_rejoin_committed(group, rejoin),
-                Err(error) => self.static_rejoin_failed(group, rejoin, error),
-            }
-        }
-    }
-
-    fn new_group_failed(
-        &mut self,
-        shard: &mut Shard,
-        id: &GroupId,
-        reply: classic::Reply,
-        error: ErrorCode,
-        undo: bool,
-    ) {
-        let Some(group) = shard.group_mut(id) else {
-            return;
-        };
-        let mut joins = group.members.iter_mut().filter_map(|m| m.awaiting_join.as_mut());
-        if let Some(parked) = joins.find(|parked| parked.reply == Some(reply)) {
-            parked.reply = None;
-            self.answer(reply, join::join_error(&StrBytes::new(), error));
-        }
-        if undo {
-            shard.groups.remove(id);
-            self.timers.cancel_group(self.partition, id);
-        }
-    }
-
-    /// Sessions restart in full after a failover (GroupMetadataManager.onLoaded).
-    fn group_loaded(&mut self, group: &mut ClassicGroup) -> Option<GroupRecord> {
-        for member in &group.members {
-            self.schedule(TimerKind::Session(group.id.clone(), member.id.clone()), member.session_timeout);
-        }
-        let too_large = group.members.len() > self.settings.max_size.max(0) as usize;
-        if too_large { self.prepare_rebalance(group, "the group is larger than allowed") } else { None }
-    }
-
-    /// GroupMetadataManager.onUnloaded: whoever waits has to find the new coordinator.
-    fn group_unloaded(&mut self, group: &mut ClassicGroup) {
-        let ids: Vec<StrBytes> = group.members.iter().map(|m| m.id.clone()).collect();
-        for id in ids {
-            self.complete_join(group, &id, join::join_error(&id, ErrorCode::NotCoordinator));
-            if let Some(reply) = group.member_mut(&id).and_then(|m| m.awaiting_sync.take()) {
-                self.answer(reply, sync::sync_error(ErrorCode::NotCoordinator));
-            }
-        }
-        group.transition_to(classic::GroupState::Dead, self.now());
     }
 }
 

@@ -65,15 +65,15 @@ impl Work<'_, '_> {
         if group.state != GroupState::PreparingRebalance {
             return None;
         }
-        if let Some((delay, remaining)) = group.initial_delay {
-            if group.new_member_added && remaining.0 > 0 {
-                group.new_member_added = false;
-                let next = self.settings.initial_rebalance_delay.min(remaining);
-                let left = Duration((remaining.0 - delay.0).max(0));
-                group.initial_delay = Some((next, left));
-                self.schedule(TimerKind::Join(group.id.clone()), next);
-                return None;
-            }
+        if let Some((delay, remaining)) = group.initial_delay
+            && group.new_member_added
+            && remaining.0 > 0
+        {
+            group.new_member_added = false;
+            let next = self.settings.initial_rebalance_delay.min(remaining);
+            group.initial_delay = Some((next, Duration((remaining.0 - delay.0).max(0))));
+            self.schedule(TimerKind::Join(group.id.clone()), next);
+            return None;
         }
         self.complete_join_phase(group)
     }

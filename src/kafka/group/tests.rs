@@ -8,7 +8,7 @@ use super::classic::GroupState;
 use super::*;
 use crate::kafka::controller::record::MetadataRecord;
 use crate::kafka::node::Effects;
-use crate::time::Duration;
+
 use crate::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestTopics;
