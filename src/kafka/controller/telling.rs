@@ -149,3 +149,106 @@ fn resource_name(topic: bool, resource: &StrBytes) -> StrBytes {
         (false, false) => str_bytes(&format!("broker {resource}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::batch::{BatchHeader, NewRecord};
+    use crate::wire::{LeaderEpoch, PartitionEpoch, ProducerId, topic_name};
+
+    const ID: Uuid = Uuid::from_u128(4);
+
+    /// What the image tells about a batch of these records.
+    fn told(image: &mut MetadataImage, records: &[MetadataRecord]) -> Vec<Fact> {
+        let header = BatchHeader {
+            producer_id: ProducerId(-1),
+            producer_epoch: -1,
+            base_sequence: -1,
+            transactional: false,
+            control: false,
+        };
+        let value = |record: &MetadataRecord| NewRecord {
+            timestamp: 0,
+            key: None,
+            value: Some(record.encode()),
+            headers: Vec::new(),
+        };
+        let batch = Batch::build(&header, &records.iter().map(value).collect::<Vec<_>>());
+        let batch = batch.stamped(image.offset.next(), LeaderEpoch(1));
+        let facts = replay_and_tell(image, &batch, &mut Vec::new());
+        assert_eq!((image.offset, image.epoch), (batch.last_offset, LeaderEpoch(1)));
+        facts
+    }
+
+    fn partition(index: i32) -> MetadataRecord {
+        MetadataRecord::Partition {
+            topic: ID,
+            partition: index,
+            replicas: vec![BrokerId(1), BrokerId(2)],
+            isr: vec![BrokerId(1), BrokerId(2)],
+            removing: vec![],
+            adding: vec![],
+            leader: Some(BrokerId(1)),
+            recovering: false,
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+            elr: vec![],
+            last_known_elr: vec![],
+        }
+    }
+
+    fn image_with_orders() -> MetadataImage {
+        let mut image = MetadataImage::new();
+        let setting = MetadataRecord::Config {
+            topic: true,
+            resource: str_bytes("orders"),
+            name: str_bytes("retention.ms"),
+            value: Some(str_bytes("1")),
+        };
+        let topic = MetadataRecord::Topic { name: topic_name("orders"), id: ID };
+        let facts = told(&mut image, &[topic, setting, partition(0), partition(1)]);
+        let created = Fact::TopicCreated { topic: topic_name("orders"), partitions: 2, replication_factor: 2 };
+        assert_eq!(facts, [created], "one fact tells a new topic with its partitions and settings");
+        image
+    }
+
+    #[test]
+    fn partitions_that_a_topic_grows_by_are_one_fact() {
+        let facts = told(&mut image_with_orders(), &[partition(2), partition(3), partition(4)]);
+        assert_eq!(facts, [Fact::PartitionsAdded { topic: topic_name("orders"), from: 2, to: 5 }]);
+    }
+
+    #[test]
+    fn a_new_leader_and_a_smaller_isr_are_told_apart() {
+        let mut image = image_with_orders();
+        let change = PartitionChange { topic: ID, partition: 0, ..PartitionChange::default() };
+        let orders = TopicPartition::named("orders", 0);
+        let shrink = PartitionChange { isr: Some(vec![BrokerId(1)]), elr: Some(vec![BrokerId(2)]), ..change.clone() };
+        let facts = told(&mut image, &[MetadataRecord::PartitionChange(shrink)]);
+        let (from, to) = (vec![BrokerId(1), BrokerId(2)], vec![BrokerId(1)]);
+        let shrunk = Fact::IsrChanged { partition: orders.clone(), from, to, partition_epoch: PartitionEpoch(1) };
+        assert_eq!(facts, [shrunk, Fact::ElrChanged { partition: orders.clone(), to: vec![BrokerId(2)] }]);
+        let unclean = PartitionChange {
+            isr: Some(vec![BrokerId(2)]),
+            leader: Some(Some(BrokerId(2))),
+            recovering: Some(true),
+            elr: Some(vec![]),
+            ..change
+        };
+        let facts = told(&mut image, &[MetadataRecord::PartitionChange(unclean)]);
+        let elected = Fact::LeaderElected {
+            partition: orders.clone(),
+            from: Some(BrokerId(1)),
+            to: Some(BrokerId(2)),
+            leader_epoch: LeaderEpoch(1),
+            isr: vec![BrokerId(2)],
+            unclean: true,
+        };
+        assert_eq!(facts, [elected, Fact::ElrChanged { partition: orders, to: vec![] }]);
+    }
+
+    #[test]
+    fn a_no_op_tells_nothing() {
+        assert_eq!(told(&mut image_with_orders(), &[MetadataRecord::NoOp]), []);
+    }
+}
