@@ -73,10 +73,8 @@ impl Check<'_> {
                 self.client(consumer, &[ClientKind::Consumer]);
             }
             Statement::At(instant) if *instant < self.names.earliest => {
-                let message = format!(
-                    "time never moves backwards: it is {} here at least",
-                    print_instant(self.names.earliest)
-                );
+                let message =
+                    format!("time never moves backwards: it is {} here at least", print_instant(self.names.earliest));
                 self.wrong(&print_instant(*instant), message);
             }
             Statement::Until { condition, .. } | Statement::Expect(condition) | Statement::Always(condition) => {

@@ -36,12 +36,7 @@ impl ScriptError {
     }
 
     /// A word of a kind that there is not: `unknown verb`.
-    pub fn unknown<'a>(
-        span: Span,
-        kind: &str,
-        found: &str,
-        valid: impl IntoIterator<Item = &'a str>,
-    ) -> ScriptError {
+    pub fn unknown<'a>(span: Span, kind: &str, found: &str, valid: impl IntoIterator<Item = &'a str>) -> ScriptError {
         let valid: Vec<&str> = valid.into_iter().collect();
         let nearest = words::nearest(found, valid.iter().copied()).map(str::to_string);
         let mut message = format!("unknown {kind} `{}`", shorten(found));

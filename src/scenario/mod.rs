@@ -1,4 +1,131 @@
-//! The scenario language.
+//! The scenario language: one text for a lesson, a test, a share link, a line typed into the page's
+//! console and a file given to the command line, read by one parser and run by one engine.
+//!
+//! ```text
+//! # A killed leader is replaced, and nothing is lost.
+//! cluster brokers=3 controllers=3 seed=7
+//! topic orders partitions=1 replication-factor=3 min.insync.replicas=2
+//! producer app
+//! send app orders alice=created
+//! until acked app = 1 within 5s
+//! > The leader is about to die.
+//! kill broker leader:orders-0
+//! until leader orders-0 != none and leader-epoch orders-0 = 1 within 15s
+//! expect lost = 0
+//! ```
+//!
+//! # Shape
+//!
+//! UTF-8 text, one statement a line: a verb, its arguments, then options `name=value` in any order.
+//! `#` begins a comment and `>` at the beginning of a line begins prose: the caption from here on.
+//! Files end in `.hw`.
+//!
+//! A value with spaces is quoted, with `\"`, `\\`, `\n`, `\t` and `\u{1F600}` inside the quotes.
+//! What is quoted separates nothing: `"a=b"=c` is the key `a=b`.
+//!
+//! | what | how it is written |
+//! | --- | --- |
+//! | duration | `250us`, `40ms`, `2s`, `5min`, `1h`; also `12.345s` |
+//! | size | `512`, `16KiB`, `1MiB` |
+//! | rate | `100/s`, `30/min`, `1/h` |
+//! | partition | as Kafka writes it: `orders-0` |
+//! | broker | `1`; or by its role at that moment: `leader:orders-0`, `follower:orders-0` (the first other replica), `coordinator:billing` |
+//! | controller | `c1`; or `active` |
+//! | brokers | `2,3`; an empty set is `none` |
+//!
+//! Settings have Kafka's own names, ranges and reasons of refusal; see [`crate::kafka::config`].
+//! A script is read and checked as a whole before any of it runs: [`Script::read`] gives a script
+//! that may run, or all its errors, each with its place and the nearest valid word.
+//!
+//! # Time
+//!
+//! Time is virtual. Statements run in order at the current time; `wait`, `at` and `until` move it on.
+//! Zero is when the cluster has settled, or with `start=cold` when everything was switched on.
+//!
+//! # Statements
+//!
+//! Set-up. Without a `cluster` there are three brokers, three controllers and seed 1.
+//! ```text
+//! cluster [brokers=3] [controllers=3] [seed=1] [racks=a,b,c] [start=cold] [broker settings]
+//! topic NAME [partitions=N] [replication-factor=N] [topic settings]
+//! topic NAME replica-assignment=1:2:3,2:3:1 [topic settings]
+//! producer NAME [transactional.id=ID] [producer settings]
+//! consumer NAME group=GROUP topics=A,B [consumer settings]
+//! share-consumer NAME group=GROUP topics=A,B
+//! stream NAME subscribe=A,B [startingOffsets=earliest|latest|JSON] [maxOffsetsPerTrigger=N] [trigger=1s]
+//! ```
+//! Traffic. `KEY=` is a tombstone, `KEY=""` an empty value, `=VALUE` has no key.
+//! ```text
+//! send PRODUCER TOPIC KEY=VALUE [partition=N] [timestamp=MS] [header.NAME=VALUE]
+//! load PRODUCER TOPIC [rate=100/s] [keys=50] [size=100] [for=10s]
+//! begin PRODUCER | commit PRODUCER | abort PRODUCER | offsets PRODUCER CONSUMER
+//! seek CONSUMER PARTITION OFFSET|earliest|latest|2s
+//! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT
+//! reset-offsets GROUP TOPIC to=earliest|latest|OFFSET|2s
+//! reset-offsets GROUP TOPIC shift=-5
+//! ```
+//! Faults. What is already in the state that is asked for stays in it.
+//! ```text
+//! kill broker|controller|consumer|producer NAME      start …, freeze …, thaw …
+//! power-off broker 1                                 what was not flushed is gone
+//! stop broker|controller NAME                        a controlled shutdown
+//! wipe broker 1                                      its disk is lost; only while it is down
+//! cut 1,c1 | 2,3,c2,c3                               sides that cannot talk; clients too
+//! heal
+//! link 1->2 [latency=300ms] [jitter=50ms] [loss=20%] one direction; `1<->2` both
+//! drop next FETCH 2->1                               `FETCH response 1->2`: the next response
+//! ```
+//! In `cut`, `link` and `drop`, `c1` is the controller where there is one; a client of that name is
+//! written `client:c1`.
+//!
+//! Administration.
+//! ```text
+//! create-partitions TOPIC TOTAL
+//! alter topic TOPIC min.insync.replicas=1            `retention.ms=` goes back to the default
+//! delete topic TOPIC
+//! delete-records PARTITION before=OFFSET             -1: up to the high watermark
+//! elect preferred|unclean PARTITION
+//! reassign PARTITION replicas=2,3,4                  `reassign PARTITION cancel`
+//! add broker 4 [rack=b] | add controller c4
+//! ```
+//! Time and checks.
+//! ```text
+//! wait 2s
+//! at 12.345s                                         never backwards
+//! until CONDITION within 30s                         fails when it never holds
+//! expect CONDITION                                   must hold now
+//! always CONDITION                                   must hold after every event from here on
+//! step "A title"
+//! ask "A question?" answer=leader:orders-0 choices=1,2,3
+//! ```
+//!
+//! # Conditions
+//!
+//! A question, a comparison (`=`, `!=`, `<`, `<=`, `>`, `>=`) and a value, combined by `not`, `and`,
+//! `or` (in the order in which they bind) and parentheses. The questions are the variants of
+//! [`condition::Question`]:
+//! ```text
+//! leader P = 2|none        leader-epoch P >= 1      isr P = 2,3       isr-size P >= 2    elr P = none
+//! replicas P = 1,2,3       partition-epoch P > 0    hw P = 5          hw P@2 = 4         leo P@2 = 5
+//! log-start P = 0          lso P = 3                records P = created,null
+//! broker 1 = alive|fenced|dead|frozen|shutting-down
+//! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2
+//! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
+//! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
+//! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
+//! partition-of TOPIC KEY = 2
+//! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0
+//! under-replicated = 0     under-min-isr = 0     offline = 0
+//! ```
+//! Here `P` is a partition, `G` a group, `C` a consumer and `R` a producer. Without `@`, `hw`, `leo`,
+//! `log-start` and `lso` are those of the leader. `replicas`, `values` and `records` are compared in
+//! order, other lists as sets; of records, `null` is a tombstone. About what there is not (a partition
+//! that is not there, the log of a dead broker) nothing holds, neither `=` nor `!=`.
+//!
+//! # Not simulated yet
+//!
+//! The whole language is read; what the engine cannot do yet is refused by name: [`unsupported`].
+
 pub mod check;
 pub mod condition;
 pub mod error;

@@ -110,7 +110,7 @@ impl Names {
             Statement::Stream(stream) => {
                 self.declare_client(&stream.name, ClientKind::Stream);
             }
-            Statement::Wait(duration) => self.earliest = self.earliest + *duration,
+            Statement::Wait(duration) => self.earliest += *duration,
             Statement::At(instant) => self.earliest = self.earliest.max(*instant),
             _ => {}
         }

@@ -54,8 +54,7 @@ pub fn statement(statement: &Statement, kind: Option<ClientKind>) -> String {
 }
 
 fn cluster(setup: &ClusterSetup) -> String {
-    let mut text =
-        format!("cluster brokers={} controllers={} seed={}", setup.brokers, setup.controllers, setup.seed);
+    let mut text = format!("cluster brokers={} controllers={} seed={}", setup.brokers, setup.controllers, setup.seed);
     if !setup.racks.is_empty() {
         text.push_str(&format!(" racks={}", list(&setup.racks)));
     }

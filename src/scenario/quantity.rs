@@ -5,8 +5,7 @@ use crate::time::{Duration, Instant};
 /// No span of a script is longer: ten years.
 pub const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-const UNITS: [(&str, i64); 5] =
-    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000), ("h", 3_600_000_000)];
+const UNITS: [(&str, i64); 5] = [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000), ("h", 3_600_000_000)];
 
 /// Reads `250us`, `40ms`, `2s`, `5min`, `1h`, and fractions that are whole microseconds: `12.345s`.
 pub fn duration(text: &str) -> Option<Duration> {
@@ -55,7 +54,7 @@ pub fn size(text: &str) -> Option<u32> {
 
 pub fn print_size(size: u32) -> String {
     for (factor, unit) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
-        if size != 0 && size % factor == 0 {
+        if size != 0 && size.is_multiple_of(factor) {
             return format!("{}{unit}", size / factor);
         }
     }

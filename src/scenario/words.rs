@@ -100,7 +100,7 @@ pub fn nearest<'a>(found: &str, valid: impl IntoIterator<Item = &'a str>) -> Opt
     if length > 80 {
         return None;
     }
-    let limit = (length + 2) / 3;
+    let limit = length.div_ceil(3);
     valid
         .into_iter()
         .filter(|word| word.chars().count().abs_diff(length) <= limit)

@@ -78,7 +78,9 @@ fn a_wrong_call_exits_with_2_and_says_why() {
 
 #[test]
 fn help_and_version_are_no_errors() {
-    for (arguments, word) in [(&["--help"][..], "check"), (&["run", "--help"], "--digest"), (&["--version"], "highwater")] {
+    for (arguments, word) in
+        [(&["--help"][..], "check"), (&["run", "--help"], "--digest"), (&["--version"], "highwater")]
+    {
         let (exit, out, err) = call(arguments);
         assert_eq!((exit, err.as_str()), (Exit::Held, ""), "{arguments:?}");
         assert!(out.contains(word), "{out}");

@@ -17,13 +17,8 @@ pub enum BrokerState {
 }
 
 impl BrokerState {
-    pub const ALL: [BrokerState; 5] = [
-        BrokerState::Alive,
-        BrokerState::Fenced,
-        BrokerState::Dead,
-        BrokerState::Frozen,
-        BrokerState::ShuttingDown,
-    ];
+    pub const ALL: [BrokerState; 5] =
+        [BrokerState::Alive, BrokerState::Fenced, BrokerState::Dead, BrokerState::Frozen, BrokerState::ShuttingDown];
 
     pub fn word(self) -> &'static str {
         match self {

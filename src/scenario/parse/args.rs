@@ -115,7 +115,8 @@ impl<'a> Args<'a> {
         let text = word.text();
         let letters = text.chars().next().is_some_and(char::is_alphabetic);
         let allowed = |c: char| c.is_alphanumeric() || c == '.' || c == '_' || c == '-';
-        if !letters || !text.chars().all(allowed) || text.contains("->") || ["none", "active"].contains(&text.as_str()) {
+        if !letters || !text.chars().all(allowed) || text.contains("->") || ["none", "active"].contains(&text.as_str())
+        {
             let message = format!(
                 "`{text}` cannot name a {kind}: a name begins with a letter and has letters, digits, `.`, `_` and `-` only"
             );
@@ -259,12 +260,7 @@ impl<'a> Args<'a> {
     }
 
     /// Items between commas, each read by `read`.
-    pub fn list<T>(
-        &mut self,
-        word: &Word,
-        expected: &str,
-        mut read: impl FnMut(&Word) -> Option<T>,
-    ) -> Option<Vec<T>> {
+    pub fn list<T>(&mut self, word: &Word, expected: &str, mut read: impl FnMut(&Word) -> Option<T>) -> Option<Vec<T>> {
         let mut items = Vec::new();
         for item in word.split(",") {
             match read(&item) {

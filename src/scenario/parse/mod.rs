@@ -45,8 +45,7 @@ pub fn parse(text: &str) -> (Script, Vec<ScriptError>) {
 
 /// Reads one line in the context of `names`.
 pub fn parse_line(source: &str, number: u32, names: &Names) -> (Line, Vec<ScriptError>) {
-    let mut line =
-        Line { number, source: source.to_string(), statement: None, client_kind: None, comment: None };
+    let mut line = Line { number, source: source.to_string(), statement: None, client_kind: None, comment: None };
     let lexed = match lex(source, number) {
         Ok(lexed) => lexed,
         Err(error) => return (line, vec![error]),

@@ -1,6 +1,8 @@
 //! What a script begins with: the cluster, its topics and its clients.
 
-use crate::kafka::config::{BrokerConfig, Configs, ConsumerConfig, ProducerConfig, Scope, setting, validate_topic_configs};
+use crate::kafka::config::{
+    BrokerConfig, Configs, ConsumerConfig, ProducerConfig, Scope, setting, validate_topic_configs,
+};
 use crate::scenario::error::ScriptError;
 use crate::scenario::lex::Word;
 use crate::scenario::parse::args::{Args, at_least, between};
@@ -212,13 +214,10 @@ fn group_and_topics(a: &mut Args<'_>) -> (Option<String>, Option<Vec<String>>) {
 }
 
 fn topics_of(a: &mut Args<'_>, word: &Word) -> Option<Vec<String>> {
-    let topics = a.list(word, "topics such as `orders,payments`", |item| {
-        Some(item.text()).filter(|text| !text.is_empty())
-    })?;
+    let topics =
+        a.list(word, "topics such as `orders,payments`", |item| Some(item.text()).filter(|text| !text.is_empty()))?;
     match topics.iter().enumerate().find(|(i, topic)| topics[..*i].contains(topic)) {
-        Some((_, topic)) => {
-            a.fail(ScriptError::because(word.span, topic, format!("`{topic}` is named twice")))
-        }
+        Some((_, topic)) => a.fail(ScriptError::because(word.span, topic, format!("`{topic}` is named twice"))),
         None => Some(topics),
     }
 }

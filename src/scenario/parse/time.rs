@@ -64,9 +64,8 @@ pub fn ask(a: &mut Args<'_>) -> Option<Statement> {
     let answer = answer.and_then(|word| a.non_empty(&word, "an answer"));
     let choices = a.required("choices", "what can be chosen");
     let choices = choices.and_then(|word| {
-        let choices = a.list(&word, "choices such as `1,2,3`", |item| {
-            Some(item.text()).filter(|text| !text.is_empty())
-        })?;
+        let choices =
+            a.list(&word, "choices such as `1,2,3`", |item| Some(item.text()).filter(|text| !text.is_empty()))?;
         if choices.len() < 2 {
             return a.fail(ScriptError::expected(word.span, "at least two choices", &word.text()));
         }

@@ -20,46 +20,56 @@ fn line(text: &str) -> Vec<String> {
 fn a_misspelt_word_gets_the_nearest_one() {
     assert_eq!(line("prodcue app"), ["1: unknown verb `prodcue`; did you mean `producer`?"]);
     assert_eq!(line("expect leder orders-0 = 1"), ["8: unknown condition `leder`; did you mean `leader`?"]);
-    assert_eq!(line("kill borker 1"), [
-        "6: expected `broker`, `controller`, `consumer`, `producer`, `share-consumer` or `stream`, found `borker`; \
-         did you mean `broker`?"
-    ]);
+    assert_eq!(
+        line("kill borker 1"),
+        ["6: expected `broker`, `controller`, `consumer`, `producer`, `share-consumer` or `stream`, found `borker`; \
+         did you mean `broker`?"]
+    );
     assert_eq!(line("send app oders a=b"), ["10: unknown topic `oders`; did you mean `orders`?"]);
     assert_eq!(line("drop next FETHC 2->1"), ["11: unknown request `FETHC`; did you mean `FETCH`?"]);
     assert_eq!(line("expect broker 1 = alife"), ["19: unknown broker state `alife`; did you mean `alive`?"]);
     assert_eq!(line("expect state biling = Stable"), ["14: unknown group `biling`; did you mean `billing`?"]);
-    assert_eq!(line("expect failed app NOT_ENOUGH_REPLICA = 1"), [
-        "19: unknown error of Kafka's `NOT_ENOUGH_REPLICA`; did you mean `NOT_ENOUGH_REPLICAS`?"
-    ]);
+    assert_eq!(
+        line("expect failed app NOT_ENOUGH_REPLICA = 1"),
+        ["19: unknown error of Kafka's `NOT_ENOUGH_REPLICA`; did you mean `NOT_ENOUGH_REPLICAS`?"]
+    );
     assert_eq!(line("load app orders rat=5/s"), ["17: unknown option `rat`; did you mean `rate`?"]);
 }
 
 #[test]
 fn settings_are_refused_with_kafkas_reason_and_by_name() {
-    assert_eq!(line("producer b linger.ms=-1"), [
-        "22: Invalid value -1 for configuration linger.ms: Value must be at least 0"
-    ]);
+    assert_eq!(
+        line("producer b linger.ms=-1"),
+        ["22: Invalid value -1 for configuration linger.ms: Value must be at least 0"]
+    );
     assert_eq!(line("producer b lingr.ms=1"), ["12: unknown producer setting `lingr.ms`; did you mean `linger.ms`?"]);
-    assert_eq!(line("producer b compression.type=zstd"), [
-        "12: compression.type is a Kafka setting that Highwater does not simulate yet"
-    ]);
-    assert_eq!(line("producer b enable.idempotence=true acks=1"), [
-        "41: Must set acks to all in order to use the idempotent producer. Otherwise we cannot guarantee idempotence."
-    ]);
-    assert_eq!(line("topic t partition=3"), [
-        "9: Unknown topic config name: partition; did you mean `partitions`?"
-    ]);
-    assert_eq!(line("topic t compression.type=zstd min.insync.replicas=0"), [
-        "9: compression.type is a Kafka setting that Highwater does not simulate yet",
-        "51: Invalid value 0 for configuration min.insync.replicas: Value must be at least 1"
-    ]);
-    assert_eq!(line("alter topic orders retention.msx="), [
-        "20: Unknown topic config name: retention.msx; did you mean `retention.ms`?"
-    ]);
-    assert_eq!(line("consumer c2 group=g topics=orders session.timeout.ms=5000"), [
-        "54: The session timeout is not within the range allowed by the broker (as configured by \
-         group.min.session.timeout.ms and group.max.session.timeout.ms): 5000 is not in 6000..1800000."
-    ]);
+    assert_eq!(
+        line("producer b compression.type=zstd"),
+        ["12: compression.type is a Kafka setting that Highwater does not simulate yet"]
+    );
+    assert_eq!(
+        line("producer b enable.idempotence=true acks=1"),
+        [
+            "41: Must set acks to all in order to use the idempotent producer. Otherwise we cannot guarantee idempotence."
+        ]
+    );
+    assert_eq!(line("topic t partition=3"), ["9: Unknown topic config name: partition; did you mean `partitions`?"]);
+    assert_eq!(
+        line("topic t compression.type=zstd min.insync.replicas=0"),
+        [
+            "9: compression.type is a Kafka setting that Highwater does not simulate yet",
+            "51: Invalid value 0 for configuration min.insync.replicas: Value must be at least 1"
+        ]
+    );
+    assert_eq!(
+        line("alter topic orders retention.msx="),
+        ["20: Unknown topic config name: retention.msx; did you mean `retention.ms`?"]
+    );
+    assert_eq!(
+        line("consumer c2 group=g topics=orders session.timeout.ms=5000"),
+        ["54: The session timeout is not within the range allowed by the broker (as configured by \
+         group.min.session.timeout.ms and group.max.session.timeout.ms): 5000 is not in 6000..1800000."]
+    );
 }
 
 #[test]
@@ -69,9 +79,10 @@ fn what_the_engine_cannot_do_yet_is_refused_by_name() {
     assert_eq!(line("abort app"), ["1: transactions are not simulated yet"]);
     assert_eq!(line("offsets app c1"), ["1: transactions are not simulated yet"]);
     assert_eq!(line("producer t transactional.id=x"), ["12: transactions are not simulated yet"]);
-    assert_eq!(line("consumer c2 group=g topics=orders group.protocol=consumer"), [
-        "35: group.protocol=consumer (KIP-848) is not simulated yet"
-    ]);
+    assert_eq!(
+        line("consumer c2 group=g topics=orders group.protocol=consumer"),
+        ["35: group.protocol=consumer (KIP-848) is not simulated yet"]
+    );
     assert_eq!(line("share-consumer s group=g topics=orders"), ["1: share groups are not simulated yet"]);
     assert_eq!(line("stream s subscribe=orders"), ["1: stream readers are not simulated yet"]);
     assert_eq!(line("add controller c4"), ["1: adding controllers to a running quorum is not simulated yet"]);
@@ -81,10 +92,13 @@ fn what_the_engine_cannot_do_yet_is_refused_by_name() {
 fn names_are_declared_once_and_before_their_use() {
     assert_eq!(line("topic orders"), ["7: Topic 'orders' already exists."]);
     assert_eq!(line("producer c1"), ["10: `c1` is declared twice: there is a consumer of that name"]);
-    assert_eq!(errors("send app orders a=b"), [
-        "1:6: unknown producer `app`: expected `producer` on a line before",
-        "1:10: unknown topic `orders`: expected `topic` on a line before",
-    ]);
+    assert_eq!(
+        errors("send app orders a=b"),
+        [
+            "1:6: unknown producer `app`: expected `producer` on a line before",
+            "1:10: unknown topic `orders`: expected `topic` on a line before",
+        ]
+    );
     assert_eq!(line("seek app orders-0 5"), ["6: `app` is a producer: expected a consumer"]);
     assert_eq!(line("kill consumer app"), ["15: `app` is a producer: expected a consumer"]);
     assert_eq!(line("send app orders a=b partition=3"), ["31: no partition 3 of `orders`: it has partitions 0 to 2"]);
@@ -102,12 +116,8 @@ fn the_cluster_comes_first_and_once() {
     assert_eq!(line("cluster seed=2"), ["1: `cluster` stands only once"]);
     assert_eq!(errors("> A lesson\nwait 1s\ncluster seed=2"), ["3:1: `cluster` is the first statement of a script"]);
     assert_eq!(errors("> A lesson\n\n# said\ncluster seed=2"), [""; 0]);
-    assert_eq!(errors("cluster brokers=2 racks=a,b,c"), [
-        "1:25: 3 racks for 2 brokers: expected one for each broker"
-    ]);
-    assert_eq!(errors("cluster brokers=0"), [
-        "1:17: expected a number of brokers from 1 to 100, found `0`"
-    ]);
+    assert_eq!(errors("cluster brokers=2 racks=a,b,c"), ["1:25: 3 racks for 2 brokers: expected one for each broker"]);
+    assert_eq!(errors("cluster brokers=0"), ["1:17: expected a number of brokers from 1 to 100, found `0`"]);
     assert_eq!(errors("cluster broker.heartbeat.interval.ms=9000").len(), 1);
 }
 
@@ -116,22 +126,25 @@ fn statements_say_what_they_expect() {
     assert_eq!(line("wait"), ["5: expected a duration such as `40ms`, found the end of the line"]);
     assert_eq!(line("wait 5"), ["6: expected a duration such as `40ms`, `2s` or `5min`, found `5`"]);
     assert_eq!(line("wait 1s 2s"), ["9: expected the end of the line, found `2s`"]);
-    assert_eq!(line("send app orders"), [
-        "16: expected a record written `key=value`, found the end of the line"
-    ]);
-    assert_eq!(line("send app orders a=paid in full"), [
-        "24: expected an option written `name=value`, found `in`; a value with spaces is quoted",
-        "27: expected an option written `name=value`, found `full`; a value with spaces is quoted",
-    ]);
+    assert_eq!(line("send app orders"), ["16: expected a record written `key=value`, found the end of the line"]);
+    assert_eq!(
+        line("send app orders a=paid in full"),
+        [
+            "24: expected an option written `name=value`, found `in`; a value with spaces is quoted",
+            "27: expected an option written `name=value`, found `full`; a value with spaces is quoted",
+        ]
+    );
     assert_eq!(line("load app orders rate=1/s rate=2/s"), ["26: `rate` is given twice"]);
-    assert_eq!(line("until offline = 0"), ["18: expected `within` and a duration such as `30s`, found the end of the line"]);
-    assert_eq!(line("expect isr orders-0 > 1"), [
-        "21: expected `=` or `!=`, the only comparisons of `isr`, found `>`"
-    ]);
+    assert_eq!(
+        line("until offline = 0"),
+        ["18: expected `within` and a duration such as `30s`, found the end of the line"]
+    );
+    assert_eq!(line("expect isr orders-0 > 1"), ["21: expected `=` or `!=`, the only comparisons of `isr`, found `>`"]);
     assert_eq!(line("expect (offline = 0"), ["20: expected `)`, found the end of the line"]);
-    assert_eq!(line("expect offline = 0 lost = 0"), [
-        "20: expected `and`, `or` or the end of the condition, found `lost`"
-    ]);
+    assert_eq!(
+        line("expect offline = 0 lost = 0"),
+        ["20: expected `and`, `or` or the end of the condition, found `lost`"]
+    );
     assert_eq!(line("link 1->1 loss=5%"), ["6: a link is between two different nodes"]);
     assert_eq!(line("link 1->2"), ["10: expected `latency=…`, `jitter=…` or `loss=…`, found the end of the line"]);
     assert_eq!(line("cut 1,2"), ["8: expected `|` and another side, found the end of the line"]);
@@ -140,13 +153,17 @@ fn statements_say_what_they_expect() {
     assert_eq!(line("step \"Kill"), ["6: this quote is never closed: expected `\"` before the end of the line"]);
     assert_eq!(line("ask \"Who?\" answer=4 choices=1,2"), ["32: the answer `4` is none of the choices"]);
     assert_eq!(line("create-partitions orders 3"), ["26: Topic already has 3 partition(s)."]);
-    assert_eq!(line("topic a/b"), [
-        "7: Topic name is invalid: 'a/b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
-    ]);
-    assert_eq!(line("topic wide replication-factor=4"), [
-        "12: Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached \
-         because only 3 broker(s) are registered."
-    ]);
+    assert_eq!(
+        line("topic a/b"),
+        [
+            "7: Topic name is invalid: 'a/b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+        ]
+    );
+    assert_eq!(
+        line("topic wide replication-factor=4"),
+        ["12: Unable to replicate the partition 4 time(s): The target replication factor of 4 cannot be reached \
+         because only 3 broker(s) are registered."]
+    );
 }
 
 #[test]

@@ -213,9 +213,6 @@ fn a_failure_says_what_held_instead() {
     assert_eq!(actual("committed g orders-0 = 1"), "none");
     assert_eq!(actual("records orders-0 = x"), "created,null,\"paid, in full\"");
     assert_eq!(actual("quorum-leader = c1"), "none");
-    assert_eq!(
-        actual("offline = 1 or isr orders-0 = 1 and offline = 2"),
-        "offline is 0; isr orders-0 is 3,2"
-    );
+    assert_eq!(actual("offline = 1 or isr orders-0 = 1 and offline = 2"), "offline is 0; isr orders-0 is 3,2");
     assert_eq!(condition("under-replicated = 0").check(&Fake).actual, "1");
 }

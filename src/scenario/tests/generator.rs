@@ -100,7 +100,12 @@ pub fn script(rng: &mut Rng) -> String {
             0 => send(rng),
             1 => format!("expect {}", condition(rng, 4)),
             2 => format!("step {}", crate::scenario::lex::quote(&texts(rng), &['='])),
-            3 => format!("load app orders rate={}/s keys=3 size={} for={}ms", 1 + rng.below(9_999), rng.below(99), rng.below(99)),
+            3 => format!(
+                "load app orders rate={}/s keys=3 size={} for={}ms",
+                1 + rng.below(9_999),
+                rng.below(99),
+                rng.below(99)
+            ),
             _ => lines[rng.below(lines.len() as u64) as usize].to_string(),
         };
         text.push_str(&line);
@@ -117,8 +122,8 @@ fn send(rng: &mut Rng) -> String {
 
 fn texts(rng: &mut Rng) -> String {
     const CHARS: &[char] = &[
-        'a', 'b', ' ', '"', '\\', '#', '=', ',', '\n', '\t', 'ä', '😀', '(', ')', '<', '>', '!', '|', ':', '\u{0}', '\r',
-        '\u{2028}',
+        'a', 'b', ' ', '"', '\\', '#', '=', ',', '\n', '\t', 'ä', '😀', '(', ')', '<', '>', '!', '|', ':', '\u{0}',
+        '\r', '\u{2028}',
     ];
     (0..1 + rng.below(6)).map(|_| CHARS[rng.below(CHARS.len() as u64) as usize]).collect()
 }
@@ -139,8 +144,36 @@ fn condition(rng: &mut Rng, depth: u32) -> String {
 /// A text with a few random changes: characters and lines swapped, lost, doubled or out of place.
 pub fn mutate(rng: &mut Rng, text: &str) -> String {
     const BITS: &[&str] = &[
-        "\"", "\\", "=", "#", ",", "(", ")", "|", "->", "<->", ">", "-", "99999999999999999999", "\u{0}", "é", "😀", " ",
-        "\n", "not ", "none", "within", "s=", "\\u{110000}", "c0", "c99999999999", "@", ":", "%", "-1", "\u{feff}",
+        "\"",
+        "\\",
+        "=",
+        "#",
+        ",",
+        "(",
+        ")",
+        "|",
+        "->",
+        "<->",
+        ">",
+        "-",
+        "99999999999999999999",
+        "\u{0}",
+        "é",
+        "😀",
+        " ",
+        "\n",
+        "not ",
+        "none",
+        "within",
+        "s=",
+        "\\u{110000}",
+        "c0",
+        "c99999999999",
+        "@",
+        ":",
+        "%",
+        "-1",
+        "\u{feff}",
     ];
     let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
     for _ in 0..1 + rng.below(6) {

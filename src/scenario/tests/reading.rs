@@ -113,7 +113,10 @@ fn a_record_tells_nothing_from_empty() {
     assert_eq!(record("send app orders alice=\"\""), (some("alice"), some("")));
     assert_eq!(record("send app orders \"a=b\"=\"paid in full\""), (some("a=b"), some("paid in full")));
     assert_eq!(record("send app orders a=b=c"), (some("a"), some("b=c")));
-    assert_eq!(canonical("send app orders \"\"=\"x\" header.trace=\"a b\"\n"), "send app orders \"\"=x header.trace=\"a b\"\n");
+    assert_eq!(
+        canonical("send app orders \"\"=\"x\" header.trace=\"a b\"\n"),
+        "send app orders \"\"=x header.trace=\"a b\"\n"
+    );
 }
 
 #[test]
