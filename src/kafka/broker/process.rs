@@ -57,7 +57,7 @@ impl Process {
             groups: GroupCoordinator::new(id, &config),
             replicas: OrdMap::new(),
             fetchers: BTreeMap::new(),
-            sessions: Sessions::new(),
+            sessions: Sessions::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
