@@ -30,7 +30,14 @@ pub struct Disk {
     pub quorum: QuorumDisk,
 }
 
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk::new()
+    }
+}
+
 impl Disk {
+    /// An empty disk.
     pub fn new() -> Disk {
         Disk { folders: OrdMap::new(), high_watermarks: OrdMap::new(), clean_shutdown: None, quorum: QuorumDisk::new() }
     }

@@ -20,8 +20,8 @@ use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
 
 impl Process {
-    /// Replays committed batches of the metadata log and acts on what they changed. A process that
-    /// has just started acts once, on everything, when it has caught up (MetadataLoader).
+    /// Replays committed batches of the metadata log and acts on what they changed; before the first
+    /// publication it only replays.
     pub(super) fn replay_metadata(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, batches: &[Batch]) {
         let mut deltas = Vec::new();
         for batch in batches {
@@ -29,15 +29,14 @@ impl Process {
         }
         if self.published {
             self.apply(disk, turn, deltas);
-        } else if self.image.offset.next() >= self.quorum.high_watermark() {
-            self.published = true;
-            self.publish_first(disk, turn);
         }
     }
 
-    /// The first image: replicas that went elsewhere or whose topic is gone are deleted, the others
-    /// take up their roles.
-    fn publish_first(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+    /// The broker has caught up with the metadata log beyond its own registration: it acts on the
+    /// whole image at once (BrokerServer.startup), not on how it came to be. Replicas that went
+    /// elsewhere or whose topic is gone are deleted, the others take up their roles.
+    pub(super) fn publish_first(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+        self.published = true;
         let is_mine = |partition: &TopicPartition, topic_id: Uuid| {
             let topic = self.image.topics.get(&partition.topic).filter(|topic| topic.id == topic_id);
             let registration = topic.and_then(|topic| topic.partitions.get(&partition.partition));
