@@ -84,8 +84,16 @@ fn sticky(case: &Value) -> Result<(), String> {
     } else if expect.starts_with("same partition for the first ") {
         let same = first_digit(expect) as usize;
         got[..same].iter().all(|p| *p == got[0]) && got[same] != got[0]
+    } else if let Some((_, never)) = expect.split_once("never ") {
+        let never = never.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();
+        !never.is_empty() && got.iter().all(|p| !never.contains(&(*p as u32)))
     } else {
-        return Err(format!("an unknown expectation: {expect}"));
+        // What is left names the partitions that may be chosen.
+        let named = expect.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();
+        if named.is_empty() {
+            return Err(format!("an unknown expectation: {expect}"));
+        }
+        got.iter().all(|p| named.contains(&(*p as u32)))
     };
     if holds { Ok(()) } else { Err(format!("{got:?}")) }
 }

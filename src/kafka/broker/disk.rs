@@ -30,7 +30,14 @@ pub struct Disk {
     pub quorum: QuorumDisk,
 }
 
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk::new()
+    }
+}
+
 impl Disk {
+    /// An empty disk.
     pub fn new() -> Disk {
         Disk { folders: OrdMap::new(), high_watermarks: OrdMap::new(), clean_shutdown: None, quorum: QuorumDisk::new() }
     }
@@ -76,21 +83,17 @@ impl Disk {
 
     /// An orderly shutdown: everything is flushed and said.
     pub fn close(&mut self, broker_epoch: BrokerEpoch) {
-        self.flush();
+        let partitions: Vec<TopicPartition> = self.folders.keys().cloned().collect();
+        for partition in partitions {
+            if let Some(log) = self.log_mut(&partition) {
+                log.close();
+            }
+        }
         self.checkpoint();
         self.clean_shutdown = Some(broker_epoch);
     }
 
-    pub fn flush(&mut self) {
-        let partitions: Vec<TopicPartition> = self.folders.keys().cloned().collect();
-        for partition in partitions {
-            if let Some(log) = self.log_mut(&partition) {
-                log.flush();
-            }
-        }
-    }
-
-    /// The power went.
+    /// The machine loses power: what was not flushed is gone, also of the metadata log.
     pub fn lose_unflushed(&mut self) {
         let partitions: Vec<TopicPartition> = self.folders.keys().cloned().collect();
         for partition in partitions {
@@ -98,6 +101,7 @@ impl Disk {
                 log.lose_unflushed();
             }
         }
+        self.quorum.log.lose_unflushed();
     }
 }
 

@@ -127,14 +127,14 @@ impl Process {
     ) -> Result<ReadInfo, ErrorCode> {
         let name = self.image.topic_names.get(&key.0).ok_or(ErrorCode::UnknownTopicId)?;
         let partition = TopicPartition::new(name.clone(), key.1);
-        let absent = self.absent_error(&partition);
+        let Some(replica) = self.replicas.get(&partition) else { return Err(self.absent_error(&partition)) };
+        // A replica has its log beside it; without one it would serve nobody.
+        let absent = ErrorCode::NotLeaderOrFollower;
         let Some((follower, epoch)) = reader.follower else {
-            let replica = self.replicas.get(&partition).ok_or(absent)?;
             let log = disk.log(&partition).ok_or(absent)?;
             return replica.read_as_consumer(log, fetch, reader.up_to, false);
         };
         if !update {
-            let replica = self.replicas.get(&partition).ok_or(absent)?;
             return replica.read_as_follower(disk.log(&partition).ok_or(absent)?, follower, fetch);
         }
         let liveness = ImageLiveness { me: self.id, my_epoch: self.lifecycle.broker_epoch(), image: &self.image };

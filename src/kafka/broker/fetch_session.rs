@@ -66,7 +66,7 @@ pub struct Session {
 }
 
 /// All sessions of a broker.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Sessions {
     sessions: BTreeMap<SessionKey, Arc<Session>>,
     /// Which sessions cover a partition.
@@ -77,10 +77,6 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    pub fn new() -> Sessions {
-        Sessions { sessions: BTreeMap::new(), watchers: OrdMap::new(), deadlines: BTreeSet::new(), last_single: 0 }
-    }
-
     pub fn get(&self, key: SessionKey) -> Option<&Session> {
         self.sessions.get(&key).map(Arc::as_ref)
     }

@@ -1,5 +1,5 @@
 //! What a broker does from time to time: looks for followers that fell out of sync, writes the high
-//! watermark checkpoint, deletes old segments.
+//! watermark checkpoint, deletes old segments, compacts.
 
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use crate::wire::TopicPartition;
 /// LogManager.InitialTaskDelayMs: the first look for old segments after a start.
 const INITIAL_TASK_DELAY: Duration = Duration::from_secs(30);
 
+/// `log.cleaner.backoff.ms`
+const CLEANER_BACKOFF: Duration = Duration::from_secs(15);
+
 /// When each is due next.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timers {
@@ -24,6 +27,8 @@ pub struct Timers {
     checkpoint: Instant,
     /// `log.retention.check.interval.ms`
     retention: Instant,
+    /// The log cleaner's pause when nothing was dirty enough.
+    cleaner: Instant,
 }
 
 impl Timers {
@@ -32,12 +37,14 @@ impl Timers {
             isr_check: now + isr_check_interval(config),
             checkpoint: now + config.high_watermark_checkpoint_interval,
             retention: now + INITIAL_TASK_DELAY.min(config.retention_check_interval),
+            cleaner: now + CLEANER_BACKOFF,
         }
     }
 
     pub fn next_alarm(&self) -> (Instant, Alarm) {
-        let checks = (self.isr_check, Alarm::IsrShrink);
-        checks.min((self.checkpoint, Alarm::HighWatermarkCheckpoint)).min((self.retention, Alarm::LogRetention))
+        let replicas = (self.isr_check, Alarm::IsrShrink).min((self.checkpoint, Alarm::HighWatermarkCheckpoint));
+        let logs = (self.retention, Alarm::LogRetention).min((self.cleaner, Alarm::LogCleaner));
+        replicas.min(logs)
     }
 }
 
@@ -54,6 +61,10 @@ impl Process {
         if self.timers.retention <= turn.now {
             self.timers.retention = turn.now + self.config.retention_check_interval;
             self.clean_up_logs(disk, turn);
+        }
+        if self.timers.cleaner <= turn.now {
+            self.timers.cleaner = turn.now + CLEANER_BACKOFF;
+            compact_logs(disk, turn.now);
         }
     }
 
@@ -87,6 +98,20 @@ impl Process {
                 }
                 self.touched.insert(partition);
             }
+        }
+    }
+}
+
+/// CleanerThread.doWork: one round for every log that is dirty enough.
+fn compact_logs(disk: &mut Disk, now: Instant) {
+    let dirty = disk.folders.iter().filter(|(_, folder)| {
+        let (log, config) = (&folder.log, folder.log.config());
+        config.compact && log.cleanable(now).is_due(config.min_cleanable_dirty_permille)
+    });
+    let dirty: Vec<TopicPartition> = dirty.map(|(partition, _)| partition.clone()).collect();
+    for partition in dirty {
+        if let Some(log) = disk.log_mut(&partition) {
+            log.compact(now);
         }
     }
 }

@@ -35,7 +35,9 @@ use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
 use crate::time::Instant;
-use crate::wire::{BrokerEpoch, BrokerId, ControllerId, LeaderEpoch, NodeId, StrBytes, TopicName, TopicPartition};
+use crate::wire::{
+    BrokerEpoch, BrokerId, ControllerId, Correlation, LeaderEpoch, NodeId, Request, StrBytes, TopicName, TopicPartition,
+};
 
 pub use disk::{Disk, Folder};
 pub use fetch_session::{Session, SessionKey, Sessions};
@@ -69,8 +71,10 @@ pub struct Process {
     quorum: Quorum,
     /// The committed metadata, as far as it was replayed here.
     image: MetadataImage,
-    /// Whether the image was acted upon: not before the process has caught up once (MetadataLoader).
+    /// Whether the image is acted upon: not before the broker has caught up with its registration.
     published: bool,
+    /// Requests that came before that.
+    held: Vec<(NodeId, Correlation, Request)>,
     lifecycle: BrokerLifecycle,
     alter_partition: AlterPartitionManager,
     forwarder: Forwarder,
@@ -116,8 +120,13 @@ pub enum ProcessState {
 }
 
 impl Broker {
-    pub fn new(id: BrokerId, config: BrokerConfig, voters: Vec<ControllerId>, rack: Option<StrBytes>) -> Broker {
-        Broker { id, config: Arc::new(config), voters: Arc::new(voters), rack, disk: Disk::new(), process: None }
+    pub fn new(
+        id: BrokerId,
+        config: impl Into<Arc<BrokerConfig>>,
+        voters: Vec<ControllerId>,
+        rack: Option<StrBytes>,
+    ) -> Broker {
+        Broker { id, config: config.into(), voters: Arc::new(voters), rack, disk: Disk::new(), process: None }
     }
 
     pub fn id(&self) -> BrokerId {
@@ -138,6 +147,11 @@ impl Broker {
 
     pub fn is_running(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// Its listeners are open: before, a connection to it is refused (what arrives all the same waits).
+    pub fn accepts_connections(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.published)
     }
 
     pub fn state(&self) -> ProcessState {
@@ -195,7 +209,7 @@ impl Node for Broker {
             Input::Deliver { from, envelope } => process.deliver(&mut self.disk, turn, from, envelope),
             Input::Disconnected { peer } => process.disconnected(&mut self.disk, turn, peer),
             Input::Alarm(_) => process.alarm(&mut self.disk, turn),
-            Input::Command(Command::Shutdown) => process.shut_down(turn),
+            Input::Command(Command::Shutdown) => process.shut_down(&mut self.disk, turn),
             Input::Command(_) => {}
         }
         process.settle(&mut self.disk, turn);

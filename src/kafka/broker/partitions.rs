@@ -20,8 +20,8 @@ use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
 
 impl Process {
-    /// Replays committed batches of the metadata log and acts on what they changed. A process that
-    /// has just started acts once, on everything, when it has caught up (MetadataLoader).
+    /// Replays committed batches of the metadata log and acts on what they changed; before the first
+    /// publication it only replays.
     pub(super) fn replay_metadata(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, batches: &[Batch]) {
         let mut deltas = Vec::new();
         for batch in batches {
@@ -29,15 +29,14 @@ impl Process {
         }
         if self.published {
             self.apply(disk, turn, deltas);
-        } else if self.image.offset.next() >= self.quorum.high_watermark() {
-            self.published = true;
-            self.publish_first(disk, turn);
         }
     }
 
-    /// The first image: replicas that went elsewhere or whose topic is gone are deleted, the others
-    /// take up their roles.
-    fn publish_first(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+    /// The broker has caught up with the metadata log beyond its own registration: it acts on the
+    /// whole image at once (BrokerServer.startup), not on how it came to be. Replicas that went
+    /// elsewhere or whose topic is gone are deleted, the others take up their roles.
+    pub(super) fn publish_first(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+        self.published = true;
         let is_mine = |partition: &TopicPartition, topic_id: Uuid| {
             let topic = self.image.topics.get(&partition.topic).filter(|topic| topic.id == topic_id);
             let registration = topic.and_then(|topic| topic.partitions.get(&partition.partition));
@@ -63,7 +62,8 @@ impl Process {
         for delta in deltas {
             match delta {
                 Delta::Partition(partition) => drop(changed.insert(partition)),
-                Delta::Partitions(partitions) => changed.extend(partitions),
+                // ClearElr: nothing that a replica knows of.
+                Delta::Partitions(_) => {}
                 Delta::TopicDeleted(topic, id) => self.delete_topic(disk, turn, &topic, id),
                 Delta::TopicConfig(topic) => drop(settings.insert(topic)),
                 Delta::ClusterConfig => all_settings = true,
@@ -78,7 +78,7 @@ impl Process {
             settings.extend(self.replicas.keys().map(|partition| partition.topic.clone()));
         }
         for topic in settings {
-            self.apply_settings(disk, turn, &topic);
+            self.apply_settings(disk, &topic);
         }
     }
 
@@ -92,7 +92,10 @@ impl Process {
         acks: i16,
         origin: Origin,
     ) -> Result<Appended, ErrorCode> {
-        let absent = self.absent_error(partition);
+        if !self.replicas.contains_key(partition) {
+            return Err(self.absent_error(partition));
+        }
+        let absent = ErrorCode::NotLeaderOrFollower;
         let idle = match self.fetch_key(disk, partition) {
             Some(key) => self.sessions.idle_followers(key),
             None => Vec::new(),
@@ -341,20 +344,19 @@ impl Process {
         disk.delete(partition);
     }
 
-    /// A topic's settings, or the defaults below them, changed.
-    fn apply_settings(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, topic: &TopicName) {
+    /// A topic's settings, or the defaults below them, changed. A high watermark that a lower
+    /// min.insync.replicas sets free moves with the next append or fetch (TopicConfigHandler).
+    fn apply_settings(&self, disk: &mut Disk, topic: &TopicName) {
         let config = self.topic_config(topic);
         for partition in held_partitions(disk, topic) {
             if let Some(log) = disk.log_mut(&partition) {
                 log.set_config(config.clone());
             }
-            self.recheck_high_watermark(disk, turn, &partition);
-            self.touched.insert(partition);
         }
     }
 
     /// The high watermark may move because what bounds it changed.
-    pub(super) fn recheck_high_watermark(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
+    fn recheck_high_watermark(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
         let liveness = ImageLiveness { me: self.id, my_epoch: self.lifecycle.broker_epoch(), image: &self.image };
         let Some(replica) = self.replicas.get(partition) else { return };
         let Some(log) = disk.log_mut(partition) else { return };

@@ -48,6 +48,7 @@ impl Process {
             quorum,
             image: MetadataImage::new(),
             published: false,
+            held: Vec::new(),
             lifecycle: BrokerLifecycle::new(id, broker.rack.clone(), previous, &config, turn),
             alter_partition: AlterPartitionManager::new(id),
             forwarder: Forwarder::new(id),
@@ -56,7 +57,7 @@ impl Process {
             groups: GroupCoordinator::new(id, &config),
             replicas: OrdMap::new(),
             fetchers: BTreeMap::new(),
-            sessions: Sessions::new(),
+            sessions: Sessions::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
@@ -137,24 +138,27 @@ impl Process {
     }
 
     /// SIGTERM: the controller is asked to move the leaders away first (BrokerServer.shutdown).
-    pub(super) fn shut_down(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn shut_down(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         if self.shut_down_by.is_none() {
             self.shut_down_by = Some(turn.now + SHUTDOWN_PATIENCE);
             turn.tell(Fact::Stopping { node: NodeId::Broker(self.id) });
             let event = self.lifecycle.begin_controlled_shutdown(turn);
-            self.lived(turn, event);
+            self.lived(disk, turn, event);
         }
     }
 
     pub(super) fn deliver(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, from: NodeId, envelope: Envelope) {
         let Envelope { correlation, body } = envelope;
         match body {
+            // The listeners open when the broker has its metadata (BrokerServer.startup).
+            Body::Request(request) if !self.published => self.held.push((from, correlation, request)),
             Body::Request(request) => self.request(disk, turn, from, correlation, &request),
             Body::Response(response) => self.response(disk, turn, from, correlation, &response),
         }
     }
 
     pub(super) fn disconnected(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, peer: NodeId) {
+        self.held.retain(|(from, _, _)| *from != peer);
         self.quorum.disconnected(&mut disk.quorum, turn, peer);
         self.lifecycle.disconnected(turn, peer);
         self.alter_partition.disconnected(turn, peer);
@@ -185,7 +189,7 @@ impl Process {
             self.lifecycle.stop();
             self.done = true;
         }
-        self.poll_controller(turn);
+        self.poll_controller(disk, turn);
         self.expire_produces(turn);
         self.expire_deletes(turn);
         self.expire_fetches(disk, turn);
@@ -277,7 +281,7 @@ impl Process {
             return;
         }
         if let Some(event) = self.lifecycle.handle_response(turn, from, correlation, response) {
-            return self.lived(turn, event);
+            return self.lived(disk, turn, event);
         }
         if let Some(outcomes) = self.alter_partition.handle_response(turn, from, correlation, response) {
             for (partition, result) in outcomes {
@@ -291,19 +295,25 @@ impl Process {
     }
 
     /// A step of the life cycle.
-    fn lived(&mut self, turn: &mut Turn<'_>, event: LifecycleEvent) {
+    fn lived(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, event: LifecycleEvent) {
         match event {
-            LifecycleEvent::CaughtUp => self.lifecycle.set_ready_to_unfence(turn),
+            LifecycleEvent::CaughtUp => {
+                self.publish_first(disk, turn);
+                self.lifecycle.set_ready_to_unfence(turn);
+                for (from, correlation, request) in std::mem::take(&mut self.held) {
+                    self.request(disk, turn, from, correlation, &request);
+                }
+            }
             LifecycleEvent::ShutDown => self.done = true,
             LifecycleEvent::Nothing | LifecycleEvent::Registered | LifecycleEvent::Unfenced => {}
         }
     }
 
     /// Lets the parts that talk to the controller send what is due.
-    fn poll_controller(&mut self, turn: &mut Turn<'_>) {
+    fn poll_controller(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         let controller = self.controller();
         let event = self.lifecycle.poll(turn, controller, self.image.offset);
-        self.lived(turn, event);
+        self.lived(disk, turn, event);
         self.alter_partition.poll(turn, controller, self.lifecycle.broker_epoch());
         self.forwarder.poll(turn, controller);
         self.producer_ids.poll(turn, controller);
@@ -332,7 +342,7 @@ impl Process {
             }
         }
         if self.told_controller != self.controller() {
-            self.poll_controller(turn);
+            self.poll_controller(disk, turn);
         } else if self.proposed {
             let controller = self.controller();
             self.alter_partition.poll(turn, controller, self.lifecycle.broker_epoch());

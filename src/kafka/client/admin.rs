@@ -140,7 +140,8 @@ impl Admin {
             Command::ResetOffsets { group, topic, to } => {
                 let what = str_bytes(&format!("reset offsets of group {group} in {}", topic.0));
                 self.metadata.want(&topic);
-                (what, Vec::new(), Some(Reset::new(group, topic, to)))
+                self.metadata.request_update();
+                (what, Vec::new(), Some(Reset::new(group, topic, to, self.metadata.version())))
             }
             // What other clients' applications call.
             _ => return,
@@ -170,7 +171,7 @@ impl Admin {
             return self.finish(turn, id, operation, Some(error));
         }
         if operation.parts.iter().all(Part::is_answered) {
-            match operation.next_step(&self.metadata, turn.now) {
+            match operation.next_step(&self.metadata) {
                 Step::Wait => {}
                 Step::Done(error) => return self.finish(turn, id, operation, error),
                 Step::Ask(requests) => {
@@ -350,14 +351,14 @@ impl Part {
 
 impl Operation {
     /// All requests are answered (or none were made yet): what comes next.
-    fn next_step(&mut self, metadata: &Metadata, now: Instant) -> Step {
+    fn next_step(&mut self, metadata: &Metadata) -> Step {
         let answers = self.parts.iter().filter_map(|part| match &part.state {
             PartState::Answered(response) => Some(response),
             _ => None,
         });
         let answers: Vec<&Response> = answers.collect();
         match &mut self.reset {
-            Some(reset) => reset.next_step(metadata, now, &answers),
+            Some(reset) => reset.next_step(metadata, &answers),
             None => Step::Done(answers.iter().find_map(|response| match answers::verdict(response) {
                 Verdict::Failed(error) => Some(error),
                 _ => None,

@@ -322,7 +322,8 @@ impl Leader {
             if batch.base_sequence != 0 {
                 return Err(ErrorCode::OutOfOrderSequenceNumber);
             }
-            *self = Leader { values: std::mem::take(&mut self.values), epoch: batch.producer_epoch, ..Leader::default() };
+            *self =
+                Leader { values: std::mem::take(&mut self.values), epoch: batch.producer_epoch, ..Leader::default() };
         }
         if let Some((_, offset)) = self.recent.iter().rev().take(5).find(|(s, _)| *s == batch.base_sequence) {
             return Ok(*offset);
@@ -344,7 +345,7 @@ impl Leader {
 /// in the log, at its offset, and once as long as nothing expired: Kafka's own producer renumbers
 /// what is in flight after a batch of unknown fate (KIP-360).
 fn storm(seed: u64, delivery_timeout: Duration) {
-    let mut rng = crate::rng::Rng::new(seed);
+    let mut rng = crate::kafka::node::Effects::new(seed).rng;
     let mut bench = producer(ONE, |config| {
         config.delivery_timeout = delivery_timeout;
         config.request_timeout = Duration::from_secs(2);

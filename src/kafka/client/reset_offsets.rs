@@ -9,7 +9,6 @@ use crate::kafka::client::membership::{NO_GENERATION, offset_commit};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Position};
 use crate::kafka::node::OffsetTarget;
-use crate::time::Instant;
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use crate::wire::messages::{BrokerId, GroupId, ListOffsetsRequest, OffsetFetchRequest};
@@ -40,6 +39,10 @@ pub struct Reset {
     group: StrBytes,
     topic: TopicName,
     to: OffsetTarget,
+    /// `--topic t:0,1`; `None`: every partition.
+    partitions: Option<Vec<i32>>,
+    /// The metadata must be newer than this version: the tool looks before it acts.
+    since: u64,
     stage: Stage,
     ends: BTreeMap<i32, Ends>,
 }
@@ -53,11 +56,18 @@ enum Stage {
 }
 
 impl Reset {
-    pub fn new(group: StrBytes, topic: TopicName, to: OffsetTarget) -> Reset {
-        Reset { group, topic, to, stage: Stage::Topic, ends: BTreeMap::new() }
+    /// `since` is the version of the metadata now; it is read again before anything is decided.
+    pub fn new(group: StrBytes, topic: TopicName, to: OffsetTarget, since: u64) -> Reset {
+        Reset { group, topic, to, partitions: None, since, stage: Stage::Topic, ends: BTreeMap::new() }
     }
 
-    pub fn next_step(&mut self, metadata: &Metadata, _now: Instant, answers: &[&Response]) -> Step {
+    /// Only these partitions of the topic.
+    pub fn of_partitions(self, partitions: Vec<i32>) -> Reset {
+        Reset { partitions: Some(partitions), ..self }
+    }
+
+    /// `answers` are those to the requests of the last step, in their order.
+    pub fn next_step(&mut self, metadata: &Metadata, answers: &[&Response]) -> Step {
         if let Some(error) = answers.iter().find_map(|answer| match verdict(answer) {
             Verdict::Failed(error) => Some(error),
             _ => None,
@@ -75,6 +85,9 @@ impl Reset {
     }
 
     fn ask(&mut self, metadata: &Metadata) -> Step {
+        if metadata.version() <= self.since {
+            return Step::Wait;
+        }
         let Some(topic) = metadata.topic(&self.topic) else {
             return match metadata.refusal(&self.topic) {
                 Some(ErrorCode::UnknownTopicOrPartition) => {
@@ -84,18 +97,29 @@ impl Reset {
                 None => Step::Wait,
             };
         };
-        self.stage = Stage::Ends;
         let count = topic.partitions.len() as i32;
-        self.ends = (0..count).map(|partition| (partition, Ends::default())).collect();
+        let selected = self.partitions.clone().unwrap_or_else(|| (0..count).collect());
+        for partition in &selected {
+            let tp = TopicPartition::new(self.topic.clone(), *partition);
+            match metadata.partition(&tp) {
+                None => return Step::Done(Some(format!("UNKNOWN_TOPIC_OR_PARTITION: {tp} does not exist"))),
+                Some(known) if known.leader.is_none() => {
+                    return Step::Done(Some(format!("LEADER_NOT_AVAILABLE: {tp} has no leader")));
+                }
+                Some(_) => {}
+            }
+        }
+        self.stage = Stage::Ends;
+        self.ends = selected.iter().map(|partition| (*partition, Ends::default())).collect();
         let mut requests = Vec::new();
-        for partition in 0..count {
+        for partition in selected {
             for timestamp in [Some(EARLIEST_TIMESTAMP), Some(LATEST_TIMESTAMP), self.timestamp()].into_iter().flatten()
             {
                 requests.push(self.list_offsets(partition, timestamp));
             }
         }
         if matches!(self.to, OffsetTarget::Shift(_) | OffsetTarget::Current) {
-            requests.push(self.offset_fetch(count));
+            requests.push(self.offset_fetch());
         }
         Step::Ask(requests)
     }
@@ -113,10 +137,10 @@ impl Reset {
         ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]).into()
     }
 
-    fn offset_fetch(&self, count: i32) -> Request {
+    fn offset_fetch(&self) -> Request {
         let topic = OffsetFetchRequestTopics::default()
             .with_name(self.topic.clone())
-            .with_partition_indexes((0..count).collect());
+            .with_partition_indexes(self.ends.keys().copied().collect());
         let group = OffsetFetchRequestGroup::default()
             .with_group_id(GroupId(self.group.clone()))
             .with_topics(Some(vec![topic]));

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use imbl::OrdMap;
+
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -78,7 +80,7 @@ struct Reset {
 pub struct Fetcher {
     me: BrokerId,
     leader: BrokerId,
-    partitions: BTreeMap<TopicPartition, Follow>,
+    partitions: OrdMap<TopicPartition, Follow>,
     /// The names of the topics in `partitions`, by the ids that answers carry.
     topics: BTreeMap<Uuid, TopicName>,
     session: FetchSession,
@@ -104,7 +106,7 @@ impl Fetcher {
         Fetcher {
             me,
             leader,
-            partitions: BTreeMap::new(),
+            partitions: OrdMap::new(),
             topics: BTreeMap::new(),
             session: FetchSession::default(),
             in_flight: None,
@@ -560,3 +562,6 @@ fn truncate(turn: &mut Turn<'_>, me: BrokerId, partition: &TopicPartition, log: 
         turn.tell(Fact::Truncated { partition: partition.clone(), broker: me, from, to });
     }
 }
+
+#[cfg(test)]
+mod tests;

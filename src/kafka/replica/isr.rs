@@ -191,8 +191,7 @@ impl Partition {
 
     fn propose(&mut self, isr: Vec<BrokerId>, expands: bool, liveness: &dyn Liveness) -> IsrProposal {
         let epoch_of = |id: BrokerId| {
-            let known = if id == self.me { liveness.broker_epoch(id) } else { self.remotes.get(&id)?.broker_epoch };
-            known
+            if id == self.me { liveness.broker_epoch(id) } else { self.remotes.get(&id)?.broker_epoch }
         };
         let isr = isr.into_iter().map(|id| (id, epoch_of(id).unwrap_or(BrokerEpoch::UNKNOWN))).collect();
         let proposal = IsrProposal { leader_epoch: self.leader_epoch(), partition_epoch: self.partition_epoch(), isr };

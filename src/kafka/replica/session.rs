@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::mem::take;
 
+use imbl::OrdSet;
+
 use crate::wire::{ErrorCode, TopicPartition};
 
 /// What the next request of the session says.
@@ -24,7 +26,7 @@ pub struct FetchSession {
     /// 0: the next request is a full one.
     epoch: i32,
     /// What the peer's session holds, once the request in flight arrives.
-    known: BTreeSet<TopicPartition>,
+    known: OrdSet<TopicPartition>,
     changed: BTreeSet<TopicPartition>,
     forget: BTreeSet<TopicPartition>,
 }
@@ -112,4 +114,43 @@ impl FetchSession {
 /// FetchMetadata.nextEpoch: wraps to 1, since 0 and -1 mean something else.
 pub fn next_epoch(epoch: i32) -> i32 {
     if epoch == i32::MAX { 1 } else { epoch + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(index: i32) -> TopicPartition {
+        TopicPartition::named("orders", index)
+    }
+
+    #[test]
+    fn after_a_full_request_only_changes_are_named() {
+        let mut session = FetchSession::default();
+        let all = [partition(0), partition(1)];
+        let plan = session.plan(all.iter());
+        assert_eq!((plan.session_id, plan.session_epoch, plan.send.len()), (0, 0, 2));
+        assert!(session.answered(None, 77));
+        let plan = session.plan(all.iter());
+        assert_eq!((plan.session_id, plan.session_epoch, plan.send.len()), (77, 1, 0));
+        assert!(session.answered(None, 77));
+        session.change(&partition(1));
+        session.leave_out(&partition(0));
+        let plan = session.plan(all.iter());
+        assert_eq!((plan.session_epoch, plan.send, plan.forget), (2, vec![partition(1)], vec![partition(0)]));
+    }
+
+    #[test]
+    fn a_session_that_the_peer_lost_begins_anew() {
+        let mut session = FetchSession::default();
+        session.plan([partition(0)].iter());
+        session.answered(None, 77);
+        assert!(!session.answered(Some(ErrorCode::FetchSessionIdNotFound), 0));
+        let plan = session.plan([partition(0)].iter());
+        assert_eq!((plan.session_id, plan.session_epoch, plan.send.len()), (0, 0, 1));
+        session.answered(None, 78);
+        session.failed();
+        let plan = session.plan([partition(0)].iter());
+        assert_eq!((plan.session_id, plan.session_epoch), (78, 0), "the old one is closed with the request");
+    }
 }
