@@ -6,9 +6,9 @@ pub mod run;
 
 use std::sync::Arc;
 
-use crate::scenario::script::Script;
-use crate::sim::{Event, EventId, Refused, Step, World};
-use crate::time::Instant;
+use crate::scenario::script::{Script, Statement};
+use crate::sim::{Cause, Event, EventId, Refused, Step, World};
+use crate::time::{Duration, Instant};
 
 pub use playback::{Playback, Speed};
 pub use run::{Check, Run};
@@ -184,7 +184,6 @@ impl History {
             _ => self.snapshots[index].clone(),
         };
         let mut past = snapshot;
-        past.run.set_script(self.script.clone());
         while past.steps < steps {
             let due = self.steps[past.steps as usize].at;
             if past.run.advance(due).is_some() {
@@ -195,8 +194,32 @@ impl History {
         self.past = Some(past);
     }
 
-    /// Goes on with a script that begins like this one up to what has been begun at the viewed
-    /// instant. In the past, the old future is kept as a branch.
+    /// The instant of an act here and now, before which everything else is done: script lines come
+    /// first at their instant, so after what the world did just now it is the next microsecond.
+    pub fn settle_for_act(&mut self) -> Instant {
+        let now = self.now();
+        let last = self.steps_seen().last();
+        let world_acted = last.is_some_and(|step| step.at == now && !matches!(step.cause, Cause::Script { .. }));
+        if !world_acted || self.viewed().is_at_a_line() {
+            return now;
+        }
+        self.seek(now);
+        now + Duration::from_micros(1)
+    }
+
+    /// The script that leads to `at`, which is now or soon, and no further: what a link holds, and
+    /// what an act is added to.
+    pub fn script_until(&self, at: Instant) -> Script {
+        let mut script = Script::clone(&self.script);
+        script.lines.truncate(self.viewed().lines_behind());
+        if script.names().earliest < at {
+            script.push(Statement::At(at));
+        }
+        script
+    }
+
+    /// Goes on with a script that begins with [`History::script_until`] the viewed instant. In the
+    /// past, the old future is kept as a branch.
     pub fn continue_with(&mut self, script: Script) {
         let script = Arc::new(script);
         if let Some(past) = self.past.take() {
@@ -210,24 +233,17 @@ impl History {
         }
         self.acts.retain(|at| *at <= self.head.now());
         self.acts.push(self.head.now());
-        self.head.stop_waiting();
         self.head.set_script(script.clone());
+        for snapshot in &mut self.snapshots {
+            snapshot.run.set_script(script.clone());
+        }
         self.script = script;
-        // A snapshot of the moment before: a wait that was given up is not waited for again.
-        let steps = self.steps.len() as u64;
-        self.snapshots.retain(|snapshot| snapshot.steps < steps);
-        self.snapshots.push(Snapshot { steps, run: self.head.clone() });
     }
 
     /// When a person last acted, as seen from the viewed instant.
     pub fn last_act(&self) -> Option<Instant> {
         let now = self.now();
         self.acts[..self.acts.partition_point(|at| *at <= now)].last().copied()
-    }
-
-    /// How many lines of the script have been begun at the viewed instant.
-    pub fn begun(&self) -> u32 {
-        self.viewed().begun()
     }
 
     /// Old snapshots lie further apart, so that a long history stays small; the first one stays.

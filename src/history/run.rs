@@ -45,6 +45,8 @@ pub struct Run {
     /// How many lines of the script have been begun.
     begun: u32,
     waiting: Waiting,
+    /// Administrative statements that an `at` did not wait for, with their lines: they may still be refused.
+    unanswered: Vector<(AdminOp, u32)>,
     checks: Vector<Check>,
     /// The lines of the `always` conditions in force, with whether each has failed already.
     always: Vector<(u32, bool)>,
@@ -58,8 +60,16 @@ impl Run {
         let mut setup = script.setup();
         setup.seed = seed.unwrap_or(setup.seed);
         let world = World::boot(setup)?;
-        let always = Vector::new();
-        Ok(Run { world, script, begun: 0, waiting: Waiting::Nothing, checks: Vector::new(), always, caption: None })
+        Ok(Run {
+            world,
+            script,
+            begun: 0,
+            waiting: Waiting::Nothing,
+            unanswered: Vector::new(),
+            checks: Vector::new(),
+            always: Vector::new(),
+            caption: None,
+        })
     }
 
     pub fn now(&self) -> Instant {
@@ -75,15 +85,31 @@ impl Run {
         self.begun
     }
 
-    /// Goes on with another script that begins with the same statements.
-    pub fn set_script(&mut self, script: Arc<Script>) {
-        debug_assert!(script.lines.len() >= self.begun as usize, "what was carried out stays");
-        self.script = script;
+    /// How many lines led here: those that have been begun, without a wait that is not over yet.
+    pub fn lines_behind(&self) -> usize {
+        self.begun as usize - usize::from(self.is_in_a_wait())
     }
 
-    /// Gives up whatever the script waits for: a person acts now.
-    pub fn stop_waiting(&mut self) {
-        self.waiting = Waiting::Nothing;
+    /// Whether the script goes on with its next line now.
+    pub fn is_at_a_line(&self) -> bool {
+        self.waiting == Waiting::Nothing && !self.is_finished()
+    }
+
+    /// Whether the line begun last only lets time pass, and is not done.
+    fn is_in_a_wait(&self) -> bool {
+        matches!(self.waiting, Waiting::Time(_) | Waiting::For { .. })
+    }
+
+    /// Goes on with another script, which begins with the same lines up to [`Run::lines_behind`].
+    /// A wait that it does not have is given up.
+    pub fn set_script(&mut self, script: Arc<Script>) {
+        let behind = self.lines_behind();
+        debug_assert!(script.lines.len() >= behind, "what was carried out stays");
+        if self.is_in_a_wait() && script.lines.get(behind) != self.script.lines.get(behind) {
+            self.begun -= 1;
+            self.waiting = Waiting::Nothing;
+        }
+        self.script = script;
     }
 
     pub fn checks(&self) -> &Vector<Check> {
@@ -161,7 +187,11 @@ impl Run {
             Waiting::Nothing => ((self.begun as usize) < self.script.lines.len()).then_some(self.world.now),
             Waiting::Time(at) => Some(*at),
             Waiting::For { deadline, .. } => Some(*deadline),
-            Waiting::Admin { .. } => None,
+            // An instant that was written down does not wait for an answer.
+            Waiting::Admin { .. } => match self.script.lines.get(self.begun as usize)?.statement {
+                Some(Statement::At(at)) => Some(at.max(self.world.now)),
+                _ => None,
+            },
         }
     }
 
@@ -172,7 +202,13 @@ impl Run {
                 self.check(line, false);
                 None
             }
-            Waiting::Time(_) | Waiting::Admin { .. } => None,
+            Waiting::Time(_) => None,
+            Waiting::Admin { op, line, answered } => {
+                if !answered {
+                    self.unanswered.push_back((op, line));
+                }
+                None
+            }
             Waiting::Nothing => self.carry_out_next(),
         }
     }
@@ -237,6 +273,9 @@ impl Run {
         if self.always.iter().any(|(_, failed)| !failed) {
             self.look_at_always();
         }
+        if !self.unanswered.is_empty() {
+            self.look_at_unanswered();
+        }
         match self.waiting.clone() {
             Waiting::For { line, .. } => {
                 let script = self.script.clone();
@@ -271,8 +310,7 @@ impl Run {
                 None => return,
                 Some(Ok(())) => answered = true,
                 Some(Err(message)) => {
-                    let script = self.script.clone();
-                    self.refuse(&script.lines[line as usize], message);
+                    self.refuse_at(line, message);
                     self.waiting = Waiting::Nothing;
                     return;
                 }
@@ -280,6 +318,16 @@ impl Run {
         }
         let known = self.world.metadata_is_known();
         self.waiting = if known { Waiting::Nothing } else { Waiting::Admin { op, line, answered } };
+    }
+
+    fn look_at_unanswered(&mut self) {
+        for (op, line) in std::mem::take(&mut self.unanswered) {
+            match self.world.admin_outcome(op) {
+                None => self.unanswered.push_back((op, line)),
+                Some(Ok(())) => {}
+                Some(Err(message)) => self.refuse_at(line, message),
+            }
+        }
     }
 
     fn holds(&self, condition: &Condition) -> bool {
@@ -296,6 +344,11 @@ impl Run {
         };
         let check = Check { line: line.number, text: line.text(), ok, at: self.world.now, actual };
         self.checks.push_back(check);
+    }
+
+    fn refuse_at(&mut self, index: u32, message: String) {
+        let script = self.script.clone();
+        self.refuse(&script.lines[index as usize], message);
     }
 
     fn refuse(&mut self, line: &Line, message: String) {

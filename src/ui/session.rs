@@ -104,7 +104,8 @@ impl Session {
     pub fn step_back(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let visible = self.history.steps().get(position.saturating_sub(2) as usize).is_some_and(|s| s.at >= Instant::ZERO);
+        let visible =
+            self.history.steps().get(position.saturating_sub(2) as usize).is_some_and(|s| s.at >= Instant::ZERO);
         if visible {
             self.history.seek_step(position - 1);
         } else {
@@ -162,10 +163,8 @@ impl Session {
 
     /// Does what a line of the script says, here and now. In the past this starts a new future.
     pub fn act(&mut self, line: &str) -> Result<(), Vec<String>> {
-        let now = self.history.now();
-        let mut script = Script::clone(self.history.script());
-        script.lines.truncate(self.history.begun() as usize);
-        script.push_text(&format!("at {}us", now.0.max(0))).map_err(|errors| sentences(&errors))?;
+        let at = self.history.settle_for_act();
+        let mut script = self.history.script_until(at);
         script.push_text(line).map_err(|errors| sentences(&errors))?;
         let in_past = self.history.is_in_past();
         self.history.continue_with(script);
@@ -174,10 +173,14 @@ impl Session {
             self.looked = u64::MAX;
         }
         let before = self.history.head().checks().len();
-        self.history.seek(now);
+        self.history.seek(at);
         let checks = self.history.head().checks();
-        let refused: Vec<String> =
-            checks.iter().skip(before).filter(|check| !check.ok).map(|check| refusal(&check.text, &check.actual)).collect();
+        let refused: Vec<String> = checks
+            .iter()
+            .skip(before)
+            .filter(|check| !check.ok)
+            .map(|check| refusal(&check.text, &check.actual))
+            .collect();
         if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
@@ -249,9 +252,7 @@ impl Session {
     }
 
     pub fn script(&self) -> String {
-        let mut script = Script::clone(self.history.script());
-        script.lines.truncate(self.history.begun() as usize);
-        script.print()
+        self.history.script_until(self.history.now()).print()
     }
 }
 

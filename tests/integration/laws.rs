@@ -7,7 +7,7 @@ use highwater::history::{History, Run};
 use highwater::rng::Rng;
 use highwater::scenario::script::Script;
 use highwater::sim::Step;
-use highwater::time::Instant;
+use highwater::time::{Duration, Instant};
 
 use crate::scripts;
 
@@ -76,22 +76,39 @@ fn stepping_forward_and_back_returns_to_the_same_state() {
 
 #[test]
 fn a_fork_shares_its_past() {
-    for (name, text) in scripts::all().into_iter().take(6) {
+    let mut draw = Rng::new(5);
+    for (name, text) in scripts::all() {
         let mut history = History::open(scripts::read(&name, &text)).expect("the scripts' clusters settle");
         history.finish_script();
-        let middle = history.steps().len() as u64 / 2;
-        history.seek_step(middle);
+        let old_end = history.end();
+        history.seek_step(draw.range(0, history.steps().len() as i64) as u64);
         let past: Vec<Step> = history.steps_seen().to_vec();
-        let at = history.now();
-        let mut lines = Script::clone(history.script());
-        lines.lines.truncate(history.begun() as usize);
-        let kept = lines.push_text(&format!("at {}us", at.0)).is_ok() && lines.push_text("freeze broker 1").is_ok();
-        assert!(kept, "{name}: a click can be added");
-        history.continue_with(lines);
-        history.seek(at + highwater::time::Duration::from_secs(3));
+        act(&mut history, &name, "freeze broker 1");
         assert_eq!(history.steps()[..past.len()], past[..], "{name}");
-        assert_eq!(history.branches().len(), 1, "{name}: the old future is kept");
+        let branches = history.branches();
+        assert_eq!((branches.len(), branches[0].end), (1, old_end), "{name}: the old future is kept");
+
+        // A second act, at the head; then the text alone leads to the same state, and so does seeking.
+        history.seek(history.end() + Duration::from_secs(2));
+        act(&mut history, &name, "thaw broker 1");
+        history.seek(history.end() + Duration::from_secs(3));
+        let at = history.end();
+        let again = Script::read(&history.script().print()).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        let mut fresh = Run::start(Arc::new(again), None).expect("it settled before");
+        while fresh.advance(at).is_some() {}
+        assert_eq!(history.world().digest(), fresh.world.digest(), "{name}: the script is the truth");
+        history.seek(Instant::ZERO);
+        history.seek(at);
+        assert_eq!(history.world().digest(), fresh.world.digest(), "{name}: seeking is replaying");
     }
+}
+
+/// What a click does.
+fn act(history: &mut History, name: &str, line: &str) {
+    let at = history.settle_for_act();
+    let mut script = history.script_until(at);
+    script.push_text(line).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+    history.continue_with(script);
 }
 
 #[test]
