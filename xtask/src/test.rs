@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that must hold, step by step, with a summary at the end.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::driver::Stage;
@@ -10,6 +11,7 @@ use crate::page;
 use crate::run::{self, announce, cargo};
 use crate::setup::target::TARGET;
 use crate::setup::{bindgen, browser, target};
+use crate::workspace;
 
 #[derive(Args)]
 pub struct Options {
@@ -105,9 +107,33 @@ fn tests_in_the_browser() -> Result<()> {
     tests
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &bindgen.test_runner)
         .env("CHROMEDRIVER", &browser.driver)
+        .env("HIGHWATER_DIGESTS", native_digests()?)
         // In seconds; a machine for tests may be slow and busy.
         .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     run::visibly(&mut tests)
+}
+
+/// What every script comes to natively: `digest name`, line by line.
+fn native_digests() -> Result<String> {
+    run::visibly(&mut cargo(["build", "--package", "highwater", "--bin", "highwater"]))?;
+    let command = workspace::target().join("debug").join(format!("highwater{}", std::env::consts::EXE_SUFFIX));
+    let mut lines = String::new();
+    for folder in ["tests/scripts", "src/lesson"] {
+        let entries =
+            std::fs::read_dir(workspace::root().join(folder)).with_context(|| format!("{folder} cannot be read"))?;
+        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "hw"));
+        files.sort();
+        for file in files {
+            let output = Command::new(&command).args(["run", "--digest"]).arg(&file).output()?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let digest = text.lines().find_map(|line| line.strip_prefix("digest "));
+            let digest = digest.with_context(|| format!("{} printed no digest", file.display()))?;
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            lines.push_str(&format!("{digest} {name}\n"));
+        }
+    }
+    Ok(lines)
 }
 
 fn summarize(results: &[(Step, bool, Duration)]) -> Result<()> {
