@@ -55,7 +55,10 @@ impl World {
 
     pub(super) fn add_broker(&mut self, id: BrokerId, rack: Option<String>) {
         let voters = (1..=self.setup.controllers).map(ControllerId).collect();
-        self.add(NodeId::Broker(id), Actor::Broker(Broker::new(id, self.setup.config.clone(), voters, rack.map(|rack| str_bytes(&rack)))));
+        self.add(
+            NodeId::Broker(id),
+            Actor::Broker(Broker::new(id, self.setup.config.clone(), voters, rack.map(|rack| str_bytes(&rack)))),
+        );
     }
 
     /// `bootstrap.servers`: every broker of the set-up.

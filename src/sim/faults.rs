@@ -243,7 +243,9 @@ impl World {
     /// The quorum's leader in the newest epoch that any running controller knows.
     pub fn quorum_leader_id(&self) -> Option<crate::wire::ControllerId> {
         let running = self.controllers().filter(|(_, member, _)| member.power == Power::Running);
-        running.max_by_key(|(_, _, c)| (c.epoch(), c.quorum().and_then(Quorum::leader).is_some())).and_then(|(_, _, c)| c.quorum().and_then(Quorum::leader))
+        running
+            .max_by_key(|(_, _, c)| (c.epoch(), c.quorum().and_then(Quorum::leader).is_some()))
+            .and_then(|(_, _, c)| c.quorum().and_then(Quorum::leader))
     }
 }
 

@@ -60,7 +60,8 @@ impl World {
             return self.broker(broker)?.log(partition);
         }
         let registration = self.registration(partition)?;
-        let last = registration.leader.or(registration.last_known_elr.first().copied()).or(registration.isr.first().copied());
+        let last =
+            registration.leader.or(registration.last_known_elr.first().copied()).or(registration.isr.first().copied());
         let first = last.or(registration.elr.first().copied()).or(registration.replicas.first().copied())?;
         self.broker(first)?.log(partition)
     }

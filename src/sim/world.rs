@@ -435,10 +435,7 @@ impl World {
         &self.image
     }
 
-    pub fn registration(
-        &self,
-        partition: &TopicPartition,
-    ) -> Option<&PartitionRegistration> {
+    pub fn registration(&self, partition: &TopicPartition) -> Option<&PartitionRegistration> {
         self.image().partition(partition)
     }
 }

@@ -169,7 +169,8 @@ impl Component for App {
             Msg::Clicked(event) => {
                 let hit = self.layer.hit(f64::from(event.client_x()), f64::from(event.client_y()));
                 let on_control = event.target().and_then(|t| t.dyn_into::<web_sys::Element>().ok());
-                let on_control = on_control.and_then(|e| e.closest("button, input, select, label, .dock, .timeline").ok().flatten());
+                let on_control =
+                    on_control.and_then(|e| e.closest("button, input, select, label, .dock, .timeline").ok().flatten());
                 let (Some(id), None) = (hit, on_control) else { return false };
                 self.carry_out(ctx, Command::Select(Selection::Message(id)));
             }
@@ -289,7 +290,8 @@ impl App {
         }
         self.position = self.session.position();
         let flights = self.session.flights().into_iter();
-        let fly = |flight: Flight| Flown { from: self.session.place(flight.from), to: self.session.place(flight.to), flight };
+        let fly =
+            |flight: Flight| Flown { from: self.session.place(flight.from), to: self.session.place(flight.to), flight };
         self.flown = flights.map(fly).collect();
     }
 
@@ -358,10 +360,8 @@ impl App {
     }
 
     fn carry_out(&mut self, ctx: &Context<App>, command: Command) {
-        self.rewound = matches!(
-            command,
-            Command::Seek(_) | Command::StepBack | Command::PreviousEvent | Command::JumpToEvent(_)
-        );
+        self.rewound =
+            matches!(command, Command::Seek(_) | Command::StepBack | Command::PreviousEvent | Command::JumpToEvent(_));
         match command {
             Command::Act(line) => {
                 self.act(&line, false);
@@ -469,7 +469,9 @@ impl App {
         let history = window().history();
         let replaced = history.and_then(|h| h.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&link)));
         if replaced.is_err() {
-            self.problems = vec!["The browser does not let this page change its address: the link cannot be made here.".to_string()];
+            self.problems = vec![
+                "The browser does not let this page change its address: the link cannot be made here.".to_string(),
+            ];
             return;
         }
         browser::copy(&window().location().href().unwrap_or_default());
@@ -505,7 +507,14 @@ fn glows(before: &StageView, after: &StageView, since: f64) -> Vec<Glow> {
             let cell = new.cells.iter().find(|cell| cell.broker == leader)?;
             cell.records.iter().find(|record| record.offset == offset)?.hue
         };
-        let glow = |from: String, to: String, family: Family, hue| Glow { from, to, partition: new.name.clone(), hue, family, since };
+        let glow = |from: String, to: String, family: Family, hue| Glow {
+            from,
+            to,
+            partition: new.name.clone(),
+            hue,
+            family,
+            since,
+        };
         for (cell, earlier) in new.cells.iter().zip(&old.cells) {
             if cell.log_end <= earlier.log_end {
                 continue;
@@ -513,16 +522,24 @@ fn glows(before: &StageView, after: &StageView, since: f64) -> Vec<Glow> {
             let to = format!("broker {}", cell.broker);
             let hue = hue_at(cell.log_end - 1);
             match &after.producers[..] {
-                [producer] if cell.broker == leader => glows.push(glow(format!("client {}", producer.name), to, Family::Produce, hue)),
+                [producer] if cell.broker == leader => {
+                    glows.push(glow(format!("client {}", producer.name), to, Family::Produce, hue))
+                }
                 _ if cell.broker != leader => glows.push(glow(leader_place.clone(), to, Family::Replication, hue)),
                 _ => {}
             }
         }
         for cursor in &new.cursors {
-            let earlier = old.cursors.iter().find(|other| other.consumer == cursor.consumer).and_then(|other| other.position);
+            let earlier =
+                old.cursors.iter().find(|other| other.consumer == cursor.consumer).and_then(|other| other.position);
             let (Some(earlier), Some(position)) = (earlier, cursor.position) else { continue };
             if position > earlier {
-                glows.push(glow(leader_place.clone(), format!("client {}", cursor.consumer), Family::Consume, hue_at(position - 1)));
+                glows.push(glow(
+                    leader_place.clone(),
+                    format!("client {}", cursor.consumer),
+                    Family::Consume,
+                    hue_at(position - 1),
+                ));
             }
         }
     }
@@ -577,7 +594,12 @@ fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
         EventListener::new_with_options(&document(), "keydown", active, keys),
         EventListener::new(&window(), "resize", on(|| Msg::Themed)),
         EventListener::new(&window(), "hashchange", on(|| Msg::Linked)),
-        EventListener::new_with_options(&document(), "scroll", EventListenerOptions::run_in_capture_phase(), on(|| Msg::Moved)),
+        EventListener::new_with_options(
+            &document(),
+            "scroll",
+            EventListenerOptions::run_in_capture_phase(),
+            on(|| Msg::Moved),
+        ),
     ];
     if let Ok(Some(dark)) = window().match_media("(prefers-color-scheme: dark)") {
         listeners.push(EventListener::new(&dark, "change", on(|| Msg::Themed)));
@@ -593,7 +615,8 @@ pub fn tell_panics() {
         let (Ok(note), Some(body)) = (document.create_element("div"), document.body()) else { return };
         note.set_class_name("panic");
         note.set_attribute("role", "alert").ok();
-        let text = "Something went wrong in Highwater itself, and the picture stands still. Your scenario is not to blame.";
+        let text =
+            "Something went wrong in Highwater itself, and the picture stands still. Your scenario is not to blame.";
         for (tag, text) in [("p", text), ("a", "Reload the page")] {
             let Ok(element) = document.create_element(tag) else { return };
             element.set_text_content(Some(text));

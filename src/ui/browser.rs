@@ -32,7 +32,10 @@ pub fn walk_cells(event: &KeyboardEvent, down: i32, right: i32) -> bool {
         sideways(&cell, right)
     } else {
         let row = cell.parent_element();
-        let column = row.as_ref().map(|row| row.children()).and_then(|cells| (0..cells.length()).find(|i| cells.item(*i).as_ref() == Some(&cell)));
+        let column = row
+            .as_ref()
+            .map(|row| row.children())
+            .and_then(|cells| (0..cells.length()).find(|i| cells.item(*i).as_ref() == Some(&cell)));
         row.and_then(|row| sideways(&row, down)).zip(column).and_then(|(row, column)| row.children().item(column))
     };
     match target.filter(|target| target.get_attribute("role").as_deref() == Some("gridcell")) {
@@ -76,7 +79,9 @@ pub fn drag_along(start: PointerEvent, from: i64, dropped: impl FnOnce(i64) + 's
     });
     let once = web_sys::AddEventListenerOptions::new();
     once.set_once(true);
-    handle.add_event_listener_with_callback_and_add_event_listener_options("pointerup", end.unchecked_ref(), &once).ok();
+    handle
+        .add_event_listener_with_callback_and_add_event_listener_options("pointerup", end.unchecked_ref(), &once)
+        .ok();
 }
 
 /// The value of a custom property of CSS.

@@ -92,11 +92,14 @@ struct RouteProps {
 #[component]
 fn Route(props: &RouteProps) -> Html {
     let RouteProps { topic, key_text, partitions, fixed } = props;
-    let swatch = |key: &str| html! { <span class="key" style={format!("--h:{}", key_hue(key.as_bytes()))}>{ key }</span> };
+    let swatch =
+        |key: &str| html! { <span class="key" style={format!("--h:{}", key_hue(key.as_bytes()))}>{ key }</span> };
     match fixed {
         _ if *partitions == 0 => html! { <p class="route">{ "no topic yet" }</p> },
         Some(partition) => html! { <p class="route">{ "chosen → " }<b>{ format!("{topic}-{partition}") }</b></p> },
-        None if key_text.is_empty() => html! { <p class="route">{ "no key → sticky → " }<b>{ format!("{topic}-?") }</b></p> },
+        None if key_text.is_empty() => {
+            html! { <p class="route">{ "no key → sticky → " }<b>{ format!("{topic}-?") }</b></p> }
+        }
         None => {
             let partition = partition_of(key_text.as_bytes(), *partitions);
             html! { <p class="route">{ swatch(key_text) }{ " → murmur2 → " }<b>{ format!("{topic}-{partition}") }</b></p> }
@@ -146,7 +149,9 @@ fn chosen_text(state: &UseStateHandle<Option<String>>) -> Callback<Event> {
 
 fn chosen_number(state: &UseStateHandle<Option<i32>>) -> Callback<Event> {
     let state = state.clone();
-    Callback::from(move |event: Event| state.set(event.target_unchecked_into::<HtmlSelectElement>().value().parse().ok()))
+    Callback::from(move |event: Event| {
+        state.set(event.target_unchecked_into::<HtmlSelectElement>().value().parse().ok())
+    })
 }
 
 /// `send app orders alice=created partition=0`
@@ -269,7 +274,9 @@ fn Reading(props: &ReadingProps) -> Html {
     };
     let hold = {
         let held = held.clone();
-        Callback::from(move |event: InputEvent| held.set(event.target_unchecked_into::<HtmlInputElement>().value().parse().ok()))
+        Callback::from(move |event: InputEvent| {
+            held.set(event.target_unchecked_into::<HtmlInputElement>().value().parse().ok())
+        })
     };
     let whole = (log_end - log_start).max(1) as f64;
     let share = |offset: i64| (offset - log_start).clamp(0, log_end - log_start) as f64 / whole;

@@ -333,7 +333,8 @@ impl Path {
         let lift = (length * 0.14).clamp(8.0, 46.0) * if request { -1.0 } else { 1.0 };
         // Always up for requests and down for responses, whichever way they go.
         let side = if dx < 0.0 { -1.0 } else { 1.0 };
-        let bend = ((from.0 + to.0) / 2.0 - dy / length * lift * side, (from.1 + to.1) / 2.0 + dx / length * lift * side);
+        let bend =
+            ((from.0 + to.0) / 2.0 - dy / length * lift * side, (from.1 + to.1) / 2.0 + dx / length * lift * side);
         Path { from, bend, to }
     }
 
@@ -345,7 +346,8 @@ impl Path {
 
     /// Strokes it from the sender as far as `share`.
     fn trace(&self, pen: &CanvasRenderingContext2d, share: f64) {
-        let control = (self.from.0 + (self.bend.0 - self.from.0) * share, self.from.1 + (self.bend.1 - self.from.1) * share);
+        let control =
+            (self.from.0 + (self.bend.0 - self.from.0) * share, self.from.1 + (self.bend.1 - self.from.1) * share);
         let end = self.at(share);
         pen.begin_path();
         pen.move_to(self.from.0, self.from.1);
@@ -362,7 +364,8 @@ fn canvas() -> Option<(HtmlCanvasElement, CanvasRenderingContext2d)> {
 
 /// Says what the pointed-at message is, beside it; directly, past the virtual DOM.
 pub fn show_tip(tip: Option<(&str, f64, f64)>) {
-    let Some(element) = document().get_element_by_id("flight-tip").and_then(|tip| tip.dyn_into::<HtmlElement>().ok()) else {
+    let Some(element) = document().get_element_by_id("flight-tip").and_then(|tip| tip.dyn_into::<HtmlElement>().ok())
+    else {
         return;
     };
     match tip {

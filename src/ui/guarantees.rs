@@ -5,7 +5,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
-use crate::view::guarantees::{Answer, AnomalyRow, Guarantees as View};
+use crate::view::guarantees::{AnomalyRow, Answer, Guarantees as View};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
@@ -46,7 +46,11 @@ fn question(question: &str, answer: &Answer) -> Html {
 fn numbers(text: &str) -> Html {
     let words = text.split_inclusive(' ').map(|word| {
         let number = word.trim_end().chars().all(|c| c.is_ascii_digit()) && !word.trim().is_empty();
-        if number { html! { <i>{ word.to_string() }</i> } } else { html! { word.to_string() } }
+        if number {
+            html! { <i>{ word.to_string() }</i> }
+        } else {
+            html! { word.to_string() }
+        }
     });
     html! { <>{ for words }</> }
 }

@@ -36,11 +36,7 @@ pub fn Packets(props: &Props) -> Html {
 }
 
 fn arrival(flight: &Flight, now: Instant) -> String {
-    if flight.held {
-        "held up by a cut".to_string()
-    } else {
-        format!("arrives in {}", flight.deliver_at.since(now))
-    }
+    if flight.held { "held up by a cut".to_string() } else { format!("arrives in {}", flight.deliver_at.since(now)) }
 }
 
 #[derive(Properties, PartialEq)]

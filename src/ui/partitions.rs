@@ -95,7 +95,8 @@ fn Cell(props: &CellProps) -> Html {
     let place = |offset: i64| format!("--i:{}", offset - base);
     let select = select(&props.ask, &row.name, cell.broker);
     let keys = {
-        let choose = on(&props.ask, Command::Select(Selection::Replica { partition: row.name.clone(), broker: cell.broker }));
+        let choose =
+            on(&props.ask, Command::Select(Selection::Replica { partition: row.name.clone(), broker: cell.broker }));
         Callback::from(move |event: KeyboardEvent| {
             if event.key() == "Enter" {
                 choose.emit(event);
@@ -141,7 +142,8 @@ fn Cell(props: &CellProps) -> Html {
 fn remember(memory: &mut Memory, cell: &ReplicaCell, rewound: bool) {
     let kept = |old: &RecordCell| {
         let same = |new: &RecordCell| new.offset == old.offset && new.leader_epoch == old.leader_epoch;
-        old.offset < cell.log_start || old.offset < cell.log_end && cell.records.first().is_none_or(|first| old.offset < first.offset)
+        old.offset < cell.log_start
+            || old.offset < cell.log_end && cell.records.first().is_none_or(|first| old.offset < first.offset)
             || cell.records.iter().any(same)
     };
     if !rewound {

@@ -78,14 +78,23 @@ fn Guide(props: &GuideProps) -> Html {
         let id = broker.id;
         let led = stage.rows.iter().any(|row| row.leader == Some(id));
         if !broker.fenced && led {
-            (format!("Broker {id} is gone."), "The controller notices when its session ends, 9 s after its last heartbeat.".to_string())
+            (
+                format!("Broker {id} is gone."),
+                "The controller notices when its session ends, 9 s after its last heartbeat.".to_string(),
+            )
         } else {
-            (format!("Broker {id} is out."), format!("Others lead now. Start broker {id} again, or drag the time back."))
+            (
+                format!("Broker {id} is out."),
+                format!("Others lead now. Start broker {id} again, or drag the time back."),
+            )
         }
     } else if let Some(broker) = down(BrokerState::Starting) {
         (format!("Broker {} returns.", broker.id), "It registers, catches up, and joins the ISR again.".to_string())
     } else if let Some(broker) = down(BrokerState::Frozen) {
-        (format!("Broker {} is frozen.", broker.id), "It believes that no time passes. Thaw it and see what it learns.".to_string())
+        (
+            format!("Broker {} is frozen.", broker.id),
+            "It believes that no time passes. Thaw it and see what it learns.".to_string(),
+        )
     } else {
         ("Kill a broker".to_string(), "and watch who takes over.".to_string())
     };

@@ -138,7 +138,9 @@ fn seek(ask: &Ask) -> Callback<InputEvent> {
 /// Sets the hand and the reading: every frame, directly.
 pub fn show_time(now: Instant, end: Instant) {
     let document = document();
-    if let Some(slider) = document.get_element_by_id("time").and_then(|slider| slider.dyn_into::<HtmlInputElement>().ok()) {
+    if let Some(slider) =
+        document.get_element_by_id("time").and_then(|slider| slider.dyn_into::<HtmlInputElement>().ok())
+    {
         let max = end.millis().max(1).to_string();
         if slider.max() != max {
             slider.set_max(&max);
@@ -198,7 +200,9 @@ impl Lane {
         let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
         pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok()?;
         pen.clear_rect(0.0, 0.0, width, height);
-        pen.set_font("10.5px -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif");
+        pen.set_font(
+            "10.5px -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif",
+        );
         Some(Lane { pen, canvas: canvas.clone(), width, end, now, narrow: width < 420.0 })
     }
 
@@ -227,7 +231,9 @@ impl Lane {
                 continue;
             }
             pen.set_global_alpha(if self.now < band.from { 0.35 } else { 1.0 });
-            let role = band.leader.map_or("--offline-soft".to_string(), |leader| format!("--band-{}", (leader - 1).rem_euclid(6)));
+            let role = band
+                .leader
+                .map_or("--offline-soft".to_string(), |leader| format!("--band-{}", (leader - 1).rem_euclid(6)));
             pen.set_fill_style_str(&self.colour(&role));
             pen.fill_rect(left, BAND_TOP, right - left, BAND_HEIGHT);
             // Nothing is said of the ISR before it first changes: it is everybody.

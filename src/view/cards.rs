@@ -217,7 +217,11 @@ fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
     let records = world.delivered_records(consumer, Some(SHOWN as u64));
     let earlier = consumer.delivered();
     let again = |partition: &TopicPartition, offset: i64| {
-        let same = earlier.iter().rev().take(256).filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
+        let same = earlier
+            .iter()
+            .rev()
+            .take(256)
+            .filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
         same.count() > 1
     };
     records

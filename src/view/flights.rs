@@ -106,10 +106,9 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::LeaveGroup | ApiKey::Heartbeat => Family::Group,
         ApiKey::OffsetCommit | ApiKey::OffsetFetch => Family::Group,
         ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch => Family::Quorum,
-        ApiKey::AlterPartition
-        | ApiKey::BrokerRegistration
-        | ApiKey::BrokerHeartbeat
-        | ApiKey::AllocateProducerIds => Family::Controller,
+        ApiKey::AlterPartition | ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat | ApiKey::AllocateProducerIds => {
+            Family::Controller
+        }
         ApiKey::Metadata
         | ApiKey::FindCoordinator
         | ApiKey::CreateTopics
@@ -146,7 +145,8 @@ fn cargo(world: &World, envelope: &Envelope) -> Option<Cargo> {
     };
     let (first, hue, count) = first_record(records)?;
     let partition = format!("{topic}-{partition}");
-    let text = if count == 1 { format!("{partition}, {first}") } else { format!("{partition}, {count} records from {first}") };
+    let text =
+        if count == 1 { format!("{partition}, {first}") } else { format!("{partition}, {count} records from {first}") };
     Some(Cargo { partition, text, hue })
 }
 

@@ -69,7 +69,10 @@ fn lines(world: &World) -> Vec<String> {
         n => format!("{n} records wait above the high watermark: not readable yet."),
     });
     if ledger.unconfirmed > 0 {
-        lines.push(format!("{} records were sent with acks=0: nobody promised anything about them.", ledger.unconfirmed));
+        lines.push(format!(
+            "{} records were sent with acks=0: nobody promised anything about them.",
+            ledger.unconfirmed
+        ));
     }
     for group in ledger.groups() {
         let window = redelivery_window(world, &group);
@@ -106,7 +109,9 @@ fn row(world: &World, anomaly: &Anomaly) -> AnomalyRow {
     let text = match anomaly.kind {
         AnomalyKind::Lost => format!("{records}: acknowledged, and no longer in the leader's log"),
         AnomalyKind::Duplicated => format!("{records}: delivered to group {group} more than once"),
-        AnomalyKind::Reordered => format!("{records}: records of one key stand in another order than they were sent in"),
+        AnomalyKind::Reordered => {
+            format!("{records}: records of one key stand in another order than they were sent in")
+        }
         AnomalyKind::Skipped => format!("{records}: group {group} moved on without reading"),
         AnomalyKind::Phantom => format!("{records}: read by a consumer, and gone since"),
     };
@@ -143,5 +148,6 @@ fn prevention_of_loss(world: &World, anomaly: &Anomaly) -> String {
     if log.is_some_and(|log| log.config().unclean_leader_election) {
         return "unclean.leader.election.enable=false: a replica that was not in sync must not lead.".to_string();
     }
-    "min.insync.replicas=2 with replication factor 3: an acknowledged record is then on more than one machine.".to_string()
+    "min.insync.replicas=2 with replication factor 3: an acknowledged record is then on more than one machine."
+        .to_string()
 }

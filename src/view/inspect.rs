@@ -6,7 +6,7 @@ use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
 use crate::view::cards::node_name;
 use crate::wire::batch::Batch;
-use crate::wire::{BrokerId, Body, ControllerId, Offset, TopicPartition};
+use crate::wire::{Body, BrokerId, ControllerId, Offset, TopicPartition};
 
 /// What is selected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +42,9 @@ pub fn inspect(world: &World, selection: &Selection) -> Option<Inspection> {
         Selection::Broker(id) => broker(world, BrokerId(*id)),
         Selection::Controller(number) => controller(world, ControllerId(*number)),
         Selection::Partition(name) => partition(world, &TopicPartition::parse(name)?),
-        Selection::Replica { partition, broker } => replica(world, &TopicPartition::parse(partition)?, BrokerId(*broker)),
+        Selection::Replica { partition, broker } => {
+            replica(world, &TopicPartition::parse(partition)?, BrokerId(*broker))
+        }
         Selection::Record { partition, broker, offset } => {
             record(world, &TopicPartition::parse(partition)?, BrokerId(*broker), Offset(*offset))
         }
@@ -54,7 +56,10 @@ pub fn inspect(world: &World, selection: &Selection) -> Option<Inspection> {
 }
 
 fn section(title: &str, rows: Vec<(&str, String)>) -> Section {
-    Section { title: title.to_string(), rows: rows.into_iter().map(|(name, value)| (name.to_string(), value)).collect() }
+    Section {
+        title: title.to_string(),
+        rows: rows.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+    }
 }
 
 fn or_none<T: ToString>(value: Option<T>) -> String {
@@ -80,14 +85,14 @@ fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
             ("incarnation", or_none(registration.map(|r| r.incarnation))),
         ],
     )];
-    sections.push(section(
-        "Replicas",
-        vec![("partitions led", led.to_string()), ("replicas held", held.to_string())],
-    ));
+    sections.push(section("Replicas", vec![("partitions led", led.to_string()), ("replicas held", held.to_string())]));
     if let Some(image) = broker.image() {
         sections.push(section(
             "Metadata that it knows",
-            vec![("last offset replayed", image.offset.to_string()), ("newest committed", world.image().offset.to_string())],
+            vec![
+                ("last offset replayed", image.offset.to_string()),
+                ("newest committed", world.image().offset.to_string()),
+            ],
         ));
     }
     Some(Inspection { title: format!("Broker {}", id.0), sections, bytes: None })
@@ -175,7 +180,8 @@ fn record(world: &World, partition: &TopicPartition, id: BrokerId, offset: Offse
     let log = world.broker(id)?.log(partition)?;
     let batch = log.batches(offset).next().filter(|batch| batch.base_offset <= offset)?;
     let record = batch.records().ok()?.into_iter().find(|record| record.offset == offset.0)?;
-    let text = |bytes: Option<&bytes::Bytes>| bytes.map_or("null".to_string(), |b| String::from_utf8_lossy(b).into_owned());
+    let text =
+        |bytes: Option<&bytes::Bytes>| bytes.map_or("null".to_string(), |b| String::from_utf8_lossy(b).into_owned());
     let mut rows = vec![
         ("offset", record.offset.to_string()),
         ("key", text(record.key.as_ref())),
@@ -294,7 +300,11 @@ fn group(world: &World, name: &str) -> Option<Inspection> {
     );
     let offsets = Section {
         title: "Committed offsets".to_string(),
-        rows: world.committed_offsets(name).iter().map(|(p, offset)| (p.to_string(), offset.offset.to_string())).collect(),
+        rows: world
+            .committed_offsets(name)
+            .iter()
+            .map(|(p, offset)| (p.to_string(), offset.offset.to_string()))
+            .collect(),
     };
     Some(Inspection { title: format!("Group {name}"), sections: vec![state, offsets], bytes: None })
 }

@@ -64,7 +64,10 @@ pub fn report(run: &Run, events: &[Event], extent: Extent) -> Report {
         topics: topics(world, extent.brief),
         groups: world.group_names().iter().map(|name| group(world, name)).collect(),
         producers: world.producers().map(|(name, producer)| self::producer(name, producer, extent.brief)).collect(),
-        consumers: world.consumers().map(|(name, _, consumer)| self::consumer(world, name, consumer, extent.brief)).collect(),
+        consumers: world
+            .consumers()
+            .map(|(name, _, consumer)| self::consumer(world, name, consumer, extent.brief))
+            .collect(),
         verdict: verdict(world),
         events: (!extent.brief).then(|| events.iter().map(|event| self::event(world, event)).collect()),
         digest: extent.digest.then(|| world.digest().to_string()),
@@ -85,15 +88,16 @@ fn broker(world: &World, id: BrokerId) -> Value {
 }
 
 fn controllers(world: &World) -> Vec<Value> {
-    let one = |(id, member, controller): (crate::wire::ControllerId, &Member, &crate::kafka::controller::Controller)| {
-        json!({
-            "id": id.to_string(),
-            "state": controller_state(member, controller),
-            "epoch": controller.epoch().0,
-            "log_end_offset": controller.log_end().0,
-            "high_watermark": controller.high_watermark().map(|offset| offset.0),
-        })
-    };
+    let one =
+        |(id, member, controller): (crate::wire::ControllerId, &Member, &crate::kafka::controller::Controller)| {
+            json!({
+                "id": id.to_string(),
+                "state": controller_state(member, controller),
+                "epoch": controller.epoch().0,
+                "log_end_offset": controller.log_end().0,
+                "high_watermark": controller.high_watermark().map(|offset| offset.0),
+            })
+        };
     world.controllers().map(one).collect()
 }
 
@@ -321,7 +325,8 @@ fn consumer(world: &World, name: &str, consumer: &Consumer, brief: bool) -> Valu
 fn verdict(world: &World) -> Value {
     let ledger = world.ledger();
     let groups = ledger.groups();
-    let by_group = |count: &dyn Fn(&str) -> u64| groups.iter().map(|g| (g.clone(), count(g))).collect::<BTreeMap<_, _>>();
+    let by_group =
+        |count: &dyn Fn(&str) -> u64| groups.iter().map(|g| (g.clone(), count(g))).collect::<BTreeMap<_, _>>();
     let anomalies: Vec<Value> = ledger.anomalies().map(|anomaly| self::anomaly(world, anomaly)).collect();
     json!({
         "acked": ledger.acked,

@@ -90,10 +90,11 @@ pub fn stage(history: &History, internal: bool, before: Option<&Stage>) -> Stage
     let world = history.world();
     let image = world.image();
     let shown = |name: &str| internal || !name.starts_with("__");
-    let topics = image.topics.iter().filter(|(name, _)| shown(name.0.as_str())).map(|(name, topic)| TopicView {
-        name: name.0.to_string(),
-        partitions: topic.partitions.len() as i32,
-    });
+    let topics = image
+        .topics
+        .iter()
+        .filter(|(name, _)| shown(name.0.as_str()))
+        .map(|(name, topic)| TopicView { name: name.0.to_string(), partitions: topic.partitions.len() as i32 });
     let rows = world.partitions().filter(|(partition, _)| shown(partition.topic.0.as_str()));
     let rows = rows.map(|(partition, registration)| partitions::row(world, &partition, registration));
     let old = |pick: fn(&Stage) -> &[Rc<PartitionRow>]| before.map(pick).unwrap_or_default();
@@ -127,9 +128,10 @@ fn broker(world: &World, id: BrokerId, member: &Member) -> BrokerColumn {
         Some(BrokerCondition::ShuttingDown) => BrokerState::ShuttingDown,
         Some(BrokerCondition::Dead) | None => BrokerState::Dead,
     };
-    let led = |(partition, registration): &(crate::wire::TopicPartition, &crate::kafka::controller::image::PartitionRegistration)| {
-        registration.leader == Some(id) && !partition.is_internal()
-    };
+    let led = |(partition, registration): &(
+        crate::wire::TopicPartition,
+        &crate::kafka::controller::image::PartitionRegistration,
+    )| { registration.leader == Some(id) && !partition.is_internal() };
     let leads = world.partitions().filter(led).count() as u32;
     let epoch = registration.map_or(-1, |registration| registration.epoch.0);
     let fenced = registration.is_none_or(|registration| registration.fenced);
@@ -148,7 +150,8 @@ fn broker(world: &World, id: BrokerId, member: &Member) -> BrokerColumn {
 
 /// The line under a broker's name.
 fn note(world: &World, id: BrokerId, state: BrokerState, fenced: bool, leads: u32, epoch: i64) -> String {
-    let silent = || world.silent_for(NodeId::Broker(id)).map(|duration| format!("{:.1} s", duration.millis() as f64 / 1000.0));
+    let silent =
+        || world.silent_for(NodeId::Broker(id)).map(|duration| format!("{:.1} s", duration.millis() as f64 / 1000.0));
     match state {
         BrokerState::Starting => "starting: registers and catches up".to_string(),
         BrokerState::Alive => format!("leads {leads} · epoch {epoch}"),

@@ -111,7 +111,14 @@ impl Painter {
             last.to = Some(event.at);
         }
         let replicas = last.map_or(isr.len() as u32, |last| last.replicas.max(isr.len() as u32));
-        self.painted.bands.push(Band { from: event.at, to: None, leader, leader_epoch, isr: isr.len() as u32, replicas });
+        self.painted.bands.push(Band {
+            from: event.at,
+            to: None,
+            leader,
+            leader_epoch,
+            isr: isr.len() as u32,
+            replicas,
+        });
         self.isr = isr;
     }
 }
@@ -142,7 +149,9 @@ fn mark(fact: &Fact) -> Option<(MarkKind, String)> {
         Fact::QuorumLeaderElected { controller, .. } => (MarkKind::Quorum, format!("{controller} active")),
         Fact::RebalanceStarted { group, .. } => (MarkKind::Rebalance, format!("{} rebalances", group.0.as_str())),
         Fact::SendFailed { .. } => (MarkKind::FailedSend, "send failed".to_string()),
-        Fact::Truncated { partition, broker, .. } => (MarkKind::Truncation, format!("{partition} truncated at {}", broker.0)),
+        Fact::Truncated { partition, broker, .. } => {
+            (MarkKind::Truncation, format!("{partition} truncated at {}", broker.0))
+        }
         _ => return None,
     })
 }

@@ -360,9 +360,11 @@ fn target(args: &[&str]) -> Result<OffsetTarget, String> {
     Err(format!("no target in {args:?}"))
 }
 
-/// The topics that are reset, each with its partitions or all of them.
-fn selection(args: &[&str], cluster: &Cluster) -> Result<Vec<(String, Option<Vec<i32>>)>, String> {
-    let mut topics: Vec<(String, Option<Vec<i32>>)> = Vec::new();
+/// The topics that are reset, each with its partitions or (`None`) all of them.
+type TopicSelection = Vec<(String, Option<Vec<i32>>)>;
+
+fn selection(args: &[&str], cluster: &Cluster) -> Result<TopicSelection, String> {
+    let mut topics = TopicSelection::new();
     if args.contains(&"--all-topics") {
         for tp in cluster.committed.keys() {
             let name = tp.topic.0.to_string();

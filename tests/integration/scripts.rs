@@ -40,7 +40,8 @@ fn every_check_of_every_script_holds() {
     let mut failures = Vec::new();
     for (name, text) in scripts {
         assert!(text.starts_with("# ") || text.starts_with('>'), "{name}.hw begins by saying what it shows");
-        let mut run = Run::start(read(&name, &text), None).unwrap_or_else(|refused| panic!("{name}.hw: {}", refused.message));
+        let mut run =
+            Run::start(read(&name, &text), None).unwrap_or_else(|refused| panic!("{name}.hw: {}", refused.message));
         run.finish(None, |_, _| {});
         for check in run.checks().iter().filter(|check| !check.ok) {
             failures.push(format!("{name}.hw:{} at {}: {} — but {}", check.line, check.at, check.text, check.actual));

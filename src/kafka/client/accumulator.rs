@@ -297,8 +297,7 @@ impl Accumulator {
     pub fn split(&mut self, batch: &ProducerBatch) -> Vec<ProducerBatch> {
         let target = if batch.is_split { (batch.size / 2).max(batch.largest_record) } else { self.batch_size };
         let mut parts: Vec<ProducerBatch> = Vec::new();
-        let mut number = batch.first_record;
-        for record in batch.records.iter() {
+        for (number, record) in (batch.first_record..).zip(batch.records.iter()) {
             let refused = match parts.last_mut() {
                 Some(part) => part.try_append(record.clone(), target).err(),
                 None => Some(record.clone()),
@@ -315,7 +314,6 @@ impl Accumulator {
                 part.reserved = 0;
                 parts.push(part);
             }
-            number += 1;
         }
         // Kafka allocates the parts outside of the pool and frees the large one; here the first part
         // keeps the reservation, so that the pool is never overdrawn.

@@ -442,11 +442,9 @@ impl Process {
             ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator | ErrorCode::RequestTimedOut => {
                 self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
             }
-            ErrorCode::RebalanceInProgress if current => {
-                if self.member.phase == Phase::Stable {
-                    self.member.rejoin = true;
-                    self.member.rejoin_at = turn.now;
-                }
+            ErrorCode::RebalanceInProgress if current && self.member.phase == Phase::Stable => {
+                self.member.rejoin = true;
+                self.member.rejoin_at = turn.now;
             }
             ErrorCode::UnknownMemberId if current => self.member.reset(true, turn.now),
             ErrorCode::IllegalGeneration if current => self.member.reset(false, turn.now),

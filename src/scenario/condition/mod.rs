@@ -1,8 +1,8 @@
 //! Conditions: what `expect`, `always` and `until` ask of a run.
 
 mod observe;
-mod world;
 pub(super) mod parse;
+mod world;
 
 use std::fmt;
 

@@ -166,12 +166,16 @@ impl Observe for World {
     }
 
     fn under_replicated(&self) -> i64 {
-        self.partitions().filter(|(_, registration)| registration.isr.len() < registration.replicas.len()).count() as i64
+        self.partitions().filter(|(_, registration)| registration.isr.len() < registration.replicas.len()).count()
+            as i64
     }
 
     fn under_min_isr(&self) -> i64 {
         let under = |(partition, isr): (TopicPartition, usize)| (isr as i32) < self.effective_min_isr(&partition);
-        self.partitions().map(|(partition, registration)| (partition, registration.isr.len())).filter(|p| under(p.clone())).count() as i64
+        self.partitions()
+            .map(|(partition, registration)| (partition, registration.isr.len()))
+            .filter(|p| under(p.clone()))
+            .count() as i64
     }
 
     fn offline(&self) -> i64 {

@@ -50,7 +50,7 @@ impl Observe for Fake {
         known(p).map(|()| 3)
     }
     fn high_watermark(&self, p: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
-        known(p).and_then(|()| match at {
+        known(p).and(match at {
             None => Some(5),
             Some(BrokerId(1)) => None,
             Some(_) => Some(4),

@@ -25,14 +25,7 @@ const PATIENCE_WITH_RUSTUP: Duration = Duration::from_secs(90);
 const SUITES: [&str; 4] = ["trixie-backports", "testing", "unstable", "experimental"];
 
 /// Debian's own matched trio of compiler, cargo and sources, newer than the rest of its suite.
-const TRIO: [&str; 6] = [
-    "rustc-web",
-    "cargo-web",
-    "rust-web-src",
-    "rust-web-llvm",
-    "rust-web-clippy",
-    "rustfmt-web",
-];
+const TRIO: [&str; 6] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "rust-web-clippy", "rustfmt-web"];
 
 /// Beside a library that we built: which compiler it was built for.
 const MADE_FOR: &str = "highwater-made-for";
@@ -47,10 +40,7 @@ pub fn ensure() -> Result<()> {
     if compiler.has_library() {
         return Ok(());
     }
-    announce(&format!(
-        "Getting the {TARGET} target for Rust {} (once per machine)",
-        compiler.version
-    ));
+    announce(&format!("Getting the {TARGET} target for Rust {} (once per machine)", compiler.version));
     if let Err(problem) = add_with_rustup(&compiler) {
         println!("{problem:#}.\nBuilding the library from Debian's sources instead.");
         if let Err(problem) = build_from_sources(&compiler) {
@@ -164,20 +154,11 @@ impl Sources {
             return Ok(Sources { ours: None });
         }
         let installed = PathBuf::from(format!("/usr/src/rustc-{}/library", compiler.version));
-        let library = if installed.is_dir() {
-            installed
-        } else {
-            debian_sources(&compiler.version, scratch)?
-        };
+        let library = if installed.is_dir() { installed } else { debian_sources(&compiler.version, scratch)? };
         let parent = place.parent().context("the place has a parent")?;
         fs::create_dir_all(parent)
             .and_then(|()| copy_folder(&library, &place))
-            .with_context(|| {
-                format!(
-                    "cannot write into Rust's folder {}",
-                    compiler.sysroot.display()
-                )
-            })?;
+            .with_context(|| format!("cannot write into Rust's folder {}", compiler.sysroot.display()))?;
         Ok(Sources { ours: Some(place) })
     }
 }
@@ -207,11 +188,8 @@ fn debian_sources(version: &str, scratch: &Path) -> Result<PathBuf> {
                 continue;
             }
         };
-        let same = |candidate: &String| {
-            candidate
-                .strip_prefix(version)
-                .is_some_and(|rest| rest.starts_with(['+', '-', '~']))
-        };
+        let same =
+            |candidate: &String| candidate.strip_prefix(version).is_some_and(|rest| rest.starts_with(['+', '-', '~']));
         let Some(found) = suite.versions("rust-src").into_iter().find(same) else {
             println!("Debian's {name} does not have the sources of Rust {version}.");
             continue;
@@ -252,12 +230,8 @@ fn build_library(scratch: &Path) -> Result<()> {
 fn copy_library(compiler: &Compiler, scratch: &Path) -> Result<()> {
     let built = scratch.join(format!("empty/target/{TARGET}/release/deps"));
     fs::remove_dir_all(&compiler.library).ok();
-    fs::create_dir_all(&compiler.library).with_context(|| {
-        format!(
-            "cannot write into Rust's folder {}",
-            compiler.library.display()
-        )
-    })?;
+    fs::create_dir_all(&compiler.library)
+        .with_context(|| format!("cannot write into Rust's folder {}", compiler.library.display()))?;
     for entry in fs::read_dir(&built)?.flatten() {
         let name = entry.file_name();
         let shown = name.to_string_lossy();
@@ -286,11 +260,7 @@ fn continue_with_debians_rust(compiler: &Compiler, turn: Turn) -> Result<()> {
     let mut path = std::ffi::OsString::from("/usr/bin:");
     path.push(env::var_os("PATH").unwrap_or_default());
     let mut again = Command::new(own_cargo);
-    again
-        .arg("xtask")
-        .args(env::args_os().skip(1))
-        .current_dir(workspace::root())
-        .env("PATH", path);
+    again.arg("xtask").args(env::args_os().skip(1)).current_dir(workspace::root()).env("PATH", path);
     for variable in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"] {
         again.env_remove(variable);
     }
