@@ -4,6 +4,7 @@ use crate::browser::with_page;
 
 const FORM: &str = r#"
     <h1>A form</h1>
+    <p role="note" aria-label="Only in the form">This form is only a form.</p>
     <section aria-label="Producer app">
         <label>Topic <select><option>orders</option><option>payments</option></select></label>
         <label>Value <input value="old"></label>
@@ -45,6 +46,7 @@ fn the_tests_find_by_role_and_name_and_use_what_they_find() {
         assert_eq!(page.all("button").await.len(), 2, "what is hidden is not there");
         assert_eq!(page.all_within(&app, "button").await.len(), 1);
 
+        assert!(page.has("note", "Only in the form").await);
         page.press("k").await;
         page.wait_for_text("killed").await;
 
@@ -64,6 +66,6 @@ fn the_tests_find_by_role_and_name_and_use_what_they_find() {
 
         page.reload().await;
         page.find("heading", "Highwater").await;
-        assert!(!page.has("region", "Producer app").await);
+        assert!(!page.has("note", "Only in the form").await, "the page is as it was");
     });
 }
