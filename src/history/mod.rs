@@ -1,6 +1,7 @@
 //! Remembers a run and finds every instant of it again. The script is the truth; the steps are what
 //! it led to; snapshots are only a cache: seeking is replaying from the nearest one.
 
+pub mod attention;
 pub mod playback;
 pub mod run;
 
@@ -160,6 +161,20 @@ impl History {
         }
         let steps = self.steps.partition_point(|step| step.at <= at) as u64;
         self.look_at(steps, at);
+    }
+
+    /// Goes on by one step if it is due by `limit`, else to `limit`; true if there was a step.
+    pub fn advance(&mut self, limit: Instant) -> bool {
+        if self.past.is_none() {
+            return self.extend(limit);
+        }
+        let position = self.position();
+        let Some(at) = self.steps.get(position as usize).map(|step| step.at).filter(|at| *at <= limit) else {
+            self.seek(limit);
+            return false;
+        };
+        self.look_at(position + 1, at);
+        true
     }
 
     /// Looks at the state after the first `steps` steps, at the time of the last of them.

@@ -178,6 +178,34 @@ impl Fact {
         )
     }
 
+    /// What changes who leads, who is in sync, who is there, or what is kept: a turn of the story.
+    pub fn matters(&self) -> bool {
+        !self.is_routine()
+            && !self.is_internal()
+            && !matches!(
+                self,
+                Fact::BecameLeader { .. }
+                    | Fact::BecameFollower { .. }
+                    | Fact::IsrChangeProposed { .. }
+                    | Fact::ProducerIdAssigned { .. }
+                    | Fact::CoordinatorLoaded { .. }
+                    | Fact::MemberJoined { .. }
+                    | Fact::PositionSet { .. }
+                    | Fact::DuplicateBatch { .. }
+                    | Fact::BrokerRegistered { .. }
+                    | Fact::SendRetried { .. }
+                    | Fact::ElrChanged { .. }
+            )
+    }
+
+    /// What concerns only Kafka's internal topics: there are fifty partitions of them.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Fact::CoordinatorLoaded { .. } | Fact::OffsetCommitted { .. } => false,
+            fact => fact.partition().is_some_and(TopicPartition::is_internal),
+        }
+    }
+
     /// The partition it is about, where it is about one.
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
