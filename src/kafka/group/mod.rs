@@ -102,7 +102,8 @@ impl GroupCoordinator {
         correlation: Correlation,
         request: &Request,
     ) {
-        self.handle_as(turn, image, &newest(from, correlation, request), request);
+        let context = newest(from, turn.client_id(from), correlation, request);
+        self.handle_as(turn, image, &context, request);
     }
 
     /// The same for a client that speaks another version, or that has a name of its own.
@@ -507,16 +508,9 @@ fn group_of(request: &Request) -> Option<&GroupId> {
     }
 }
 
-/// A client of ours: it speaks the newest version, and its name is the one that a consumer gives
-/// itself when the application gives it none (ConsumerConfig, `client.id`).
-fn newest(from: NodeId, correlation: Correlation, request: &Request) -> Context {
-    let (client_id, client_host) = match (request, from) {
-        (Request::JoinGroup(join), NodeId::Client(client)) => (
-            StrBytes::from_string(format!("consumer-{}-{}", join.group_id.0.as_str(), client.0)),
-            StrBytes::from_string(format!("/{from}")),
-        ),
-        _ => (StrBytes::new(), StrBytes::new()),
-    };
+/// A client of ours: it speaks the newest version.
+fn newest(from: NodeId, client_id: StrBytes, correlation: Correlation, request: &Request) -> Context {
+    let client_host = StrBytes::from_string(format!("/{from}"));
     let version = request.api().version();
     Context { from, correlation, client_id, client_host, version, known_member_id: true, skip_assignment: true }
 }
