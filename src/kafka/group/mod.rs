@@ -184,11 +184,12 @@ impl GroupCoordinator {
         for (at, record) in records {
             replay(shard, &record, at, turn.now, true);
         }
+        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         turn.tell(Fact::CoordinatorLoaded {
             partition: TopicPartition { topic: topic_name(OFFSETS_TOPIC), partition },
             broker: self.broker,
+            groups: groups.clone(),
         });
-        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         for group in groups {
             self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
         }
@@ -351,8 +352,14 @@ impl GroupCoordinator {
         self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
     }
 
-    /// What a group has committed, in the order of the partitions, as the log's last record has it.
+    /// What a group has committed, in the order of the partitions, as an OFFSET_FETCH is answered:
+    /// what the high watermark has not passed is not committed yet.
     pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
+        self.shards.values().flat_map(move |shard| shard.offsets.all(group, Some(shard.committed)))
+    }
+
+    /// The same as its log says, uncommitted records included: what a new coordinator would load.
+    pub fn offsets_in_log(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
         self.shards.values().flat_map(move |shard| shard.offsets.all(group, None))
     }
 
