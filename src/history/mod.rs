@@ -7,7 +7,7 @@ pub mod run;
 
 use std::sync::Arc;
 
-use crate::scenario::script::{Script, Statement};
+use crate::scenario::script::{Line, Script, Statement};
 use crate::sim::{Cause, Event, EventId, Refused, Step, World};
 use crate::time::{Duration, Instant};
 
@@ -226,8 +226,11 @@ impl History {
     /// what an act is added to.
     pub fn script_until(&self, at: Instant) -> Script {
         let mut script = Script::clone(&self.script);
-        script.lines.truncate(self.viewed().lines_behind());
-        if script.names().earliest < at {
+        let is_setup = |line: &Line| matches!(line.statement, Some(Statement::Cluster(_)));
+        let setup = script.lines.iter().position(is_setup).map_or(0, |index| index + 1);
+        script.lines.truncate(self.viewed().lines_behind().max(setup));
+        // An `at` gives up waiting for an answer, also when no time passes.
+        if script.names().earliest < at || self.viewed().waits_for_an_answer() {
             script.push(Statement::At(at));
         }
         script
