@@ -65,6 +65,12 @@ facts! {
     LinkBent { from: NodeId, to: NodeId, latency: Duration, loss_percent: u32 },
     /// A message was lost on its way (a cut, a loss, or a chosen drop).
     MessageLost { from: NodeId, to: NodeId, api: ApiKey, request: bool },
+    /// A chosen message takes longer than others.
+    MessageDelayed { from: NodeId, to: NodeId, api: ApiKey, request: bool, by: Duration },
+    /// A chosen message arrives twice.
+    MessageDuplicated { from: NodeId, to: NodeId, api: ApiKey, request: bool },
+    /// Every write of this broker's to its log takes that long from now on.
+    DiskSlowed { broker: BrokerId, latency: Duration },
     /// A request got no answer in time.
     RequestTimedOut { node: NodeId, to: NodeId, api: ApiKey },
 
@@ -217,6 +223,7 @@ impl Fact {
             | Fact::Frozen { node: NodeId::Broker(broker) }
             | Fact::Thawed { node: NodeId::Broker(broker) }
             | Fact::Wiped { node: NodeId::Broker(broker) }
+            | Fact::DiskSlowed { broker, .. }
             | Fact::BrokerRegistered { broker, .. }
             | Fact::BrokerUnfenced { broker }
             | Fact::BrokerFenced { broker, .. }
@@ -271,6 +278,20 @@ impl Fact {
             Fact::MessageLost { from, to, api, request } => {
                 let what = if *request { "request" } else { "response" };
                 format!("{} {what} {} → {} was lost", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::MessageDelayed { from, to, api, request, by } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} takes {by} longer", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::MessageDuplicated { from, to, api, request } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} arrives twice", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::DiskSlowed { broker, latency } if *latency == Duration::ZERO => {
+                format!("the disk of broker {} is quick again", broker.0)
+            }
+            Fact::DiskSlowed { broker, latency } => {
+                format!("the disk of broker {} is slow: a write takes {latency}", broker.0)
             }
             Fact::RequestTimedOut { node, to, api } => {
                 format!("{}: {} to {} got no answer in time", names.node(*node), api.name(), names.node(*to))

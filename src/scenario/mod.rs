@@ -74,9 +74,13 @@
 //! heal
 //! link 1->2 [latency=300ms] [jitter=50ms] [loss=20%] one direction; `1<->2` both
 //! drop next FETCH 2->1                               `FETCH response 1->2`: the next response
+//! delay next FETCH 2->1 by=300ms                     and what comes after it on that connection
+//! duplicate next PRODUCE app->1                      it arrives twice
+//! disk 1 latency=50ms                                every write to its log takes that long; `0ms`: none
 //! ```
-//! In `cut`, `link` and `drop`, `c1` is the controller where there is one; a client of that name is
-//! written `client:c1`.
+//! In `cut`, `link`, `drop`, `delay` and `duplicate`, `c1` is the controller where there is one; a
+//! client of that name is written `client:c1`. A slow disk does one write after the other, and what
+//! its broker says because of a write leaves when the write is done; reading costs nothing.
 //!
 //! Administration.
 //! ```text

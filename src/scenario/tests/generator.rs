@@ -57,6 +57,12 @@ link 1->2 latency=300ms jitter=50ms loss=20%
 link app <-> leader:orders-0 loss=100%
 drop next FETCH 2->1
 drop next FETCH response 1->2
+delay next FETCH 2->1 by=300ms
+delay next PRODUCE response leader:orders-0->app by=2s
+duplicate next PRODUCE app->1
+duplicate next FETCH response 1->2
+disk 1 latency=50ms
+disk leader:orders-0 latency=0ms
 create-partitions orders 6
 alter topic orders min.insync.replicas=1 retention.ms= cleanup.policy=""
 delete-records orders-0 before=5
