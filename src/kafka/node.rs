@@ -81,6 +81,8 @@ pub enum Alarm {
     LogFlush,
     /// When to compact.
     LogCleaner,
+    /// When to forget idempotent producers that were silent for long.
+    ProducerExpiry,
     /// When a group's join phase, a member's session or a pending member ends.
     Group,
     /// When to look for committed offsets that have expired.

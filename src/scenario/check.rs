@@ -364,6 +364,11 @@ impl Check<'_> {
             | Question::LogEnd(_, Some(broker))
             | Question::LogStart(_, Some(broker))
             | Question::LastStable(_, Some(broker))
+            | Question::Flushed(_, Some(broker))
+            | Question::Cleaned(_, Some(broker))
+            | Question::Producers(_, Some(broker))
+            | Question::Segments(_, Some(broker))
+            | Question::Records(_, Some(broker))
             | Question::Broker(broker) => self.broker(broker),
             Question::GroupState(group)
             | Question::Generation(group)

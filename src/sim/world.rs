@@ -465,6 +465,7 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::LogRetention
         | Alarm::LogFlush
         | Alarm::LogCleaner
+        | Alarm::ProducerExpiry
         | Alarm::OffsetsExpiry
         | Alarm::MetadataRefresh
         | Alarm::LeaderRebalance

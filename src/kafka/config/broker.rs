@@ -290,6 +290,14 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.producer_id_expiration = v.millis(),
     },
     Row {
+        name: "producer.id.expiration.check.interval.ms",
+        kind: Kind::Int,
+        default: "600000",
+        valid: Valid::AtLeast(1),
+        meaning: "How often a broker looks for producers to forget.",
+        set: |c, v| c.producer_id_expiration_check_interval = v.millis(),
+    },
+    Row {
         name: "eligible.leader.replicas.version",
         kind: Kind::Short,
         default: "1",
@@ -437,12 +445,47 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.topic_defaults.flush_messages = v.long(),
     },
     Row {
+        name: "log.flush.scheduler.interval.ms",
+        kind: Kind::Long,
+        default: "9223372036854775807",
+        valid: Valid::Any,
+        meaning: "How often a broker looks for logs whose flush.ms is over; flush.ms of topics that do not say, too.",
+        set: |c, v| {
+            c.log_flush_scheduler_interval = v.millis();
+            c.topic_defaults.flush_time = v.millis();
+        },
+    },
+    Row {
         name: "log.flush.interval.ms",
         kind: Kind::Long,
         default: "null",
         valid: Valid::AtLeast(0),
         meaning: "flush.ms of topics that do not say.",
         set: |c, v| c.topic_defaults.flush_time = v.millis(),
+    },
+    Row {
+        name: "log.initial.task.delay.ms",
+        kind: Kind::Long,
+        default: "30000",
+        valid: Valid::AtLeast(0),
+        meaning: "How long after its start a broker looks for the first time for segments to delete or logs to flush.",
+        set: |c, v| c.log_initial_task_delay = v.millis(),
+    },
+    Row {
+        name: "log.cleaner.enable",
+        kind: Kind::Boolean,
+        default: "true",
+        valid: Valid::Any,
+        meaning: "Whether logs with cleanup.policy=compact are compacted at all.",
+        set: |c, v| c.log_cleaner_enable = v.boolean(),
+    },
+    Row {
+        name: "log.cleaner.backoff.ms",
+        kind: Kind::Long,
+        default: "15000",
+        valid: Valid::AtLeast(0),
+        meaning: "How long the cleaner pauses when no log is dirty enough.",
+        set: |c, v| c.log_cleaner_backoff = v.millis(),
     },
     Row {
         name: "log.cleaner.min.cleanable.ratio",

@@ -89,6 +89,16 @@ pub struct BrokerConfig {
     pub group_max_size: i32,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`
+    pub producer_id_expiration_check_interval: Duration,
+    /// `log.initial.task.delay.ms`
+    pub log_initial_task_delay: Duration,
+    /// `log.flush.scheduler.interval.ms`
+    pub log_flush_scheduler_interval: Duration,
+    /// `log.cleaner.enable`
+    pub log_cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`
+    pub log_cleaner_backoff: Duration,
     /// `unclean.leader.election.enable`, `min.insync.replicas` and the other defaults of topics.
     pub topic_defaults: TopicConfig,
     /// `controlled.shutdown.enable` is always true in KRaft; `eligible.leader.replicas.version`.
@@ -134,6 +144,11 @@ impl Default for BrokerConfig {
             group_max_session_timeout: ms(1_800_000),
             group_max_size: i32::MAX,
             producer_id_expiration: ms(86_400_000),
+            producer_id_expiration_check_interval: ms(600_000),
+            log_initial_task_delay: ms(30_000),
+            log_flush_scheduler_interval: ms(i64::MAX),
+            log_cleaner_enable: true,
+            log_cleaner_backoff: ms(15_000),
             topic_defaults: TopicConfig::default(),
             eligible_leader_replicas: true,
         }

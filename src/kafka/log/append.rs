@@ -53,10 +53,10 @@ impl Log {
         if batch.size() > self.config.segment_bytes {
             return Err(ErrorCode::RecordListTooLarge);
         }
-        self.maybe_roll(&incoming(std::slice::from_ref(&batch)), now);
+        let rolled = self.maybe_roll(&incoming(std::slice::from_ref(&batch)), now);
         let log_append_time = if self.config.log_append_time { now.millis() } else { NO_TIMESTAMP };
         let mut appended =
-            Appended { first: batch.base_offset, last: batch.last_offset, duplicate: false, log_append_time };
+            Appended { first: batch.base_offset, last: batch.last_offset, duplicate: false, log_append_time, rolled };
         let mut completed = None;
         if batch.has_producer() {
             let known = ProducerBatch::from(&batch);
@@ -90,11 +90,12 @@ impl Log {
         self.now = self.now.max(now);
         let batches = self.readable(records, leader_epoch)?;
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(None) };
-        let appended = Appended {
+        let mut appended = Appended {
             first: first.base_offset,
             last: last.last_offset,
             duplicate: false,
             log_append_time: NO_TIMESTAMP,
+            rolled: false,
         };
         let rising = batches.windows(2).all(|pair| pair[0].last_offset < pair[1].base_offset);
         if !rising || appended.first < self.log_end {
@@ -107,7 +108,7 @@ impl Log {
         if whole.size > self.config.segment_bytes {
             return Err(ErrorCode::RecordListTooLarge);
         }
-        self.maybe_roll(&whole, now);
+        appended.rolled = self.maybe_roll(&whole, now);
         for batch in batches {
             let completed = self.replay_producer(&batch);
             self.write(batch, now);
@@ -225,11 +226,13 @@ impl Log {
         self.producers.apply(update)
     }
 
-    /// LocalLog.maybeRoll.
-    fn maybe_roll(&mut self, incoming: &Incoming, now: Instant) {
+    /// LocalLog.maybeRoll; true when a new segment was begun.
+    fn maybe_roll(&mut self, incoming: &Incoming, now: Instant) -> bool {
+        let before = self.segments.len();
         if self.active().should_roll(*incoming, &self.config, now) {
             self.roll(Some(incoming.first), now);
         }
+        self.segments.len() > before
     }
 
     /// Begins a new segment at the log's end, or at `expected` beyond it. What lies below is flushed,
