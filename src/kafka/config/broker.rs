@@ -8,6 +8,10 @@ use crate::time::Duration;
 
 type Row = Setting<BrokerConfig>;
 
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+/// Kafka's own implementations of ReplicaSelector (KIP-392).
+const SELECTORS: &[&str] = &["org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE_SELECTOR];
+
 pub static TABLE: &[Setting<BrokerConfig>] = &[
     Row {
         name: "broker.session.timeout.ms",
@@ -200,6 +204,14 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         valid: Valid::AtLeast(1024),
         meaning: "How many bytes a broker returns to one fetch at the most.",
         set: |c, v| c.fetch_max_bytes = v.int(),
+    },
+    Row {
+        name: "replica.selector.class",
+        kind: Kind::String,
+        default: "null",
+        valid: Valid::In(SELECTORS),
+        meaning: "Who decides which replica a consumer reads from; RackAwareReplicaSelector sends it to one in its own rack.",
+        set: |c, v| c.rack_aware_selector = v.text() == RACK_AWARE_SELECTOR,
     },
     Row {
         name: "max.incremental.fetch.session.cache.slots",

@@ -286,7 +286,6 @@ const BROKER: &[&str] = &[
     "remote.log.storage.manager.class.path",
     "remote.log.storage.system.enable",
     "replica.alter.log.dirs.io.max.bytes.per.second",
-    "replica.selector.class",
     "replica.socket.receive.buffer.bytes",
     "replication.quota.window.num",
     "replication.quota.window.size.seconds",

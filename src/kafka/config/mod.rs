@@ -87,6 +87,8 @@ pub struct BrokerConfig {
     pub group_max_session_timeout: Duration,
     /// `group.max.size`
     pub group_max_size: i32,
+    /// `replica.selector.class` = RackAwareReplicaSelector
+    pub rack_aware_selector: bool,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
     /// `producer.id.expiration.check.interval.ms`
@@ -143,6 +145,7 @@ impl Default for BrokerConfig {
             group_min_session_timeout: ms(6_000),
             group_max_session_timeout: ms(1_800_000),
             group_max_size: i32::MAX,
+            rack_aware_selector: false,
             producer_id_expiration: ms(86_400_000),
             producer_id_expiration_check_interval: ms(600_000),
             log_initial_task_delay: ms(30_000),
