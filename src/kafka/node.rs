@@ -193,12 +193,15 @@ pub struct Effects {
     /// share a counter.
     pub correlation: Correlation,
     pub sends: Vec<(NodeId, Envelope)>,
+    /// Peers whose connection is to be closed, after what was sent.
+    pub closes: Vec<NodeId>,
     pub facts: Vec<Fact>,
 }
 
 impl Effects {
     pub fn new(seed: u64) -> Effects {
-        Effects { rng: Rng::new(seed), correlation: Correlation(0), sends: Vec::new(), facts: Vec::new() }
+        let (sends, closes, facts) = (Vec::new(), Vec::new(), Vec::new());
+        Effects { rng: Rng::new(seed), correlation: Correlation(0), sends, closes, facts }
     }
 }
 
@@ -219,6 +222,11 @@ impl<'a> Turn<'a> {
     /// Answers a request.
     pub fn respond(&mut self, to: NodeId, correlation: Correlation, response: impl Into<Response>) {
         self.effects.sends.push((to, Envelope::response(correlation, response)));
+    }
+
+    /// Closes the connection to a peer, which learns of it a flight later.
+    pub fn close(&mut self, peer: NodeId) {
+        self.effects.closes.push(peer);
     }
 
     /// Leaves what is worth telling; the world adds the cause.

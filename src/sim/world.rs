@@ -233,6 +233,10 @@ impl World {
         for (to, envelope) in sends {
             self.send(id, to, envelope, carried, departs);
         }
+        for peer in std::mem::take(&mut self.effects.closes) {
+            self.network.disconnect(id, peer);
+            self.reset(id, peer, carried);
+        }
         if ended {
             self.process_ended(id, Power::Dead, carried);
         }
