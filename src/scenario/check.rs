@@ -364,6 +364,7 @@ impl Check<'_> {
             | Question::LogEnd(_, Some(broker))
             | Question::LogStart(_, Some(broker))
             | Question::LastStable(_, Some(broker))
+            | Question::LogBytes(_, Some(broker))
             | Question::Flushed(_, Some(broker))
             | Question::Cleaned(_, Some(broker))
             | Question::Producers(_, Some(broker))

@@ -112,7 +112,7 @@
 //! leader P = 2|none        leader-epoch P >= 1      isr P = 2,3       isr-size P >= 2    elr P = none
 //! replicas P = 1,2,3       partition-epoch P > 0    hw P = 5          hw P@2 = 4         leo P@2 = 5
 //! log-start P = 0          lso P = 3                records P = created,null   flushed P = 3
-//! segments P = 0,5         cleaned P = 3|none       producers P = 1
+//! segments P = 0,5         cleaned P = 3|none       producers P = 1   log-bytes P > 300
 //! offset-of P earliest|latest|max-timestamp|earliest-local|2s = 4|none       what LIST_OFFSETS answers
 //! broker 1 = alive|fenced|dead|frozen|shutting-down
 //! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2
@@ -125,7 +125,7 @@
 //! ```
 //! Here `P` is a partition, `G` a group, `C` a consumer and `R` a producer. Without `@`, `hw`, `leo`,
 //! `log-start`, `lso`, `records`, `flushed` (up to where the log survives a loss of power), `segments`
-//! (their base offsets), `cleaned` (up to where it is compacted) and `producers` (how many it remembers)
+//! (their base offsets), `log-bytes`, `cleaned` (up to where it is compacted) and `producers` (how many it remembers)
 //! are those of the leader. `replicas`, `segments`, `values` and `records` are compared in order, other
 //! lists as sets; of records, `null` is a tombstone. About what there is not (a partition
 //! that is not there, the log of a dead broker) nothing holds, neither `=` nor `!=`.

@@ -62,6 +62,7 @@ pub const QUESTIONS: &[&str] = &[
     "leo",
     "log-start",
     "lso",
+    "log-bytes",
     "flushed",
     "cleaned",
     "producers",

@@ -387,7 +387,12 @@ fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
 
 fn same_records(batch: &Batch, records: &Bytes) -> bool {
     let (ours, theirs) = (batch.bytes(), records);
-    ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..)
+    if ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..) {
+        return true;
+    }
+    // A leader may have compressed them otherwise than the producer did.
+    let Ok(sent) = Batch::split_first(&mut records.clone(), false) else { return false };
+    sent.compression() != batch.compression() && sent.plain_records() == batch.plain_records()
 }
 
 /// Whether the leader that the metadata names is another than the one that appended at `base`: the

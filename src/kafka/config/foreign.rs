@@ -43,7 +43,6 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
 const TOPIC: &[&str] = &[
     "compression.gzip.level",
     "compression.lz4.level",
-    "compression.type",
     "compression.zstd.level",
     "file.delete.delay.ms",
     "follower.replication.throttled.replicas",
@@ -62,7 +61,6 @@ const PRODUCER: &[&str] = &[
     "client.dns.lookup",
     "compression.gzip.level",
     "compression.lz4.level",
-    "compression.type",
     "compression.zstd.level",
     "config.providers",
     "connections.max.idle.ms",
@@ -135,7 +133,6 @@ const BROKER: &[&str] = &[
     "client.quota.callback.class",
     "compression.gzip.level",
     "compression.lz4.level",
-    "compression.type",
     "compression.zstd.level",
     "connection.failed.authentication.delay.ms",
     "connections.max.idle.ms",

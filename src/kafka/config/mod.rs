@@ -4,6 +4,7 @@
 //! simulates, and [`foreign`] for those that Kafka has and Highwater does not simulate.
 
 pub mod broker;
+mod broker_rules;
 pub mod consumer;
 pub mod foreign;
 pub mod producer;
@@ -14,6 +15,7 @@ pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, set
 pub use topic::{validate_topic_config, validate_topic_configs};
 
 use crate::time::Duration;
+use crate::wire::batch::Compression;
 
 /// A broker's or controller's settings (KafkaConfig, ReplicationConfigs, QuorumConfig,
 /// GroupCoordinatorConfig). One value for the whole cluster.
@@ -184,6 +186,8 @@ pub struct TopicConfig {
     pub retention_bytes: Option<i64>,
     /// `max.message.bytes`
     pub max_message_bytes: i32,
+    /// `compression.type`; `None` for `producer`: as the batches come
+    pub compression: Option<Compression>,
     /// `message.timestamp.type` = LogAppendTime
     pub log_append_time: bool,
     /// `message.timestamp.before.max.ms`
@@ -219,6 +223,7 @@ impl Default for TopicConfig {
             retention: Some(ms(604_800_000)),
             retention_bytes: None,
             max_message_bytes: 1_048_588,
+            compression: None,
             log_append_time: false,
             timestamp_before_max: ms(i64::MAX),
             timestamp_after_max: ms(3_600_000),
@@ -243,6 +248,8 @@ pub struct ProducerConfig {
     pub linger: Duration,
     /// `batch.size`
     pub batch_size: i32,
+    /// `compression.type`
+    pub compression: Compression,
     /// `buffer.memory`
     pub buffer_memory: i64,
     /// `max.in.flight.requests.per.connection`
@@ -277,6 +284,7 @@ impl Default for ProducerConfig {
             idempotence: true,
             linger: ms(5),
             batch_size: 16_384,
+            compression: Compression::None,
             buffer_memory: 32 << 20,
             max_in_flight: 5,
             max_request_size: 1 << 20,

@@ -8,7 +8,7 @@ use crate::kafka::log::producer_state::{CompletedTxn, ProducerBatch, Verificatio
 use crate::kafka::log::segment::{Incoming, Segment};
 use crate::kafka::log::{Appended, Log, Origin};
 use crate::time::Instant;
-use crate::wire::batch::{Batch, NO_TIMESTAMP};
+use crate::wire::batch::{Batch, Compression, NO_TIMESTAMP};
 use crate::wire::{ErrorCode, LeaderEpoch, Offset};
 
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Log {
             return Err(ErrorCode::InvalidRecord);
         }
         self.validate(&batch, origin, now)?;
-        let batch = self.stamp(batch, epoch, origin, now);
+        let batch = self.stamp(self.compressed_as_wanted(batch, origin)?, epoch, origin, now);
         self.epochs.assign(epoch, batch.base_offset);
         if batch.size() > self.config.segment_bytes {
             return Err(ErrorCode::RecordListTooLarge);
@@ -186,6 +186,25 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// A topic with a `compression.type` of its own: the leader compresses anew what came otherwise
+    /// (LogValidator), and the batch may have become too large by that.
+    fn compressed_as_wanted(&self, batch: Batch, origin: Origin) -> Result<Batch, ErrorCode> {
+        let is = batch.compression()?;
+        let wanted = self.config.compression.filter(|_| origin == Origin::Client).unwrap_or(is);
+        if wanted == is {
+            if is != Compression::None {
+                // Nothing unreadable gets into the log.
+                batch.record_iter()?.try_for_each(|record| record.map(drop))?;
+            }
+            return Ok(batch);
+        }
+        let batch = batch.recompressed(wanted)?;
+        if batch.size() > self.config.max_message_bytes {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        Ok(batch)
     }
 
     /// Offsets from the log's end, the leader's epoch, and the topic's kind of timestamp.

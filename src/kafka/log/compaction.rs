@@ -335,6 +335,9 @@ fn rebuilt(batch: &Batch, records: &[Record], delete_horizon: Option<i64>) -> Ba
     builder.leader_epoch = batch.leader_epoch;
     builder.last_offset = Some(batch.last_offset);
     builder.log_append_time = batch.is_log_append_time();
+    if !records.is_empty() {
+        builder.compression = batch.compression().unwrap_or_default();
+    }
     if records.is_empty() || batch.is_log_append_time() {
         builder.max_timestamp = Some(batch.max_timestamp);
     }

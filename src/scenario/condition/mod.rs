@@ -54,6 +54,8 @@ pub enum Question {
     LogEnd(TopicPartition, Option<BrokerRef>),
     LogStart(TopicPartition, Option<BrokerRef>),
     LastStable(TopicPartition, Option<BrokerRef>),
+    /// Bytes of all segments.
+    LogBytes(TopicPartition, Option<BrokerRef>),
     /// Up to where the log is safe from a loss of power (the recovery point).
     Flushed(TopicPartition, Option<BrokerRef>),
     /// Where the last round of compaction ended.
@@ -171,6 +173,7 @@ impl Question {
             Question::LogEnd(..) => "leo",
             Question::LogStart(..) => "log-start",
             Question::LastStable(..) => "lso",
+            Question::LogBytes(..) => "log-bytes",
             Question::Flushed(..) => "flushed",
             Question::Cleaned(..) => "cleaned",
             Question::Producers(..) => "producers",
@@ -218,6 +221,7 @@ impl Question {
             | Question::LogEnd(p, _)
             | Question::LogStart(p, _)
             | Question::LastStable(p, _)
+            | Question::LogBytes(p, _)
             | Question::Flushed(p, _)
             | Question::Cleaned(p, _)
             | Question::Producers(p, _)
@@ -268,6 +272,7 @@ impl fmt::Display for Question {
             | Question::LogEnd(p, at)
             | Question::LogStart(p, at)
             | Question::LastStable(p, at)
+            | Question::LogBytes(p, at)
             | Question::Flushed(p, at)
             | Question::Cleaned(p, at)
             | Question::Producers(p, at)

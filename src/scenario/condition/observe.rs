@@ -50,11 +50,12 @@ pub trait Observe {
     fn replicas(&self, partition: &TopicPartition) -> Option<Vec<BrokerId>>;
     fn partition_epoch(&self, partition: &TopicPartition) -> Option<i64>;
 
-    /// In the log of this broker; `None`: in that of the leader. So the next eight.
+    /// In the log of this broker; `None`: in that of the leader. So the next nine.
     fn high_watermark(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn log_end(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn log_start(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn last_stable(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
+    fn log_bytes(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn flushed(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     /// The inner `None`: never.
     fn cleaned(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Option<i64>>;
@@ -242,6 +243,7 @@ impl Question {
             Question::LogEnd(p, at) => number(run.log_end(p, at_broker(run, at)?)?),
             Question::LogStart(p, at) => number(run.log_start(p, at_broker(run, at)?)?),
             Question::LastStable(p, at) => number(run.last_stable(p, at_broker(run, at)?)?),
+            Question::LogBytes(p, at) => number(run.log_bytes(p, at_broker(run, at)?)?),
             Question::Flushed(p, at) => number(run.flushed(p, at_broker(run, at)?)?),
             Question::Cleaned(p, at) => Answer::Number(run.cleaned(p, at_broker(run, at)?)?),
             Question::Producers(p, at) => number(run.producers(p, at_broker(run, at)?)?),

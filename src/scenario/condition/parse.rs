@@ -205,6 +205,7 @@ impl Parser {
             "leo" => self.partition_at().map(|(p, at)| Question::LogEnd(p, at))?,
             "log-start" => self.partition_at().map(|(p, at)| Question::LogStart(p, at))?,
             "lso" => self.partition_at().map(|(p, at)| Question::LastStable(p, at))?,
+            "log-bytes" => self.partition_at().map(|(p, at)| Question::LogBytes(p, at))?,
             "flushed" => self.partition_at().map(|(p, at)| Question::Flushed(p, at))?,
             "cleaned" => self.partition_at().map(|(p, at)| Question::Cleaned(p, at))?,
             "producers" => self.partition_at().map(|(p, at)| Question::Producers(p, at))?,

@@ -53,6 +53,10 @@ impl Observe for World {
         Some(self.log_of(partition, at)?.last_stable_offset().0)
     }
 
+    fn log_bytes(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.size())
+    }
+
     fn flushed(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
         Some(self.log_of(partition, at)?.flushed().0)
     }

@@ -56,6 +56,9 @@ impl Observe for Fake {
             Some(_) => Some(4),
         })
     }
+    fn log_bytes(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
+        known(p).map(|()| 350)
+    }
     fn flushed(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
         known(p).map(|()| 3)
     }

@@ -80,7 +80,7 @@ always isr-size orders-0 >= 2
 expect (elr orders-0 = none or replicas orders-0 = 1,2,3) and partition-epoch orders-0 > 0
 expect hw orders-0 = 5 and hw orders-0@2 = 4 and leo orders-0@leader:orders-0 <= 5
 expect log-start orders-0 != 0 and lso orders-0 < 3 and flushed orders-0@2 = 3 and cleaned orders-0 = none
-expect segments orders-0 = 0,5 and segments orders-0@leader:orders-0 != none and producers orders-0 = 1
+expect segments orders-0 = 0,5 and segments orders-0@leader:orders-0 != none and producers orders-0 = 1 and log-bytes orders-0@2 > 300
 expect offset-of orders-0 max-timestamp = 4 and offset-of orders-0 2s = none and offset-of orders-0 earliest-local = 0
 expect offset-of orders-0 earliest = 0 and offset-of orders-0 latest = 5 and records orders-0@2 = created
 expect broker 1 = alive or broker leader:orders-0 = shutting-down
