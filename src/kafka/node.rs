@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::kafka::fact::Fact;
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::{Correlation, Envelope, NodeId, Offset, Request, Response, StrBytes, TopicPartition, str_bytes};
 
 /// What a node does when the world turns to it.
@@ -110,10 +110,10 @@ pub enum Alarm {
 pub enum Command {
     /// `KafkaProducer.send`.
     Send(ProducerRecord),
-    /// Steady traffic from this producer: every `interval` one record, until `until`.
+    /// Steady traffic from this producer: so many records at this rate, until `until`.
     Load {
         topic: crate::wire::TopicName,
-        interval: Duration,
+        rate: Rate,
         keys: u32,
         size: u32,
         until: Instant,

@@ -134,10 +134,10 @@ impl World {
     fn act_on_client(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
         let (name, command) = match action {
             Action::Send { producer, record } => (producer, Command::Send(record.clone())),
-            Action::Load { producer, topic, interval, keys, size, duration } => {
+            Action::Load { producer, topic, rate, keys, size, duration } => {
                 let until = self.now + *duration;
                 let topic = topic_name(topic);
-                (producer, Command::Load { topic, interval: *interval, keys: *keys, size: *size, until })
+                (producer, Command::Load { topic, rate: *rate, keys: *keys, size: *size, until })
             }
             Action::Seek { consumer, partition, to } => {
                 (consumer, Command::Seek { partition: partition.clone(), to: *to })
