@@ -160,11 +160,11 @@ fn admin(action: &Action) -> String {
 fn traffic(action: &Action) -> String {
     match action {
         Action::Send { producer, record } => send(producer, record),
-        Action::Load { producer, topic, interval, keys, size, duration } => format!(
+        Action::Load { producer, topic, rate, keys, size, duration } => format!(
             "load {} {} rate={} keys={keys} size={} for={duration}",
             word(producer),
             word(topic),
-            print_rate(*interval),
+            print_rate(*rate),
             print_size(*size)
         ),
         Action::Seek { consumer, partition, to } => {

@@ -147,10 +147,10 @@ impl World {
     fn act_on_client(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
         let (name, command) = match action {
             Action::Send { producer, record } => (producer, Command::Send(record.clone())),
-            Action::Load { producer, topic, interval, keys, size, duration } => {
+            Action::Load { producer, topic, rate, keys, size, duration } => {
                 let until = self.now + *duration;
                 let topic = topic_name(topic);
-                (producer, Command::Load { topic, interval: *interval, keys: *keys, size: *size, until })
+                (producer, Command::Load { topic, rate: *rate, keys: *keys, size: *size, until })
             }
             Action::Seek { consumer, partition, to } => {
                 (consumer, Command::Seek { partition: partition.clone(), to: *to })
@@ -186,7 +186,7 @@ impl World {
     }
 
     fn add_client(&mut self, action: &Action) -> Vec<Event> {
-        let id = ClientId(self.clients.len() as u32);
+        let id = ClientId(self.effects.clients.len() as u32);
         let bootstrap = self.bootstrap_brokers();
         let (name, actor) = match action {
             Action::AddProducer { name, config, .. } => {
@@ -197,7 +197,7 @@ impl World {
             }
             _ => return Vec::new(),
         };
-        Arc::make_mut(&mut self.clients).push(name.clone());
+        Arc::make_mut(&mut self.effects.clients).push(name.clone());
         let node = NodeId::Client(id);
         self.add(node, actor);
         self.switch_on(node)

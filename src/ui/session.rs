@@ -84,8 +84,8 @@ impl Session {
     }
 
     /// Virtual microseconds per real second at this moment.
-    pub fn rate(&mut self) -> i64 {
-        self.playback.rate(&self.history, Duration::ZERO)
+    pub fn rate(&self) -> i64 {
+        self.playback.rate(&self.history)
     }
 
     pub fn seek(&mut self, at: Instant) {
@@ -144,7 +144,7 @@ impl Session {
 
     fn matters(&self, step: u64) -> bool {
         let step = self.history.steps().get(step as usize);
-        step.is_some_and(|step| step.events.iter().any(|event| events::matters(&event.fact)))
+        step.is_some_and(|step| step.events.iter().any(|event| event.fact.matters()))
     }
 
     pub fn jump_to_now(&mut self) {
