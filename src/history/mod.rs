@@ -226,11 +226,14 @@ impl History {
     /// what an act is added to.
     pub fn script_until(&self, at: Instant) -> Script {
         let mut script = Script::clone(&self.script);
+        // The set-up stays: the world began with it, though its line may not have been carried out.
         let is_setup = |line: &Line| matches!(line.statement, Some(Statement::Cluster(_)));
         let setup = script.lines.iter().position(is_setup).map_or(0, |index| index + 1);
         script.lines.truncate(self.viewed().lines_behind().max(setup));
-        // An `at` gives up waiting for an answer, also when no time passes.
-        if script.names().earliest < at || self.viewed().waits_for_an_answer() {
+        // An `at` gives up waiting for an administrative answer, also when no time passes. Where the
+        // script's next line is due, its lines so far lead to this very instant, and none may.
+        let time_passes = script.names().earliest < at || self.viewed().waits_for_an_answer();
+        if time_passes && !self.viewed().is_at_a_line() {
             script.push(Statement::At(at));
         }
         script

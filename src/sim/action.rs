@@ -173,6 +173,26 @@ pub enum Action {
         from: NodeRef,
         to: NodeRef,
     },
+    /// The next such message takes that much longer.
+    DelayNext {
+        api: ApiKey,
+        response: bool,
+        from: NodeRef,
+        to: NodeRef,
+        by: Duration,
+    },
+    /// The next such message arrives twice.
+    DuplicateNext {
+        api: ApiKey,
+        response: bool,
+        from: NodeRef,
+        to: NodeRef,
+    },
+    /// Every write of this broker's to its log takes that long; zero: as good as none.
+    SlowDisk {
+        broker: BrokerRef,
+        latency: Duration,
+    },
 }
 
 /// Where `reset-offsets` goes (kafka-consumer-groups --reset-offsets).

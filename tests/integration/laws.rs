@@ -121,3 +121,25 @@ fn text_is_faithful() {
         assert_eq!(Script::parse(&printed).as_ref(), Ok(&script), "{name}");
     }
 }
+
+/// Acting at any step whatever leads to the same state as the text alone.
+#[test]
+fn acting_at_any_step_is_written_down_faithfully() {
+    let scripts = scripts::all();
+    let (name, text) = scripts.iter().find(|(_, text)| text.contains("topic")).expect("a script makes a topic");
+    let mut whole = History::open(scripts::read(name, text)).expect("the script's cluster settles");
+    whole.finish_script();
+    for step in 0..whole.steps().len().min(60) as u64 {
+        let mut history = History::open(scripts::read(name, text)).expect("it settled before");
+        history.seek(whole.end());
+        history.finish_script();
+        history.seek_step(step);
+        act(&mut history, "freeze broker 1").expect("there is a broker 1");
+        history.seek(history.end() + Duration::from_secs(1));
+        let at = history.end();
+        let again = Script::read(&history.script().print()).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        let mut fresh = Run::start(Arc::new(again), None).expect("it settled before");
+        while fresh.advance(at).is_some() {}
+        assert_eq!(history.world().digest(), fresh.world.digest(), "{name} at step {step}");
+    }
+}

@@ -31,5 +31,6 @@ mod laws;
 mod log_cases;
 mod partition_cases;
 mod quorum_cases;
+mod read_committed;
 mod scripts;
 mod small_cluster;

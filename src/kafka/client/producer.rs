@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::kafka::client::accumulator::{Append, Led, Queue, size_upper_bound};
+use crate::kafka::client::accumulator::{Append, Led, Queue};
 use crate::kafka::client::idempotence::Identity;
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::partitioner::partition_for_key;
+use crate::kafka::client::producer_batch::size_upper_bound;
 use crate::kafka::client::sender::{BatchResult, Ledger, Purpose, Sender};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
