@@ -19,7 +19,7 @@ enum Scene {
 const SCENES: [Scene; 6] =
     [Scene::Opening, Scene::MidFailover, Scene::FailoverDone, Scene::Past, Scene::Record, Scene::Help];
 
-const SIZES: [(u32, u32); 3] = [(1440, 900), (820, 1100), (360, 800)];
+const SIZES: [(u32, u32); 4] = [(1440, 900), (1366, 680), (820, 1100), (360, 800)];
 
 impl Scene {
     fn name(self) -> &'static str {
@@ -55,7 +55,11 @@ impl Scene {
                     time.value = Number(time.max) * 0.6;
                     time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
                 page.script(script, vec![]).await;
-                page.script("[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === 'Events').click()", vec![]).await;
+                page.script(
+                    "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === 'Events').click()",
+                    vec![],
+                )
+                .await;
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
             Scene::Record => {
