@@ -118,7 +118,8 @@ facts! {
     DuplicateBatch { partition: TopicPartition, broker: BrokerId, first: Offset, last: Offset },
 
     // Groups, told by their coordinator.
-    CoordinatorLoaded { partition: TopicPartition, broker: BrokerId },
+    /// It leads the partition of `__consumer_offsets` where these groups have their records.
+    CoordinatorLoaded { partition: TopicPartition, broker: BrokerId, groups: Vec<GroupId> },
     RebalanceStarted { group: GroupId, reason: StrBytes },
     /// A generation has its assignment: the group is stable.
     GenerationStable { group: GroupId, generation: i32, members: i32 },
@@ -201,7 +202,7 @@ impl Fact {
     /// What concerns only Kafka's internal topics: there are fifty partitions of them.
     pub fn is_internal(&self) -> bool {
         match self {
-            Fact::CoordinatorLoaded { .. } | Fact::OffsetCommitted { .. } => false,
+            Fact::CoordinatorLoaded { groups, .. } => groups.is_empty(),
             fact => fact.partition().is_some_and(TopicPartition::is_internal),
         }
     }
@@ -390,8 +391,9 @@ impl Fact {
             Fact::DuplicateBatch { partition, broker, first, last } => {
                 format!("{partition}: leader {} has this batch already as {}", broker.0, offsets(*first, *last))
             }
-            Fact::CoordinatorLoaded { partition, broker } => {
-                format!("broker {} coordinates the groups of {partition}", broker.0)
+            Fact::CoordinatorLoaded { partition, broker, groups } => {
+                let names: Vec<&str> = groups.iter().map(|group| group.0.as_str()).collect();
+                format!("broker {} coordinates {} ({partition})", broker.0, names.join(", "))
             }
             Fact::RebalanceStarted { group, reason } => {
                 format!("group {} rebalances: {reason}", group.0)

@@ -6,12 +6,14 @@
 //! absolute instant; [`Node::next_alarm`] says which is due first, and the world comes back with
 //! that [`Alarm`] at that instant.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::kafka::fact::Fact;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
-use crate::wire::{Correlation, Envelope, NodeId, Offset, Request, Response, TopicPartition};
+use crate::wire::{Correlation, Envelope, NodeId, Offset, Request, Response, StrBytes, TopicPartition, str_bytes};
 
 /// What a node does when the world turns to it.
 pub trait Node {
@@ -192,11 +194,19 @@ pub struct Effects {
     pub correlation: Correlation,
     pub sends: Vec<(NodeId, Envelope)>,
     pub facts: Vec<Fact>,
+    /// The `client.id` of every client, by its number: what the header of its requests says.
+    pub clients: Arc<Vec<String>>,
 }
 
 impl Effects {
     pub fn new(seed: u64) -> Effects {
-        Effects { rng: Rng::new(seed), correlation: Correlation(0), sends: Vec::new(), facts: Vec::new() }
+        Effects {
+            rng: Rng::new(seed),
+            correlation: Correlation(0),
+            sends: Vec::new(),
+            facts: Vec::new(),
+            clients: Arc::default(),
+        }
     }
 }
 
@@ -217,6 +227,12 @@ impl<'a> Turn<'a> {
     /// Answers a request.
     pub fn respond(&mut self, to: NodeId, correlation: Correlation, response: impl Into<Response>) {
         self.effects.sends.push((to, Envelope::response(correlation, response)));
+    }
+
+    /// The `client.id` in the header of a client's requests; empty for other nodes.
+    pub fn client_id(&self, node: NodeId) -> StrBytes {
+        let NodeId::Client(client) = node else { return StrBytes::default() };
+        self.effects.clients.get(client.0 as usize).map(|name| str_bytes(name)).unwrap_or_default()
     }
 
     /// Leaves what is worth telling; the world adds the cause.

@@ -114,7 +114,7 @@
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
 //! partition-of TOPIC KEY = 2
-//! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0
+//! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0     phantom = 0
 //! under-replicated = 0     under-min-isr = 0     offline = 0
 //! ```
 //! Here `P` is a partition, `G` a group, `C` a consumer and `R` a producer. Without `@`, `hw`, `leo`,

@@ -80,6 +80,7 @@ pub const QUESTIONS: &[&str] = &[
     "lost",
     "duplicated",
     "reordered",
+    "phantom",
     "skipped",
     "under-replicated",
     "under-min-isr",

@@ -173,7 +173,7 @@ impl World {
     }
 
     fn add_client(&mut self, action: &Action) -> Vec<Event> {
-        let id = ClientId(self.clients.len() as u32);
+        let id = ClientId(self.effects.clients.len() as u32);
         let bootstrap = self.bootstrap_brokers();
         let (name, actor) = match action {
             Action::AddProducer { name, config, .. } => {
@@ -184,7 +184,7 @@ impl World {
             }
             _ => return Vec::new(),
         };
-        Arc::make_mut(&mut self.clients).push(name.clone());
+        Arc::make_mut(&mut self.effects.clients).push(name.clone());
         let node = NodeId::Client(id);
         self.add(node, actor);
         self.switch_on(node)

@@ -170,19 +170,7 @@ impl Ledger {
             .filter(|batch| !holds(log, batch.base, batch.last(), &batch.records))
             .map(|batch| lost(partition, batch, event))
             .collect();
-        ledger.phantom = ledger
-            .handed
-            .iter()
-            .filter(|handed| !holds(log, handed.first, handed.last, &handed.records))
-            .map(|handed| Anomaly {
-                kind: AnomalyKind::Phantom,
-                partition: partition.clone(),
-                first: handed.first,
-                last: handed.last,
-                group: None,
-                event,
-            })
-            .collect();
+        ledger.phantom = ledger.handed.iter().filter_map(|handed| phantom(partition, handed, log, event)).collect();
     }
 
     fn delivered(
@@ -362,6 +350,19 @@ fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId) -> Anoma
         group: None,
         event,
     }
+}
+
+/// What a reader was handed is looked for batch by batch: one answer may bring several.
+fn phantom(partition: &TopicPartition, handed: &Handed, log: &Log, event: EventId) -> Option<Anomaly> {
+    let batches = Batch::parse_all(handed.records.clone(), false).unwrap_or_default();
+    let mut gone = batches.iter().filter_map(|batch| {
+        let (first, last) = (batch.base_offset.max(handed.first), batch.last_offset.min(handed.last));
+        (first <= last && !holds(log, first, last, batch.bytes())).then_some((first, last))
+    });
+    let (first, last) = gone.next()?;
+    let last = gone.last().map_or(last, |(_, last)| last);
+    let kind = AnomalyKind::Phantom;
+    Some(Anomaly { kind, partition: partition.clone(), first, last, group: None, event })
 }
 
 /// Whether the log still has these very records there (or had them, before its present start).

@@ -40,11 +40,12 @@ impl World {
             return Some(BrokerCondition::ShuttingDown);
         }
         let has_run = process.lifecycle().state() == BrokerState::Running;
-        Some(match self.image().brokers.get(&id) {
-            Some(registration) if !registration.fenced => BrokerCondition::Alive,
-            // It served already, and the controller has given it up since.
-            Some(_) if has_run => BrokerCondition::Fenced,
-            _ => BrokerCondition::Starting,
+        // Until the new process has registered, what the controller holds is about the old one.
+        let unfenced = self.image().brokers.get(&id).is_some_and(|registration| !registration.fenced);
+        Some(match (has_run, unfenced) {
+            (true, true) => BrokerCondition::Alive,
+            (true, false) => BrokerCondition::Fenced,
+            (false, _) => BrokerCondition::Starting,
         })
     }
 

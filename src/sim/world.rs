@@ -66,8 +66,6 @@ pub struct World {
     /// One entry for each running node with an alarm.
     alarms: BTreeSet<(Instant, NodeId)>,
     pub(super) effects: Effects,
-    /// Names of the clients, by id; the admin client comes first.
-    pub(super) clients: Arc<Vec<String>>,
     pub(super) ledger: Ledger,
     /// The newest committed metadata; never goes back.
     image: MetadataImage,
@@ -84,7 +82,7 @@ pub struct World {
 
 impl Names for World {
     fn client(&self, id: ClientId) -> &str {
-        self.clients.get(id.0 as usize).map_or("client", String::as_str)
+        self.effects.clients.get(id.0 as usize).map_or("client", String::as_str)
     }
 }
 
@@ -125,12 +123,11 @@ impl World {
     pub(super) fn empty(setup: ClusterSetup, at: Instant) -> World {
         World {
             now: at,
-            effects: Effects::new(setup.seed),
+            effects: Effects { clients: Arc::new(vec!["admin".to_string()]), ..Effects::new(setup.seed) },
             setup: Arc::new(setup),
             members: BTreeMap::new(),
             network: Network::default(),
             alarms: BTreeSet::new(),
-            clients: Arc::new(vec!["admin".to_string()]),
             ledger: Ledger::default(),
             image: MetadataImage::new(),
             last_event: EventId(0),
@@ -413,7 +410,7 @@ impl World {
     }
 
     pub fn client_named(&self, name: &str) -> Option<ClientId> {
-        self.clients.iter().position(|client| client == name).map(|index| ClientId(index as u32))
+        self.effects.clients.iter().position(|client| client == name).map(|index| ClientId(index as u32))
     }
 
     pub fn network(&self) -> &Network {

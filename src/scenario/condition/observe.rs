@@ -89,6 +89,7 @@ pub trait Observe {
     fn lost(&self) -> i64;
     fn duplicated(&self, group: &str) -> Option<i64>;
     fn reordered(&self) -> i64;
+    fn phantom(&self) -> i64;
     fn skipped(&self, group: &str) -> Option<i64>;
 
     /// How many partitions have fewer replicas in sync than replicas; fewer than
@@ -254,6 +255,7 @@ impl Question {
             Question::Lost => number(run.lost()),
             Question::Duplicated(group) => number(run.duplicated(group)?),
             Question::Reordered => number(run.reordered()),
+            Question::Phantom => number(run.phantom()),
             Question::Skipped(group) => number(run.skipped(group)?),
             Question::UnderReplicated => number(run.under_replicated()),
             Question::UnderMinIsr => number(run.under_min_isr()),

@@ -225,6 +225,7 @@ impl Parser {
             "lost" => Question::Lost,
             "duplicated" => Question::Duplicated(self.name("a group")?),
             "reordered" => Question::Reordered,
+            "phantom" => Question::Phantom,
             "skipped" => Question::Skipped(self.name("a group")?),
             "under-replicated" => Question::UnderReplicated,
             "under-min-isr" => Question::UnderMinIsr,

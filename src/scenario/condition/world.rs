@@ -161,6 +161,10 @@ impl Observe for World {
         self.ledger().reordered() as i64
     }
 
+    fn phantom(&self) -> i64 {
+        self.ledger().phantom() as i64
+    }
+
     fn skipped(&self, group: &str) -> Option<i64> {
         Some(self.ledger().skipped(group) as i64)
     }

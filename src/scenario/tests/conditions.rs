@@ -128,6 +128,10 @@ impl Observe for Fake {
     fn reordered(&self) -> i64 {
         0
     }
+
+    fn phantom(&self) -> i64 {
+        0
+    }
     fn skipped(&self, _: &str) -> Option<i64> {
         Some(0)
     }
