@@ -230,9 +230,10 @@ impl History {
         let is_setup = |line: &Line| matches!(line.statement, Some(Statement::Cluster(_)));
         let setup = script.lines.iter().position(is_setup).map_or(0, |index| index + 1);
         script.lines.truncate(self.viewed().lines_behind().max(setup));
-        // Where the script's next line is due, its lines so far lead to this very instant. (An `at` would
-        // not wait for the answer to an administrative statement before it.)
-        if script.names().earliest < at && !self.viewed().is_at_a_line() {
+        // An `at` gives up waiting for an administrative answer, also when no time passes. Where the
+        // script's next line is due, its lines so far lead to this very instant, and none may.
+        let time_passes = script.names().earliest < at || self.viewed().waits_for_an_answer();
+        if time_passes && !self.viewed().is_at_a_line() {
             script.push(Statement::At(at));
         }
         script

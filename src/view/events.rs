@@ -50,7 +50,12 @@ fn row(world: &World, event: &Event) -> EventRow {
     }
 }
 
+/// A word begins a sentence with a capital letter; a name stays as it is written.
 fn capital(text: &str) -> String {
+    let first = text.split(' ').next().unwrap_or_default();
+    if !first.chars().all(|c| c.is_ascii_lowercase()) {
+        return text.to_string();
+    }
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
