@@ -205,7 +205,7 @@ impl World {
             jitter: change.jitter.unwrap_or(if change.latency.is_some() { Duration::ZERO } else { old.jitter }),
             loss_percent: change.loss_percent.unwrap_or(old.loss_percent),
         };
-        self.network.bend(from, to, link);
+        self.network.bend(from, to, link, self.now, &mut self.effects.rng);
         let fact = Fact::LinkBent { from, to, latency: link.latency, loss_percent: link.loss_percent };
         self.record(None, vec![fact], None)
     }

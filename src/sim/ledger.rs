@@ -170,7 +170,26 @@ impl Ledger {
             .filter(|batch| !holds(log, batch.base, batch.last(), &batch.records))
             .map(|batch| lost(partition, batch, event))
             .collect();
-        ledger.phantom = ledger.handed.iter().filter_map(|handed| phantom(partition, handed, log, event)).collect();
+        let phantom: Vec<Anomaly> =
+            ledger.handed.iter().filter_map(|handed| phantom(partition, handed, log, event)).collect();
+        let is_new = |found: &&Anomaly| !ledger.phantom.iter().any(|known| known.first == found.first);
+        let gone_from = phantom.iter().filter(is_new).map(|found| found.first).min();
+        ledger.phantom = phantom;
+        if let Some(gone_from) = gone_from {
+            self.forget_seen(partition, gone_from);
+        }
+    }
+
+    /// What was read from here on is gone: other records will stand at these offsets, and reading them
+    /// is no reading again.
+    fn forget_seen(&mut self, partition: &TopicPartition, from: Offset) {
+        for (_, group) in self.groups.iter_mut().filter(|((_, other), _)| other == partition) {
+            group.seen.split_off(&from);
+            if let Some(mut last) = group.seen.last_entry().filter(|last| *last.get() >= from) {
+                last.insert(from + -1);
+            }
+            group.expected = group.expected.map(|expected| expected.min(from));
+        }
     }
 
     fn delivered(

@@ -4,6 +4,7 @@ pub mod act;
 pub mod action;
 mod admin;
 mod boot;
+pub mod channel;
 pub mod digest;
 mod disk;
 pub mod event;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::rng::Rng;
+use crate::sim::channel::Channel;
 use crate::sim::event::{Because, MessageId};
 use crate::time::{Duration, Instant};
 use crate::wire::{ApiKey, Envelope, NodeId};
@@ -88,7 +89,7 @@ pub struct Network {
     /// In the order they were asked for.
     mishaps: Vec<PendingMishap>,
     /// The last delivery time of each direction: a connection keeps its order.
-    last: BTreeMap<(NodeId, NodeId), Instant>,
+    last: BTreeMap<(NodeId, NodeId, Channel), Instant>,
     /// Open connections, with the incarnations of both ends (lower node first).
     connections: BTreeMap<(NodeId, NodeId), (u32, u32)>,
     next_id: u64,
@@ -132,8 +133,14 @@ impl Network {
         &self.cuts
     }
 
-    pub fn bend(&mut self, from: NodeId, to: NodeId, link: Link) {
+    pub fn bend(&mut self, from: NodeId, to: NodeId, link: Link, now: Instant, rng: &mut Rng) {
         self.links.insert((from, to), link);
+        self.release(now, rng);
+    }
+
+    /// Whether nothing gets through from here to there: a cut, or a link that loses everything.
+    fn is_blocked(&self, from: NodeId, to: NodeId) -> bool {
+        self.is_cut(from, to) || self.link(from, to).loss_percent >= 100
     }
 
     pub fn cut(&mut self, sides: Vec<BTreeSet<NodeId>>) {
@@ -153,9 +160,16 @@ impl Network {
     pub fn heal(&mut self, now: Instant, rng: &mut Rng) {
         self.cuts.clear();
         self.links.clear();
-        for mut message in std::mem::take(&mut self.held) {
+        self.release(now, rng);
+    }
+
+    fn release(&mut self, now: Instant, rng: &mut Rng) {
+        let (held, freed) =
+            std::mem::take(&mut self.held).into_iter().partition(|message| self.is_blocked(message.from, message.to));
+        self.held = held;
+        for mut message in Vec::into_iter(freed) {
             let again = retransmission_after(message.sent_at, now);
-            message.deliver_at = self.in_order(message.from, message.to, again + self.draw_latency(&message, rng));
+            message.deliver_at = self.in_order(&message, again + self.draw_latency(&message, rng));
             self.queue.insert((message.deliver_at, message.id), message);
         }
     }
@@ -209,12 +223,14 @@ impl Network {
         self.held.retain(|message| message.to != node && message.from != node);
     }
 
-    /// A client that gave up waiting closes its connection: what a cut held up between the two is gone,
+    /// A node that gave up waiting for an answer closes its connection: what a cut held up between the two is gone,
     /// and what they send from now on does not wait behind what the old connection was slow with.
-    pub fn give_up(&mut self, a: NodeId, b: NodeId) {
-        self.last.remove(&(a, b));
-        self.last.remove(&(b, a));
-        self.held.retain(|m| (m.from, m.to) != (a, b) && (m.from, m.to) != (b, a));
+    /// What other parts of the two have sent stays on its way.
+    pub fn give_up(&mut self, a: NodeId, b: NodeId, api: ApiKey) {
+        let channel = Channel::between(a, b, api);
+        self.last.remove(&(a, b, channel));
+        self.last.remove(&(b, a, channel));
+        self.held.retain(|m| pair(m.from, m.to) != pair(a, b) || Channel::of(m.from, m.to, &m.payload) != channel);
     }
 
     pub fn send(&mut self, message: Outgoing, now: Instant, rng: &mut Rng) -> MessageId {
@@ -224,11 +240,11 @@ impl Network {
         let sent_at = now.max(departs);
         let mut message =
             InFlight { id, from, to, sent_at, deliver_at: Instant::FAR_FUTURE, cause, incarnation, payload };
-        if self.is_cut(from, to) {
+        if self.is_blocked(from, to) {
             self.held.push(message);
         } else {
             let at = sent_at + delay + self.draw_latency(&message, rng);
-            message.deliver_at = self.in_order(from, to, at);
+            message.deliver_at = self.in_order(&message, at);
             self.queue.insert((message.deliver_at, id), message);
         }
         id
@@ -248,9 +264,10 @@ impl Network {
         delay
     }
 
-    /// No message overtakes an earlier one of the same direction.
-    fn in_order(&mut self, from: NodeId, to: NodeId, at: Instant) -> Instant {
-        let last = self.last.entry((from, to)).or_insert(at);
+    /// No message overtakes an earlier one of the same connection and direction.
+    fn in_order(&mut self, message: &InFlight, at: Instant) -> Instant {
+        let (from, to) = (message.from, message.to);
+        let last = self.last.entry((from, to, Channel::of(from, to, &message.payload))).or_insert(at);
         *last = at.max(*last);
         *last
     }

@@ -282,8 +282,8 @@ impl World {
 
     /// The ledger sees every fact; a new leader's log decides what is lost.
     fn observe(&mut self, fact: &Fact, id: EventId) {
-        if let Fact::RequestTimedOut { node, to, .. } = fact {
-            self.network.give_up(*node, *to);
+        if let Fact::RequestTimedOut { node, to, api } = fact {
+            self.network.give_up(*node, *to, *api);
         }
         let mut ledger = std::mem::take(&mut self.ledger);
         ledger.observe(self, fact, id);
