@@ -27,6 +27,7 @@ use imbl::OrdMap;
 
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::controller::snapshot::SnapshotTimer;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::GroupCoordinator;
 use crate::kafka::log::Log;
@@ -57,7 +58,8 @@ use purgatory::Purgatory;
 pub struct Broker {
     id: BrokerId,
     config: Arc<BrokerConfig>,
-    voters: Arc<Vec<ControllerId>>,
+    /// The controllers of the set-up: the configured voters, or `controller.quorum.bootstrap.servers`.
+    controllers: Arc<Vec<ControllerId>>,
     rack: Option<StrBytes>,
     disk: Disk,
     process: Option<Box<Process>>,
@@ -71,6 +73,7 @@ pub struct Process {
     quorum: Quorum,
     /// The committed metadata, as far as it was replayed here.
     image: MetadataImage,
+    snapshots: SnapshotTimer,
     /// Whether the image is acted upon: not before the broker has caught up with its registration.
     published: bool,
     /// Requests that came before that.
@@ -123,10 +126,12 @@ impl Broker {
     pub fn new(
         id: BrokerId,
         config: impl Into<Arc<BrokerConfig>>,
-        voters: Vec<ControllerId>,
+        controllers: Vec<ControllerId>,
         rack: Option<StrBytes>,
     ) -> Broker {
-        Broker { id, config: config.into(), voters: Arc::new(voters), rack, disk: Disk::new(), process: None }
+        let config = config.into();
+        let disk = Disk::formatted(config.kraft_version);
+        Broker { id, config, controllers: Arc::new(controllers), rack, disk, process: None }
     }
 
     pub fn id(&self) -> BrokerId {
@@ -191,7 +196,7 @@ impl Broker {
     /// The disk is replaced by an empty one.
     pub fn wipe(&mut self) {
         self.process = None;
-        self.disk = Disk::new();
+        self.disk = Disk::formatted(self.config.kraft_version);
     }
 }
 

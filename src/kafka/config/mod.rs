@@ -53,6 +53,20 @@ pub struct BrokerConfig {
     pub quorum_retry_backoff: Duration,
     /// `metadata.max.idle.interval.ms`: a no-op record this often.
     pub metadata_max_idle_interval: Duration,
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    pub metadata_snapshot_bytes: i64,
+    /// `metadata.log.max.snapshot.interval.ms`; `None`: never by time.
+    pub metadata_snapshot_interval: Option<Duration>,
+    /// `metadata.max.retention.bytes`; `None`: no limit.
+    pub metadata_retention_bytes: Option<i64>,
+    /// `metadata.max.retention.ms`; `None`: no limit.
+    pub metadata_retention_time: Option<Duration>,
+    /// `metadata.log.segment.bytes`
+    pub metadata_segment_bytes: i32,
+    /// `metadata.log.segment.ms`
+    pub metadata_segment_time: Duration,
+    /// The feature `kraft.version`: 1 when the voters stand in the metadata log (KIP-853).
+    pub kraft_version: i16,
     /// `auto.leader.rebalance.enable`
     pub auto_leader_rebalance: bool,
     /// `leader.imbalance.check.interval.seconds`
@@ -116,6 +130,13 @@ impl Default for BrokerConfig {
             quorum_request_timeout: ms(2_000),
             quorum_retry_backoff: ms(20),
             metadata_max_idle_interval: ms(500),
+            metadata_snapshot_bytes: 20 * 1024 * 1024,
+            metadata_snapshot_interval: Some(ms(3_600_000)),
+            metadata_retention_bytes: Some(100 * 1024 * 1024),
+            metadata_retention_time: Some(ms(604_800_000)),
+            metadata_segment_bytes: 1024 * 1024 * 1024,
+            metadata_segment_time: ms(604_800_000),
+            kraft_version: 1,
             auto_leader_rebalance: true,
             leader_imbalance_check_interval: ms(300_000),
             auto_create_topics: true,

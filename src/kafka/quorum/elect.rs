@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 use crate::kafka::node::Turn;
 use crate::kafka::quorum::message::{self, Standing, VoteAsked};
 use crate::kafka::quorum::state::State;
-use crate::kafka::quorum::{Quorum, QuorumDisk, position};
+use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::Duration;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, LeaderEpoch, code, error};
 
@@ -41,7 +41,7 @@ impl Quorum {
         }
         self.check_addressee(asked.voter)?;
         let candidate = ControllerId::from_node_id(asked.candidate.0).ok_or(ErrorCode::InvalidRequest)?;
-        let own_end = (position::last_epoch(&disk.log, &[]), disk.log.log_end());
+        let own_end = (disk.last_epoch(), disk.log.log_end());
         let up_to_date = (asked.last_epoch, asked.last_offset) >= own_end;
         let granted = self.state.can_grant(candidate, up_to_date, asked.pre_vote);
         if granted && !asked.pre_vote {
