@@ -181,6 +181,7 @@ impl Fact {
                 | Fact::Acknowledged { .. }
                 | Fact::Delivered { .. }
                 | Fact::OffsetCommitted { .. }
+                | Fact::SnapshotWritten { .. }
         )
     }
 

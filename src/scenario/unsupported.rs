@@ -8,7 +8,6 @@ pub enum Feature {
     ConsumerProtocol,
     ShareConsumers,
     Streams,
-    AddController,
 }
 
 const NOT_YET: &[(Feature, &str)] = &[
@@ -16,7 +15,6 @@ const NOT_YET: &[(Feature, &str)] = &[
     (Feature::ConsumerProtocol, "group.protocol=consumer (KIP-848) is not simulated yet"),
     (Feature::ShareConsumers, "share groups are not simulated yet"),
     (Feature::Streams, "stream readers are not simulated yet"),
-    (Feature::AddController, "adding controllers to a running quorum is not simulated yet"),
 ];
 
 /// Why the feature is refused; `None` when the engine has it.

@@ -256,9 +256,12 @@ impl Process {
     fn topic_config(&self, topic: &TopicName) -> TopicConfig {
         let image = &self.image;
         let own = image.topics.get(topic).map(|topic| &topic.configs);
-        let layers = [Some(&image.cluster_configs), image.broker_configs.get(&self.id), own];
-        let settings = layers.into_iter().flatten().flatten();
-        TopicConfig::resolve(&self.config, settings.map(|(name, value)| (name.as_str(), value.as_str())))
+        let text = |(name, value): (&'_ StrBytes, &'_ StrBytes)| (name.to_string(), value.to_string());
+        let changed = [Some(&image.cluster_configs), image.broker_configs.get(&self.id)];
+        let changed: Vec<(String, String)> = changed.into_iter().flatten().flatten().map(text).collect();
+        let broker = self.config.with_dynamic(changed.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let own = own.into_iter().flatten();
+        TopicConfig::resolve(&broker, own.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 }
 

@@ -5,11 +5,13 @@
 
 pub mod broker;
 pub mod consumer;
+pub mod dynamic;
 pub mod foreign;
 pub mod producer;
 pub mod setting;
 pub mod topic;
 
+pub use dynamic::{dynamic_names, validate_dynamic_configs};
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
 pub use topic::{validate_topic_config, validate_topic_configs};
 

@@ -19,7 +19,7 @@ use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::{Duration, Instant};
 use crate::wire::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
-    BrokerRegistrationRequest, BrokerRegistrationResponse,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, UnregisterBrokerRequest,
 };
 use crate::wire::{
     BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, Request, Response,
@@ -229,6 +229,7 @@ impl Active {
                 let decision = self.ahead.decider().alter_partition_reassignments(request);
                 Ok(self.carry_out(decision, tools))
             }
+            Request::UnregisterBroker(request) => Ok(self.unregister(tools, request)),
             _ => Err(ErrorCode::UnsupportedVersion),
         }
     }
@@ -243,6 +244,13 @@ impl Active {
         let mut response = BrokerRegistrationResponse::default();
         response.broker_epoch = epoch.0;
         Ok(response.into())
+    }
+
+    /// The broker's next heartbeat is refused: it is a stranger now.
+    fn unregister(&mut self, tools: &mut Tools<'_, '_>, request: &UnregisterBrokerRequest) -> Response {
+        let decision = self.ahead.decider().unregister_broker(request);
+        self.ahead.liveness.forget(request.broker_id);
+        self.carry_out(decision, tools)
     }
 
     fn heartbeat(

@@ -177,7 +177,7 @@ impl Quorum {
             // Kafka halts on two leaders of one epoch; here such an answer teaches nothing.
             return Some(self.learn(disk, turn, standing.leader, standing.epoch).is_ok());
         }
-        if standing.leader.is_some() && self.state.leader(self.local).is_none() {
+        if standing.leader.is_some() && self.cannot_reach_a_leader() {
             if self.learn(disk, turn, standing.leader, standing.epoch).is_err() {
                 return Some(false);
             }
@@ -201,14 +201,19 @@ impl Quorum {
         if !self.is_consistent(leader, epoch) {
             return Err(ErrorCode::UnknownServerError);
         }
-        // Unattached: a leader known by name only has made itself reachable.
-        let leaderless = self.state.leader(self.local).is_none() || matches!(self.state, State::Unattached { .. });
         match leader {
-            Some(leader) if epoch > self.epoch || leaderless => self.become_follower(disk, turn, epoch, leader),
+            Some(leader) if epoch > self.epoch || self.cannot_reach_a_leader() => {
+                self.become_follower(disk, turn, epoch, leader)
+            }
             None if epoch > self.epoch => self.become_unattached(disk, turn, epoch),
             _ => {}
         }
         Ok(())
+    }
+
+    /// No leader is known, or by name only: a message from it, or one that tells of it, makes it reachable.
+    fn cannot_reach_a_leader(&self) -> bool {
+        self.state.leader(self.local).is_none() || matches!(self.state, State::Unattached { .. })
     }
 
     /// An epoch has one leader, and nobody else can name this node its leader (hasConsistentLeader).

@@ -493,6 +493,11 @@ impl Quorum {
         self.history.latest()
     }
 
+    /// The feature `kraft.version`: 1 where the voters stand in the log.
+    pub fn kraft_version(&self) -> i16 {
+        if self.history.is_reconfigurable() { RECONFIGURABLE } else { 0 }
+    }
+
     fn is_voter(&self) -> bool {
         self.local.is_some_and(|me| self.voters().contains(&me))
     }

@@ -149,10 +149,10 @@ impl Quorum {
             let size = disk.log.size() + disk.snapshots.iter().map(|s| s.bytes.len() as i64).sum::<i64>();
             let too_large = self.retention.bytes.is_some_and(|limit| size > limit);
             let too_old = self.retention.time.is_some_and(|limit| now.millis() - since > limit.millis());
-            if !too_large && !too_old {
+            // A node that has just started does not know yet that its snapshots are committed.
+            if !(too_large || too_old) || !disk.log.maybe_increment_log_start(next) {
                 return;
             }
-            disk.log.maybe_increment_log_start(next);
             disk.log.delete_old_segments(now);
             disk.snapshots.retain(|snapshot| snapshot.id.end >= next);
         }
