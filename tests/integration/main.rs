@@ -3,6 +3,7 @@
 mod bad_scripts;
 mod brokers;
 mod command;
+mod controllers;
 mod golden;
 mod golden_builtin_partitioner;
 mod golden_classic_group_states;

@@ -32,7 +32,7 @@ use crate::wire::{ControllerId, Correlation, LeaderEpoch, NodeId, Offset, Reques
 pub use message::{METADATA_TOPIC, METADATA_TOPIC_ID, is_metadata_fetch, is_metadata_response};
 pub use position::{FetchPosition, SnapshotId, validate_offset_and_epoch};
 pub use snapshot::{MetadataRetention, Snapshot};
-pub use voters::{RECONFIGURABLE, directory_id};
+pub use voters::{RECONFIGURABLE, control_record_text, directory_id};
 
 use connection::Connections;
 use message::Standing;

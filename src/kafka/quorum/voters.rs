@@ -9,7 +9,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use bytes::BytesMut;
 
 use crate::kafka::quorum::QuorumDisk;
-use crate::wire::batch::{Batch, BatchHeader, ControlType, NewRecord};
+use crate::wire::batch::{Batch, BatchHeader, ControlType, NewRecord, Record};
 use crate::wire::{ControllerId, Offset, ProducerId, Uuid, str_bytes};
 
 /// The only level of `kraft.version` that has voters in the log.
@@ -118,6 +118,36 @@ fn voters_of(batch: &Batch) -> Vec<(Offset, Vec<ControllerId>)> {
         }
     }
     found
+}
+
+/// What a record of the quorum's own says: Kafka's name of its type, and words. `None` for those of
+/// a later Kafka.
+pub fn control_record_text(record: &Record) -> Option<(&'static str, String)> {
+    let mut value = record.value.clone()?;
+    Some(match ControlType::from_key(record.key.as_ref()?)? {
+        ControlType::LeaderChange => {
+            let message = LeaderChangeMessage::decode(&mut value, 0).ok()?;
+            let granting = message.granting_voters.iter().map(|voter| voter.voter_id);
+            let leader = names([message.leader_id.0].into_iter());
+            ("LeaderChangeMessage", format!("leader {leader}, elected by {}", names(granting)))
+        }
+        ControlType::KRaftVersion => {
+            let message = KRaftVersionRecord::decode(&mut value, 0).ok()?;
+            ("KRaftVersionRecord", format!("kraft.version = {}", message.k_raft_version))
+        }
+        ControlType::KRaftVoters => {
+            let message = VotersRecord::decode(&mut value, 0).ok()?;
+            ("VotersRecord", names(message.voters.iter().map(|voter| voter.voter_id.0)))
+        }
+        ControlType::SnapshotHeader => ("SnapshotHeaderRecord", String::new()),
+        ControlType::SnapshotFooter => ("SnapshotFooterRecord", String::new()),
+        ControlType::Abort | ControlType::Commit => return None,
+    })
+}
+
+fn names(nodes: impl Iterator<Item = i32>) -> String {
+    let name = |node: i32| ControllerId::from_node_id(node).map_or(node.to_string(), |id| id.to_string());
+    nodes.map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// The voters that a snapshot's own control records name.
