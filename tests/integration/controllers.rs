@@ -64,10 +64,7 @@ fn voters_are_changed_one_at_a_time_and_only_where_the_log_names_them() {
     };
     assert_eq!(fixed, [words("adding"), words("removing")]);
     let twice = refusals("cluster controllers=3\nadd controller c4\nadd controller c4\nremove controller c4\n");
-    assert_eq!(
-        twice,
-        ["DUPLICATE_VOTER: The voter id for c4 is already part of the set of voters [c1, c2, c3, c4]."]
-    );
+    assert_eq!(twice, ["DUPLICATE_VOTER: The voter id for c4 is already part of the set of voters [c1, c2, c3, c4]."]);
     let last = refusals("cluster controllers=2\nremove controller c2\nwait 3s\nremove controller c1\n");
     assert_eq!(last, ["VOTER_NOT_FOUND: Cannot remove voter c1 from the set of voters [c1]"]);
 }

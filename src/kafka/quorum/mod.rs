@@ -213,6 +213,7 @@ impl Quorum {
     ) -> Quorum {
         // The metadata log has no checkpoint of its high watermark: the leader will tell.
         disk.log.reopen(None);
+        disk.begin_with_latest_snapshot();
         let local = if let NodeId::Controller(id) = me { Some(id) } else { None };
         let mut quorum = Quorum {
             me,
@@ -502,9 +503,11 @@ impl Quorum {
         self.local.is_some_and(|me| self.voters().contains(&me))
     }
 
-    /// Everyone who may know the leader.
+    /// Everyone who may know the leader. Kafka asks only `controller.quorum.bootstrap.servers`, which
+    /// whoever operates it keeps up to date.
     fn contacts(&self) -> Vec<ControllerId> {
         let mut contacts = [self.bootstrap.as_slice(), self.voters()].concat();
+        contacts.extend(self.state.leader(self.local));
         contacts.sort_unstable();
         contacts.dedup();
         contacts.retain(|contact| Some(*contact) != self.local);

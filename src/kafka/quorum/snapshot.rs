@@ -79,6 +79,17 @@ impl QuorumDisk {
         Some((oldest.or(bootstrap)?, next.id.end))
     }
 
+    /// A log that lost more than its newest snapshot holds goes on where the snapshot ends
+    /// (KafkaRaftLog.truncateToLatestSnapshot).
+    pub(super) fn begin_with_latest_snapshot(&mut self) {
+        if let Some(latest) = self.snapshots.last().map(|snapshot| snapshot.id)
+            && latest.end > self.log.log_end()
+        {
+            self.log.truncate_fully_and_start_at(latest.end);
+            self.snapshots.retain(|kept| kept.id == latest);
+        }
+    }
+
     pub(super) fn last_epoch(&self) -> LeaderEpoch {
         super::position::last_epoch(&self.log, &self.snapshot_ids())
     }
