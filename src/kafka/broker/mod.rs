@@ -19,6 +19,7 @@ mod process;
 mod produce;
 pub mod producer_ids;
 mod purgatory;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,6 +53,7 @@ use metadata::TopicCreation;
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
+use throttle::ReplicationQuota;
 
 /// A machine with its disk, and the process if it runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +90,8 @@ pub struct Process {
     /// By leader.
     fetchers: BTreeMap<BrokerId, Arc<Fetcher>>,
     sessions: Sessions,
+    /// What was sent of throttled partitions lately.
+    leader_quota: ReplicationQuota,
     produces: Purgatory<DelayedProduce>,
     deletes: Purgatory<DelayedDelete>,
     timers: Timers,

@@ -17,6 +17,7 @@ use crate::kafka::broker::maintenance::Timers;
 use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
 use crate::kafka::broker::producer_ids::ProducerIds;
 use crate::kafka::broker::purgatory::Purgatory;
+use crate::kafka::broker::throttle::ReplicationQuota;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::snapshot::SnapshotTimer;
@@ -60,6 +61,7 @@ impl Process {
             replicas: OrdMap::new(),
             fetchers: BTreeMap::new(),
             sessions: Sessions::default(),
+            leader_quota: ReplicationQuota::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),

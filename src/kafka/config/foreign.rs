@@ -36,6 +36,11 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
     (Scope::Broker, "node.id", "brokers are numbered from 1"),
     (Scope::Broker, "broker.id", "brokers are numbered from 1"),
     (Scope::Broker, "process.roles", "brokers and controllers are written `brokers=…` and `controllers=…`"),
+    (
+        Scope::Broker,
+        "leader.replication.throttled.rate",
+        "it is set while the brokers run: `alter brokers leader.replication.throttled.rate=…`",
+    ),
     (Scope::Broker, "broker.rack", "racks are written `racks=a,b,c`"),
 ];
 
@@ -47,7 +52,6 @@ const TOPIC: &[&str] = &[
     "compression.zstd.level",
     "file.delete.delay.ms",
     "follower.replication.throttled.replicas",
-    "leader.replication.throttled.replicas",
     "local.retention.bytes",
     "local.retention.ms",
     "preallocate",
@@ -209,7 +213,6 @@ const BROKER: &[&str] = &[
     "kafka.metrics.polling.interval.secs",
     "kafka.metrics.reporters",
     "leader.imbalance.per.broker.percentage",
-    "leader.replication.throttled.rate",
     "listener.security.protocol.map",
     "listeners",
     "log.cleaner.backoff.ms",

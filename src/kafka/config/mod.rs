@@ -163,6 +163,14 @@ impl Default for BrokerConfig {
     }
 }
 
+/// Which replicas of a topic are throttled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ThrottledReplicas {
+    All,
+    /// Partition and broker.
+    These(Vec<(i32, i32)>),
+}
+
 /// A topic's settings as a broker reads them (LogConfig), resolved from the topic's own and the
 /// broker's defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,6 +215,8 @@ pub struct TopicConfig {
     pub max_compaction_lag: Duration,
     /// `delete.retention.ms`
     pub delete_retention: Duration,
+    /// `leader.replication.throttled.replicas`
+    pub leader_throttled: ThrottledReplicas,
 }
 
 impl Default for TopicConfig {
@@ -233,6 +243,7 @@ impl Default for TopicConfig {
             min_compaction_lag: ms(0),
             max_compaction_lag: ms(i64::MAX),
             delete_retention: ms(86_400_000),
+            leader_throttled: ThrottledReplicas::These(Vec::new()),
         }
     }
 }

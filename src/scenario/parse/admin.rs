@@ -1,6 +1,8 @@
 //! What an administrator does to topics, partitions and the cluster's size.
 
-use crate::kafka::config::{Configs, Scope, SettingError, validate_dynamic_configs, validate_topic_configs};
+use crate::kafka::config::{
+    Configs, Scope, SettingError, dynamic_names, names, validate_dynamic_configs, validate_topic_configs,
+};
 use crate::scenario::condition::parse::broker_id;
 use crate::scenario::error::ScriptError;
 use crate::scenario::parse::args::{Args, between};
@@ -48,7 +50,11 @@ fn changes(
     // A name that is to be deleted must be a name all the same; any valid value will do.
     for name in &delete {
         set.remove(name);
-        if !crate::kafka::config::names(scope).contains(&name.as_str()) {
+        let is_known = match scope {
+            Scope::Broker => dynamic_names().contains(&name.as_str()),
+            scope => names(scope).contains(&name.as_str()),
+        };
+        if !is_known {
             let configs = [(name.clone(), String::new())].into();
             a.settings(scope, validate(&configs));
         }
