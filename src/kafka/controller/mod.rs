@@ -47,7 +47,7 @@ pub struct Controller {
     /// What survives a crash.
     pub disk: QuorumDisk,
     /// What a crash ends; `None` while the process is down.
-    pub process: Option<Process>,
+    pub process: Option<Box<Process>>,
     /// The last committed offset this node knew of, whose facts are therefore told. The node's own
     /// book-keeping towards the world and no part of Kafka: it survives everything.
     told: Offset,
@@ -135,7 +135,7 @@ impl Controller {
         self.disk.log.reopen(None);
         let quorum = Quorum::start(me, &self.controllers, &self.config, &mut self.disk, turn);
         let snapshots = SnapshotTimer::new(&self.config, turn.now);
-        self.process = Some(Process { quorum, committed: MetadataImage::new(), active: None, snapshots });
+        self.process = Some(Box::new(Process { quorum, committed: MetadataImage::new(), active: None, snapshots }));
     }
 }
 
