@@ -19,6 +19,7 @@ mod process;
 mod produce;
 pub mod producer_ids;
 mod purgatory;
+mod read_replica;
 mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
