@@ -81,6 +81,12 @@ facts! {
     QuorumLeaderElected { controller: ControllerId, epoch: LeaderEpoch },
     /// The quorum's leader gave up its leadership.
     QuorumLeaderResigned { controller: ControllerId, epoch: LeaderEpoch },
+    /// The leader wrote down who votes from now on (KIP-853).
+    QuorumVotersChanged { voters: Vec<ControllerId>, epoch: LeaderEpoch },
+    /// A node wrote down the whole of the metadata below `end`.
+    SnapshotWritten { node: NodeId, end: Offset, epoch: LeaderEpoch },
+    /// A node that had fallen behind the beginning of the leader's log fetched a snapshot instead.
+    SnapshotLoaded { node: NodeId, end: Offset, epoch: LeaderEpoch },
 
     // The controller: what the metadata log says, told when it is committed.
     BrokerRegistered { broker: BrokerId, epoch: BrokerEpoch },
@@ -196,6 +202,7 @@ impl Fact {
                 | Fact::Acknowledged { .. }
                 | Fact::Delivered { .. }
                 | Fact::OffsetCommitted { .. }
+                | Fact::SnapshotWritten { .. }
         )
     }
 
@@ -358,6 +365,16 @@ impl Fact {
             }
             Fact::QuorumLeaderResigned { controller, epoch } => {
                 format!("{controller} resigns, epoch {epoch}")
+            }
+            Fact::QuorumVotersChanged { voters, .. } => {
+                let voters: Vec<String> = voters.iter().map(ControllerId::to_string).collect();
+                format!("the metadata quorum's voters are {}", voters.join(", "))
+            }
+            Fact::SnapshotWritten { node, end, .. } => {
+                format!("{} wrote a snapshot of the metadata below offset {end}", names.node(*node))
+            }
+            Fact::SnapshotLoaded { node, end, .. } => {
+                format!("{} fetched the snapshot of the metadata below offset {end}", names.node(*node))
             }
             Fact::BrokerRegistered { broker, epoch } => {
                 format!("broker {} registered, broker epoch {epoch}, fenced until it has caught up", broker.0)

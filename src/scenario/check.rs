@@ -131,12 +131,8 @@ impl Check<'_> {
             Action::AddBroker { id, .. } if self.names.brokers.contains(&id.0) => {
                 self.wrong(&id.0.to_string(), format!("there is a broker {} already", id.0));
             }
-            Action::AddController { id } => {
-                self.refuse(Feature::AddController, "add");
-                if self.names.controllers.contains(&id.0) {
-                    self.wrong(&id.to_string(), format!("there is a controller {id} already"));
-                }
-            }
+            Action::RemoveController { controller } => self.controller(controller),
+            Action::UnregisterBroker { id } | Action::AlterBroker { broker: Some(id), .. } => self.broker_id(*id),
             Action::AddProducer { name, transactional_id, .. } => {
                 self.new_client(name);
                 if transactional_id.is_some() {
@@ -352,6 +348,7 @@ impl Check<'_> {
                 Value::Broker(Some(broker)) => self.broker(broker),
                 Value::Brokers(brokers) => brokers.iter().for_each(|broker| self.broker(broker)),
                 Value::Controller(Some(controller)) => self.controller(controller),
+                Value::Controllers(controllers) => controllers.iter().for_each(|id| self.controller(id)),
                 Value::Partitions(partitions) => partitions.iter().for_each(|partition| self.partition(partition)),
                 _ => {}
             }
@@ -391,6 +388,7 @@ impl Check<'_> {
                 self.client(producer, &[ClientKind::Producer]);
             }
             Question::PartitionOf(topic, _) => self.topic(topic),
+            Question::MetadataStart(node) | Question::MetadataEnd(node) | Question::Snapshot(node) => self.node(node),
             _ => {}
         }
     }

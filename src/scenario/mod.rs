@@ -90,7 +90,11 @@
 //! delete-records PARTITION before=OFFSET             -1: up to the high watermark
 //! elect preferred|unclean PARTITION
 //! reassign PARTITION replicas=2,3,4                  `reassign PARTITION cancel`
-//! add broker 4 [rack=b] | add controller c4
+//! alter broker 1 log.retention.ms=60000              one broker; `alter brokers …` all of them
+//! add broker 4 [rack=b]
+//! unregister broker 4                                the controller forgets it, dead or alive
+//! add controller c4                                  starts, catches up and becomes a voter (KIP-853)
+//! remove controller c3                               votes no more; its process goes on observing
 //! ```
 //! Time and checks.
 //! ```text
@@ -115,7 +119,8 @@
 //! segments P = 0,5         cleaned P = 3|none       producers P = 1   log-bytes P > 300
 //! offset-of P earliest|latest|max-timestamp|earliest-local|2s = 4|none       what LIST_OFFSETS answers
 //! broker 1 = alive|fenced|dead|frozen|shutting-down
-//! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2
+//! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2    voters = c1,c2,c3
+//! metadata-start N = 0     metadata-end N > 10      snapshot N > 0|none       feature metadata.version = 29
 //! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
@@ -123,7 +128,8 @@
 //! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0     phantom = 0
 //! under-replicated = 0     under-min-isr = 0     offline = 0
 //! ```
-//! Here `P` is a partition, `G` a group, `C` a consumer and `R` a producer. Without `@`, `hw`, `leo`,
+//! Here `P` is a partition, `G` a group, `C` a consumer, `R` a producer, and `N` a broker or controller:
+//! whose metadata log, and whose newest snapshot of it. Without `@`, `hw`, `leo`,
 //! `log-start`, `lso`, `records`, `flushed` (up to where the log survives a loss of power), `segments`
 //! (their base offsets), `log-bytes`, `cleaned` (up to where it is compacted) and `producers` (how many it remembers)
 //! are those of the leader. `replicas`, `segments`, `values` and `records` are compared in order, other

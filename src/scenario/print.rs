@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::kafka::config::Configs;
 use crate::kafka::node::{ProducerRecord, SeekTo};
 use crate::scenario::condition::{broker_ref, controller_ref};
 use crate::scenario::lex::quote;
@@ -91,7 +92,10 @@ fn act(action: &Action, kind: &str) -> String {
         | Action::ElectLeader { .. }
         | Action::Reassign { .. }
         | Action::AddBroker { .. }
-        | Action::AddController { .. } => admin(action),
+        | Action::AddController { .. }
+        | Action::RemoveController { .. }
+        | Action::UnregisterBroker { .. }
+        | Action::AlterBroker { .. } => admin(action),
         Action::AddProducer { name, transactional_id, configs, .. } => {
             let id = transactional_id.as_ref().map(|id| format!(" transactional.id={}", quote(id, &[])));
             format!("producer {}{}{}", word(name), id.unwrap_or_default(), options(configs))
@@ -132,13 +136,12 @@ fn admin(action: &Action) -> String {
         }
         Action::DeleteTopic { name } => format!("delete topic {}", word(name)),
         Action::AlterTopic { name, set, delete } => {
-            let mut settings: BTreeMap<&str, String> = BTreeMap::new();
-            settings.extend(set.iter().map(|(name, value)| (name.as_str(), quote(value, &[]))));
-            settings.extend(delete.iter().map(|name| (name.as_str(), String::new())));
-            let settings: String =
-                settings.iter().map(|(name, value)| format!(" {}={value}", quote(name, &['=']))).collect();
-            format!("alter topic {}{settings}", word(name))
+            format!("alter topic {}{}", word(name), changes(set, delete))
         }
+        Action::AlterBroker { broker: Some(id), set, delete } => {
+            format!("alter broker {}{}", id.0, changes(set, delete))
+        }
+        Action::AlterBroker { broker: None, set, delete } => format!("alter brokers{}", changes(set, delete)),
         Action::CreatePartitions { name, total } => format!("create-partitions {} {total}", word(name)),
         Action::DeleteRecords { partition, before } => format!("delete-records {partition} before={before}"),
         Action::ElectLeader { partition, unclean } => {
@@ -153,8 +156,18 @@ fn admin(action: &Action) -> String {
             format!("add broker {}{}", id.0, rack.unwrap_or_default())
         }
         Action::AddController { id } => format!("add controller {id}"),
+        Action::RemoveController { controller } => format!("remove controller {}", controller_ref(controller)),
+        Action::UnregisterBroker { id } => format!("unregister broker {}", id.0),
         _ => String::new(),
     }
+}
+
+/// What an `alter` sets and takes back, in the order of the names.
+fn changes(set: &Configs, delete: &[String]) -> String {
+    let mut settings: BTreeMap<&str, String> = BTreeMap::new();
+    settings.extend(set.iter().map(|(name, value)| (name.as_str(), quote(value, &[]))));
+    settings.extend(delete.iter().map(|name| (name.as_str(), String::new())));
+    settings.iter().map(|(name, value)| format!(" {}={value}", quote(name, &['=']))).collect()
 }
 
 fn traffic(action: &Action) -> String {
@@ -269,7 +282,7 @@ fn named(target: &NodeRef, kind: &str) -> String {
 }
 
 /// As `cut` and `link` name it; a client that is called like a controller says that it is one.
-fn node(node: &NodeRef) -> String {
+pub(super) fn node(node: &NodeRef) -> String {
     match node {
         NodeRef::Broker(broker) => broker_ref(broker),
         NodeRef::Controller(controller) => controller_ref(controller),

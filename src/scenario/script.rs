@@ -36,7 +36,7 @@ pub struct Line {
 /// What one line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
-    Cluster(ClusterSetup),
+    Cluster(Box<ClusterSetup>),
     /// Something to do to the running cluster now.
     Act(Action),
     ShareConsumer {
@@ -128,7 +128,7 @@ impl Script {
     pub fn setup(&self) -> ClusterSetup {
         self.statements()
             .find_map(|(_, statement)| match statement {
-                Statement::Cluster(setup) => Some(setup.clone()),
+                Statement::Cluster(setup) => Some(ClusterSetup::clone(setup)),
                 _ => None,
             })
             .unwrap_or_else(default_cluster)

@@ -9,7 +9,6 @@ pub enum Feature {
     StickyAssignors,
     ShareConsumers,
     Streams,
-    AddController,
 }
 
 const NOT_YET: &[(Feature, &str)] = &[
@@ -18,7 +17,6 @@ const NOT_YET: &[(Feature, &str)] = &[
     (Feature::StickyAssignors, "the assignors sticky and cooperative-sticky are not simulated yet"),
     (Feature::ShareConsumers, "share groups are not simulated yet"),
     (Feature::Streams, "stream readers are not simulated yet"),
-    (Feature::AddController, "adding controllers to a running quorum is not simulated yet"),
 ];
 
 /// Why the feature is refused; `None` when the engine has it.

@@ -11,7 +11,7 @@ use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
 use crate::sim::network::{Mishap, PendingMishap};
 use crate::sim::world::{ADMIN, Actor, World};
-use crate::wire::{ClientId, ControllerId, NodeId, topic_name};
+use crate::wire::{BrokerId, ClientId, ControllerId, NodeId, topic_name};
 
 /// An administrative operation under way, by the admin client's own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,14 @@ impl World {
                 Action::ResetOffsets { group, topic, to } => {
                     self.administer(admin::reset(group, topic, *to), &mut waits_for)?
                 }
-                Action::AddBroker { .. } | Action::AddController { .. } => self.add_machine(action)?,
+                Action::AddBroker { id, rack } => self.add_broker_machine(*id, rack.clone())?,
+                Action::AddController { id } => self.add_controller_machine(*id, &mut waits_for)?,
+                Action::RemoveController { controller } => {
+                    match self.resolve(&NodeRef::Controller(controller.clone()))? {
+                        NodeId::Controller(id) => self.administer(admin::remove_voter(id), &mut waits_for)?,
+                        _ => Vec::new(),
+                    }
+                }
                 Action::AddProducer { .. } | Action::AddConsumer { .. } => self.add_client(action),
                 Action::Kill(_) | Action::Stop(_) | Action::Start(_) | Action::Freeze(_) | Action::Thaw(_) => {
                     self.act_on_process(action)?
@@ -165,24 +172,29 @@ impl World {
         self.command(node, command)
     }
 
-    fn add_machine(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
-        let node = match action {
-            Action::AddBroker { id, rack } => {
-                let node = NodeId::Broker(*id);
-                if self.members.contains_key(&node) {
-                    return Err(Refused::new(format!("there is a broker {} already", id.0)));
-                }
-                self.add_broker(*id, rack.clone());
-                node
-            }
-            Action::AddController { id: ControllerId(number) } => {
-                return Err(Refused::new(format!(
-                    "adding controller c{number} needs KIP-853 voter changes, which are not simulated yet"
-                )));
-            }
-            _ => return Ok(Vec::new()),
-        };
+    fn add_broker_machine(&mut self, id: BrokerId, rack: Option<String>) -> Result<Vec<Event>, Refused> {
+        let node = NodeId::Broker(id);
+        if self.members.contains_key(&node) {
+            return Err(Refused::new(format!("there is a broker {} already", id.0)));
+        }
+        self.add_broker(id, rack);
         Ok(self.start(node))
+    }
+
+    /// A new controller begins as an observer; the tool makes it a voter as soon as it has caught up.
+    /// One that is there already and votes no more is made a voter again.
+    fn add_controller_machine(
+        &mut self,
+        id: ControllerId,
+        waits_for: &mut Option<AdminOp>,
+    ) -> Result<Vec<Event>, Refused> {
+        let node = NodeId::Controller(id);
+        if !self.members.contains_key(&node) {
+            self.add_controller(id);
+        }
+        let mut events = self.start(node);
+        events.extend(self.administer(admin::add_voter(id), waits_for)?);
+        Ok(events)
     }
 
     fn add_client(&mut self, action: &Action) -> Vec<Event> {

@@ -68,6 +68,12 @@ pub enum Action {
         set: Configs,
         delete: Vec<String>,
     },
+    /// Settings of one broker, or of all of them.
+    AlterBroker {
+        broker: Option<BrokerId>,
+        set: Configs,
+        delete: Vec<String>,
+    },
     CreatePartitions {
         name: String,
         total: i32,
@@ -89,8 +95,17 @@ pub enum Action {
         id: BrokerId,
         rack: Option<String>,
     },
+    /// The machine starts, and is made a voter when it has caught up (KIP-853).
     AddController {
         id: ControllerId,
+    },
+    /// It votes no more; its process goes on as an observer.
+    RemoveController {
+        controller: ControllerRef,
+    },
+    /// The controller forgets a broker, dead or alive.
+    UnregisterBroker {
+        id: BrokerId,
     },
 
     AddProducer {

@@ -1,6 +1,7 @@
 //! Administrative statements as the requests that Kafka's own tools send.
 
 use kafka_protocol::messages as m;
+use kafka_protocol::messages::add_raft_voter_request::Listener;
 use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{
@@ -12,13 +13,15 @@ use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 
 use crate::kafka::node::{Command, OffsetTarget};
+use crate::kafka::quorum::directory_id;
 use crate::sim::action::{Action, Configs, ResetTo};
-use crate::wire::{BrokerId, Request, str_bytes, topic_name};
+use crate::wire::{BrokerId, ControllerId, Request, str_bytes, topic_name};
 
 /// The tools' default `--timeout` for administrative requests.
 const TIMEOUT_MS: i32 = 60_000;
-/// ConfigResource.Type.TOPIC
+/// ConfigResource.Type
 const TOPIC_RESOURCE: i8 = 2;
+const BROKER_RESOURCE: i8 = 4;
 /// AlterConfigOp.OpType
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -33,7 +36,12 @@ pub fn request(action: &Action) -> Option<Request> {
             let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
             m::DeleteTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
         }
-        Action::AlterTopic { name, set, delete } => alter_topic(name, set, delete),
+        Action::AlterTopic { name, set, delete } => alter(TOPIC_RESOURCE, name, set, delete),
+        Action::AlterBroker { broker, set, delete } => {
+            let name = broker.map_or(String::new(), |broker| broker.0.to_string());
+            alter(BROKER_RESOURCE, &name, set, delete)
+        }
+        Action::UnregisterBroker { id } => m::UnregisterBrokerRequest::default().with_broker_id(*id).into(),
         Action::CreatePartitions { name, total } => {
             let topic =
                 CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(*total).with_assignments(None);
@@ -70,6 +78,27 @@ pub fn request(action: &Action) -> Option<Request> {
     })
 }
 
+/// `kafka-metadata-quorum add-controller`
+pub fn add_voter(id: ControllerId) -> Command {
+    let listener = Listener::default()
+        .with_name(str_bytes("CONTROLLER"))
+        .with_host(str_bytes(&format!("controller-{}", id.0)))
+        .with_port(9093);
+    let request = m::AddRaftVoterRequest::default()
+        .with_timeout_ms(TIMEOUT_MS)
+        .with_voter_id(id.node_id())
+        .with_voter_directory_id(directory_id(id))
+        .with_listeners(vec![listener]);
+    Command::Admin(Box::new(request.into()))
+}
+
+/// `kafka-metadata-quorum remove-controller`
+pub fn remove_voter(id: ControllerId) -> Command {
+    let request =
+        m::RemoveRaftVoterRequest::default().with_voter_id(id.node_id()).with_voter_directory_id(directory_id(id));
+    Command::Admin(Box::new(request.into()))
+}
+
 fn create_topic(
     name: &str,
     partitions: Option<i32>,
@@ -93,7 +122,7 @@ fn create_topic(
     m::CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
 }
 
-fn alter_topic(name: &str, set: &Configs, delete: &[String]) -> Request {
+fn alter(kind: i8, name: &str, set: &Configs, delete: &[String]) -> Request {
     let set = set.iter().map(|(name, value)| {
         AlterableConfig::default()
             .with_name(str_bytes(name))
@@ -104,7 +133,7 @@ fn alter_topic(name: &str, set: &Configs, delete: &[String]) -> Request {
         AlterableConfig::default().with_name(str_bytes(name)).with_config_operation(DELETE).with_value(None)
     });
     let resource = AlterConfigsResource::default()
-        .with_resource_type(TOPIC_RESOURCE)
+        .with_resource_type(kind)
         .with_resource_name(str_bytes(name))
         .with_configs(set.chain(delete).collect());
     m::IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).into()

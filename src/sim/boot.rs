@@ -38,12 +38,8 @@ impl World {
 
     fn add_nodes(&mut self) {
         let setup = self.setup.clone();
-        let voters: Vec<ControllerId> = (1..=setup.controllers).map(ControllerId).collect();
-        for id in &voters {
-            self.add(
-                NodeId::Controller(*id),
-                Actor::Controller(Controller::new(*id, voters.clone(), setup.config.clone())),
-            );
+        for id in first_controllers(&setup) {
+            self.add_controller(id);
         }
         for number in 1..=setup.brokers {
             let rack = setup.racks.get(number as usize - 1).cloned();
@@ -53,12 +49,15 @@ impl World {
         self.add(NodeId::Client(ADMIN), Actor::Admin(Admin::new(ADMIN, bootstrap)));
     }
 
+    pub(super) fn add_controller(&mut self, id: ControllerId) {
+        let controller = Controller::new(id, first_controllers(&self.setup), self.setup.config.clone());
+        self.add(NodeId::Controller(id), Actor::Controller(controller));
+    }
+
     pub(super) fn add_broker(&mut self, id: BrokerId, rack: Option<String>) {
-        let voters = (1..=self.setup.controllers).map(ControllerId).collect();
-        self.add(
-            NodeId::Broker(id),
-            Actor::Broker(Broker::new(id, self.setup.config.clone(), voters, rack.map(|rack| str_bytes(&rack)))),
-        );
+        let (config, rack) = (self.setup.config.clone(), rack.map(|rack| str_bytes(&rack)));
+        let broker = Broker::new(id, config, first_controllers(&self.setup), rack);
+        self.add(NodeId::Broker(id), Actor::Broker(broker));
     }
 
     /// `bootstrap.servers`: every broker of the set-up.
@@ -94,4 +93,9 @@ impl World {
                 .filter(|(_, member, _)| member.power == Power::Running)
                 .all(|(id, _, _)| image.is_active(id))
     }
+}
+
+/// The controllers that the cluster begins with.
+fn first_controllers(setup: &ClusterSetup) -> Vec<ControllerId> {
+    (1..=setup.controllers).map(ControllerId).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Command, Input};
-use crate::kafka::quorum::Quorum;
+use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
 use crate::sim::event::Event;
 use crate::sim::network::{Link, PendingMishap};
@@ -240,6 +240,22 @@ impl World {
 }
 
 impl World {
+    /// The quorum as the running controller knows it that has heard of the newest epoch, and best the
+    /// one that leads it.
+    pub fn newest_quorum(&self) -> Option<&Quorum> {
+        let running = self.controllers().filter(|(_, member, _)| member.power == Power::Running);
+        running.filter_map(|(_, _, c)| c.quorum()).max_by_key(|q| (q.epoch(), q.is_leader(), q.leader().is_some()))
+    }
+
+    /// What a broker or controller keeps of the metadata quorum.
+    pub fn quorum_disk(&self, node: NodeId) -> Option<&QuorumDisk> {
+        match node {
+            NodeId::Broker(id) => self.broker(id).map(|broker| &broker.disk().quorum),
+            NodeId::Controller(id) => self.controller(id).map(|controller| &controller.disk),
+            NodeId::Client(_) => None,
+        }
+    }
+
     /// The quorum's leader in the newest epoch that any running controller knows.
     pub fn quorum_leader_id(&self) -> Option<crate::wire::ControllerId> {
         let running = self.controllers().filter(|(_, member, _)| member.power == Power::Running);

@@ -22,6 +22,7 @@ use crate::wire::{BrokerId, ClientId, ControllerId, Envelope, NodeId, TopicParti
 pub const ADMIN: ClientId = ClientId(0);
 
 /// Whatever takes turns.
+#[allow(clippy::large_enum_variant, reason = "every actor lies behind a shared pointer of its own")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Actor {
     Broker(Broker),

@@ -105,7 +105,7 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         },
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::LeaveGroup | ApiKey::Heartbeat => Family::Group,
         ApiKey::OffsetCommit | ApiKey::OffsetFetch => Family::Group,
-        ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch => Family::Quorum,
+        ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch | ApiKey::FetchSnapshot => Family::Quorum,
         ApiKey::AlterPartition | ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat | ApiKey::AllocateProducerIds => {
             Family::Controller
         }
@@ -117,7 +117,10 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         | ApiKey::CreatePartitions
         | ApiKey::ElectLeaders
         | ApiKey::IncrementalAlterConfigs
-        | ApiKey::AlterPartitionReassignments => Family::Admin,
+        | ApiKey::AlterPartitionReassignments
+        | ApiKey::UnregisterBroker
+        | ApiKey::AddRaftVoter
+        | ApiKey::RemoveRaftVoter => Family::Admin,
     }
 }
 

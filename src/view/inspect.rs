@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::kafka::controller::Controller;
 use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
 use crate::view::cards::node_name;
+use crate::view::metadata_log;
 use crate::wire::batch::Batch;
 use crate::wire::{Body, BrokerId, ControllerId, Offset, TopicPartition};
 
@@ -123,7 +125,46 @@ fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
             ("active controller", controller.is_active().to_string()),
         ],
     );
-    Some(Inspection { title: format!("Controller {id}"), sections: vec![quorum], bytes: None })
+    let mut sections = vec![quorum];
+    if let Some(known) = controller.quorum() {
+        let voters: Vec<String> = known.voters().iter().map(ToString::to_string).collect();
+        let mut rows = vec![("voters".to_string(), voters.join(", "))];
+        rows.push(("kraft.version".to_string(), known.kraft_version().to_string()));
+        for (voter, end) in known.voter_ends() {
+            rows.push((format!("{voter} has everything below"), end.map_or("?".to_string(), |end| end.to_string())));
+        }
+        sections.push(Section { title: "Voters".to_string(), rows });
+    }
+    if let Some(image) = controller.image() {
+        let rows = image.features.iter().map(|(name, level)| (name.to_string(), level.to_string())).collect();
+        sections.push(Section { title: "Features".to_string(), rows });
+    }
+    sections.push(metadata_log_section(world, controller));
+    Some(Inspection { title: format!("Controller {id}"), sections, bytes: None })
+}
+
+/// The newest records of a controller's metadata log, the newest first.
+fn metadata_log_section(world: &World, controller: &Controller) -> Section {
+    const SHOWN: i64 = 60;
+    let log = &controller.disk.log;
+    let from = log.log_start().max(log.log_end() + -SHOWN);
+    let committed = controller.high_watermark().unwrap_or(log.log_start());
+    let entries = metadata_log::entries(&controller.disk, from, committed, world.image());
+    let mut rows: Vec<(String, String)> = vec![
+        ("log start offset".to_string(), log.log_start().to_string()),
+        ("snapshots end at".to_string(), snapshot_ends(controller)),
+    ];
+    rows.extend(entries.iter().rev().map(|entry| {
+        let open = if entry.committed { "" } else { " (not committed)" };
+        let text = if entry.text.is_empty() { String::new() } else { format!(" — {}", entry.text) };
+        (format!("{}, epoch {}", entry.offset, entry.epoch), format!("{}{text}{open}", entry.kind))
+    }));
+    Section { title: "Metadata log, the newest record first".to_string(), rows }
+}
+
+fn snapshot_ends(controller: &Controller) -> String {
+    let ends: Vec<String> = controller.disk.snapshots.iter().map(|snapshot| snapshot.id.end.to_string()).collect();
+    if ends.is_empty() { "none".to_string() } else { ends.join(", ") }
 }
 
 fn partition(world: &World, partition: &TopicPartition) -> Option<Inspection> {

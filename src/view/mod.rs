@@ -6,6 +6,7 @@ pub mod events;
 pub mod flights;
 pub mod guarantees;
 pub mod inspect;
+pub mod metadata_log;
 pub mod partitions;
 pub mod report;
 pub mod stage;

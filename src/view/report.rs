@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use crate::history::Run;
 use crate::kafka::client::{Consumer, Producer};
+use crate::kafka::controller::image::Configs;
 use crate::kafka::fact::{Names, error_name};
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::log::Log;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Anomaly, AnomalyKind, Event, Member, Power, World};
-use crate::view::guarantees;
+use crate::view::{guarantees, metadata_log};
 use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, TopicPartition};
 
@@ -26,6 +27,7 @@ pub struct Report {
     checks: Vec<Value>,
     brokers: Vec<Value>,
     controllers: Vec<Value>,
+    metadata: Value,
     topics: Vec<Value>,
     groups: Vec<Value>,
     producers: Vec<Value>,
@@ -61,6 +63,7 @@ pub fn report(run: &Run, events: &[Event], extent: Extent) -> Report {
             .collect(),
         brokers: world.brokers().map(|(id, _, _)| broker(world, id)).collect(),
         controllers: controllers(world),
+        metadata: metadata(world, extent.brief),
         topics: topics(world, extent.brief),
         groups: world.group_names().iter().map(|name| group(world, name)).collect(),
         producers: world.producers().map(|(name, producer)| self::producer(name, producer, extent.brief)).collect(),
@@ -100,9 +103,49 @@ fn controllers(world: &World) -> Vec<Value> {
                 "epoch": controller.epoch().0,
                 "log_end_offset": controller.log_end().0,
                 "high_watermark": controller.high_watermark().map(|offset| offset.0),
+                "voter": world.newest_quorum().is_some_and(|quorum| quorum.voters().contains(&id)),
+                "log_start_offset": controller.disk.log.log_start().0,
+                "snapshots": controller
+                    .disk
+                    .snapshots
+                    .iter()
+                    .map(|snapshot| json!({ "end_offset": snapshot.id.end.0, "epoch": snapshot.id.epoch.0 }))
+                    .collect::<Vec<_>>(),
             })
         };
     world.controllers().map(one).collect()
+}
+
+/// What the controllers agreed on, and the metadata log of the one that leads (else of the one whose
+/// log is longest), record by record.
+fn metadata(world: &World, brief: bool) -> Value {
+    let image = world.image();
+    let mut features: BTreeMap<String, i16> =
+        image.features.iter().map(|(name, level)| (name.to_string(), *level)).collect();
+    let quorum = world.newest_quorum();
+    features.extend(quorum.map(|quorum| ("kraft.version".to_string(), quorum.kraft_version())));
+    let configs =
+        |configs: &Configs| configs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
+    let brokers: BTreeMap<String, _> =
+        image.broker_configs.iter().map(|(id, own)| (id.0.to_string(), configs(own))).collect();
+    let voters: Vec<String> =
+        quorum.map_or(Vec::new(), |quorum| quorum.voters().iter().map(ToString::to_string).collect());
+    let mut value = json!({
+        "offset": image.offset.0,
+        "features": features,
+        "voters": voters,
+        "configs": configs(&image.cluster_configs),
+        "broker_configs": brokers,
+    });
+    if !brief {
+        let longest = world.controllers().max_by_key(|(_, _, c)| (c.is_active(), c.epoch(), c.log_end()));
+        let entries = longest.map(|(_, _, c)| {
+            let committed = c.high_watermark().unwrap_or(c.disk.log.log_start());
+            metadata_log::entries(&c.disk, c.disk.log.log_start(), committed, image)
+        });
+        value["log"] = json!(entries.unwrap_or_default());
+    }
+    value
 }
 
 fn controller_state(member: &Member, controller: &crate::kafka::controller::Controller) -> &'static str {

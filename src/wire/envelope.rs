@@ -149,8 +149,12 @@ apis! {
     EndQuorumEpoch, "END_QUORUM_EPOCH", EndQuorumEpochRequest, EndQuorumEpochResponse;
     AlterPartition, "ALTER_PARTITION", AlterPartitionRequest, AlterPartitionResponse;
     BrokerRegistration, "BROKER_REGISTRATION", BrokerRegistrationRequest, BrokerRegistrationResponse;
+    FetchSnapshot, "FETCH_SNAPSHOT", FetchSnapshotRequest, FetchSnapshotResponse;
     BrokerHeartbeat, "BROKER_HEARTBEAT", BrokerHeartbeatRequest, BrokerHeartbeatResponse;
     AllocateProducerIds, "ALLOCATE_PRODUCER_IDS", AllocateProducerIdsRequest, AllocateProducerIdsResponse;
+    UnregisterBroker, "UNREGISTER_BROKER", UnregisterBrokerRequest, UnregisterBrokerResponse;
+    AddRaftVoter, "ADD_RAFT_VOTER", AddRaftVoterRequest, AddRaftVoterResponse;
+    RemoveRaftVoter, "REMOVE_RAFT_VOTER", RemoveRaftVoterRequest, RemoveRaftVoterResponse;
 }
 
 fn encode(body: &impl Encodable, version: i16) -> Bytes {

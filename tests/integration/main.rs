@@ -4,6 +4,7 @@ mod bad_scripts;
 mod brokers;
 mod clicks;
 mod command;
+mod controllers;
 mod golden;
 mod golden_builtin_partitioner;
 mod golden_classic_group_states;

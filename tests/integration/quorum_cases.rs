@@ -68,11 +68,3 @@ fn batch(count: i64) -> Batch {
     let record = NewRecord { timestamp: 0, key: None, value: Some(Bytes::from_static(b"v")), headers: Vec::new() };
     Batch::build(&header, &vec![record; count as usize])
 }
-
-/// The same cases, found here as long as this file stands alone.
-#[test]
-fn golden_truncation_validate_offset_and_epoch() {
-    crate::golden::run_file(include_str!("../golden/truncation.json"), |case| {
-        if case["kind"] == "validate_offset_and_epoch" { run_validate_case(case) } else { Ok(()) }
-    });
-}

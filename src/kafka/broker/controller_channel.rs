@@ -157,6 +157,7 @@ fn says_not_controller(response: &Response) -> bool {
         Response::AlterPartition(r) => {
             is(r.error_code) || r.topics.iter().flat_map(|t| &t.partitions).any(|p| is(p.error_code))
         }
+        Response::UnregisterBroker(r) => is(r.error_code),
         Response::CreateTopics(r) => r.topics.iter().any(|t| is(t.error_code)),
         Response::DeleteTopics(r) => r.responses.iter().any(|t| is(t.error_code)),
         Response::CreatePartitions(r) => r.results.iter().any(|t| is(t.error_code)),

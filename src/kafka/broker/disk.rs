@@ -43,6 +43,12 @@ impl Disk {
         Disk { folders: OrdMap::new(), high_watermarks: OrdMap::new(), clean_shutdown: None, quorum: QuorumDisk::new() }
     }
 
+    /// An empty disk of a broker, which learns the voters from the metadata log (with kraft.version 0
+    /// they are configured).
+    pub fn formatted(kraft_version: i16) -> Disk {
+        Disk { quorum: QuorumDisk::formatted(kraft_version, &[]), ..Disk::new() }
+    }
+
     /// The log of a partition, made empty if it is not there or belonged to another topic of that name.
     pub fn open(
         &mut self,

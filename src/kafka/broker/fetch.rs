@@ -14,7 +14,7 @@ use crate::kafka::log::ReadUpTo;
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::FollowerLogs;
 use crate::kafka::replica::{Fetch, ReadInfo, partition_data};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::{BrokerEpoch, Correlation, ErrorCode, NodeId, TopicPartition};
 
 /// What was read of each partition that is not idle.
@@ -53,7 +53,7 @@ impl Process {
     pub(super) fn touch_fetches(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
         let Some(key) = self.fetch_key(disk, partition) else { return };
         for session in self.sessions.touch(key) {
-            if self.is_fetch_done(disk, session, key) {
+            if self.is_fetch_done(disk, session, key, turn.now) {
                 self.finish_fetch(disk, turn, session);
             }
         }
@@ -103,6 +103,11 @@ impl Process {
         for (key, fetch) in asked {
             let fetch = Fetch { max_bytes: fetch.max_bytes.min(left), ..fetch };
             let mut read = self.read_partition(disk, turn, &reader, key, &fetch, update);
+            if let (Ok(info), Some((follower, _))) = (&mut read, reader.follower)
+                && self.holds_back(disk, key, follower, turn.now)
+            {
+                info.records = Bytes::new();
+            }
             if let Ok(info) = &mut read {
                 let size = info.records.len() as i32;
                 if any && size > fetch.max_bytes {
@@ -151,27 +156,31 @@ impl Process {
     }
 
     /// DelayedFetch.tryComplete, asked because `changed` changed.
-    fn is_fetch_done(&self, disk: &Disk, session: SessionKey, changed: Key) -> bool {
+    fn is_fetch_done(&self, disk: &Disk, session: SessionKey, changed: Key, now: Instant) -> bool {
         let Some(session) = self.sessions.get(session) else { return false };
-        match self.available(disk, session, changed) {
+        match self.available(disk, session, changed, now) {
             None => true,
             Some(0) => false,
             Some(bytes) if bytes >= i64::from(session.reader.min_bytes) => true,
             Some(_) => {
-                let all = session.active.iter().map(|key| self.available(disk, session, *key).unwrap_or(i64::MAX));
+                let all = session.active.iter().map(|key| self.available(disk, session, *key, now).unwrap_or(i64::MAX));
                 all.fold(0, i64::saturating_add) >= i64::from(session.reader.min_bytes)
             }
         }
     }
 
     /// The bytes that a waiting fetch would get of a partition; `None`: it must be answered now.
-    fn available(&self, disk: &Disk, session: &Session, key: Key) -> Option<i64> {
+    fn available(&self, disk: &Disk, session: &Session, key: Key, now: Instant) -> Option<i64> {
         let Some(cached) = session.partitions.get(&key) else { return Some(0) };
         let name = self.image.topic_names.get(&key.0)?;
         let partition = TopicPartition::new(name.clone(), key.1);
         let replica = self.replicas.get(&partition)?;
         let log = disk.log(&partition)?;
         let is_follower = session.reader.follower.is_some();
+        let held_back = |(follower, _)| self.holds_back(disk, key, follower, now);
+        if session.reader.follower.is_some_and(held_back) {
+            return Some(0);
+        }
         replica.check_reader(cached.fetch.current_leader_epoch, is_follower).ok()?;
         if cached.fetch.offset < log.log_start() || cached.fetch.offset > log.log_end() {
             return None;
@@ -197,6 +206,12 @@ impl Process {
             .filter(|(key, read)| self.is_idle(disk, session_key, *key, read))
             .map(|(key, _)| *key)
             .collect();
+        let is_follower = self.sessions.get(session_key).is_some_and(|session| session.reader.follower.is_some());
+        let sizes = reads.iter().filter(|(key, _)| is_follower && self.throttled(disk, *key).is_some());
+        let throttled: i64 = sizes.filter_map(|(_, read)| Some(read.as_ref().ok()?.records.len() as i64)).sum();
+        if throttled > 0 {
+            self.leader_quota.record(throttled, turn.now);
+        }
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let from = session.reader.from;
         for (key, read) in reads {

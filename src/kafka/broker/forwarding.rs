@@ -89,6 +89,9 @@ pub fn is_forwarded(request: &Request) -> bool {
             | Request::IncrementalAlterConfigs(_)
             | Request::ElectLeaders(_)
             | Request::AlterPartitionReassignments(_)
+            | Request::UnregisterBroker(_)
+            | Request::AddRaftVoter(_)
+            | Request::RemoveRaftVoter(_)
     )
 }
 
@@ -127,6 +130,9 @@ pub fn error_response(request: &Request, error: ErrorCode) -> Option<Response> {
             let responses = request.resources.iter().map(refuse).collect();
             m::IncrementalAlterConfigsResponse::default().with_responses(responses).into()
         }
+        Request::UnregisterBroker(_) => m::UnregisterBrokerResponse::default().with_error_code(error).into(),
+        Request::AddRaftVoter(_) => m::AddRaftVoterResponse::default().with_error_code(error).into(),
+        Request::RemoveRaftVoter(_) => m::RemoveRaftVoterResponse::default().with_error_code(error).into(),
         Request::ElectLeaders(_) => m::ElectLeadersResponse::default().with_error_code(error).into(),
         Request::AlterPartitionReassignments(_) => {
             m::AlterPartitionReassignmentsResponse::default().with_error_code(error).into()

@@ -20,6 +20,7 @@ mod produce;
 pub mod producer_ids;
 mod purgatory;
 mod read_replica;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use imbl::OrdMap;
 
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::controller::snapshot::SnapshotTimer;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::GroupCoordinator;
 use crate::kafka::log::Log;
@@ -52,13 +54,15 @@ use metadata::TopicCreation;
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
+use throttle::ReplicationQuota;
 
 /// A machine with its disk, and the process if it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broker {
     id: BrokerId,
     config: Arc<BrokerConfig>,
-    voters: Arc<Vec<ControllerId>>,
+    /// The controllers of the set-up: the configured voters, or `controller.quorum.bootstrap.servers`.
+    controllers: Arc<Vec<ControllerId>>,
     rack: Option<StrBytes>,
     disk: Disk,
     process: Option<Box<Process>>,
@@ -72,6 +76,7 @@ pub struct Process {
     quorum: Quorum,
     /// The committed metadata, as far as it was replayed here.
     image: MetadataImage,
+    snapshots: SnapshotTimer,
     /// Whether the image is acted upon: not before the broker has caught up with its registration.
     published: bool,
     /// Requests that came before that.
@@ -86,6 +91,8 @@ pub struct Process {
     /// By leader.
     fetchers: BTreeMap<BrokerId, Arc<Fetcher>>,
     sessions: Sessions,
+    /// What was sent of throttled partitions lately.
+    leader_quota: ReplicationQuota,
     produces: Purgatory<DelayedProduce>,
     deletes: Purgatory<DelayedDelete>,
     timers: Timers,
@@ -124,10 +131,12 @@ impl Broker {
     pub fn new(
         id: BrokerId,
         config: impl Into<Arc<BrokerConfig>>,
-        voters: Vec<ControllerId>,
+        controllers: Vec<ControllerId>,
         rack: Option<StrBytes>,
     ) -> Broker {
-        Broker { id, config: config.into(), voters: Arc::new(voters), rack, disk: Disk::new(), process: None }
+        let config = config.into();
+        let disk = Disk::formatted(config.kraft_version);
+        Broker { id, config, controllers: Arc::new(controllers), rack, disk, process: None }
     }
 
     pub fn id(&self) -> BrokerId {
@@ -192,7 +201,7 @@ impl Broker {
     /// The disk is replaced by an empty one.
     pub fn wipe(&mut self) {
         self.process = None;
-        self.disk = Disk::new();
+        self.disk = Disk::formatted(self.config.kraft_version);
     }
 }
 
@@ -252,9 +261,12 @@ impl Process {
     fn topic_config(&self, topic: &TopicName) -> TopicConfig {
         let image = &self.image;
         let own = image.topics.get(topic).map(|topic| &topic.configs);
-        let layers = [Some(&image.cluster_configs), image.broker_configs.get(&self.id), own];
-        let settings = layers.into_iter().flatten().flatten();
-        TopicConfig::resolve(&self.config, settings.map(|(name, value)| (name.as_str(), value.as_str())))
+        let text = |(name, value): (&'_ StrBytes, &'_ StrBytes)| (name.to_string(), value.to_string());
+        let changed = [Some(&image.cluster_configs), image.broker_configs.get(&self.id)];
+        let changed: Vec<(String, String)> = changed.into_iter().flatten().flatten().map(text).collect();
+        let broker = self.config.with_dynamic(changed.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let own = own.into_iter().flatten();
+        TopicConfig::resolve(&broker, own.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 }
 

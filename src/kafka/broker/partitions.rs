@@ -10,6 +10,7 @@ use crate::kafka::broker::alter_partition::{AlteredPartition, IsrChange};
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::{ImageLiveness, Process};
 use crate::kafka::controller::image::{Delta, PartitionRegistration};
+use crate::kafka::controller::snapshot;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::OFFSETS_TOPIC;
 use crate::kafka::log::{Appended, Origin};
@@ -27,6 +28,23 @@ impl Process {
         for batch in batches {
             deltas.extend(self.image.replay_batch(batch));
         }
+        if self.published {
+            self.apply(disk, turn, deltas);
+        }
+        self.snapshots.replayed(batches);
+        if self.snapshots.rings(turn.now) {
+            let (last, epoch) = (self.image.offset, self.image.epoch);
+            self.quorum.write_snapshot(&mut disk.quorum, turn, last, epoch, &snapshot::write(&self.image));
+        }
+    }
+
+    /// What the metadata log no longer has, a snapshot tells: the broker acts on whatever differs from
+    /// what it knew (MetadataLoader.handleLoadSnapshot).
+    pub(super) fn load_metadata(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
+        let Some(snapshot) = self.quorum.take_snapshot(&disk.quorum) else { return };
+        let image = snapshot::load(&snapshot);
+        let deltas = snapshot::differences(&self.image, &image);
+        self.image = image;
         if self.published {
             self.apply(disk, turn, deltas);
         }

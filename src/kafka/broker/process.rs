@@ -17,8 +17,10 @@ use crate::kafka::broker::maintenance::Timers;
 use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
 use crate::kafka::broker::producer_ids::ProducerIds;
 use crate::kafka::broker::purgatory::Purgatory;
+use crate::kafka::broker::throttle::ReplicationQuota;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::controller::snapshot::SnapshotTimer;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
 use crate::kafka::log::{Log, Origin};
@@ -42,11 +44,12 @@ impl Process {
         let (id, config, disk) = (broker.id, broker.config.clone(), &mut broker.disk);
         disk.reopen();
         let previous = disk.clean_shutdown.take();
-        let quorum = Quorum::start(NodeId::Broker(id), &broker.voters, &config, &mut disk.quorum, turn);
+        let quorum = Quorum::start(NodeId::Broker(id), &broker.controllers, &config, &mut disk.quorum, turn);
         Process {
             id,
             quorum,
             image: MetadataImage::new(),
+            snapshots: SnapshotTimer::new(&config, turn.now),
             published: false,
             held: Vec::new(),
             lifecycle: BrokerLifecycle::new(id, broker.rack.clone(), previous, &config, turn),
@@ -58,6 +61,7 @@ impl Process {
             replicas: OrdMap::new(),
             fetchers: BTreeMap::new(),
             sessions: Sessions::default(),
+            leader_quota: ReplicationQuota::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
@@ -323,6 +327,7 @@ impl Process {
     /// Carries out what the rooms ask of each other until nothing is left, then lets them send.
     pub(super) fn settle(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         loop {
+            self.load_metadata(disk, turn);
             let batches = self.quorum.take_committed(&disk.quorum);
             if !batches.is_empty() {
                 self.replay_metadata(disk, turn, &batches);

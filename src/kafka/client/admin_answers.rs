@@ -2,7 +2,11 @@
 
 use crate::kafka::client::errors;
 use crate::kafka::fact::error_name;
-use crate::wire::{ErrorCode, Request, Response, StrBytes, error, str_bytes};
+use crate::wire::messages::incremental_alter_configs_request::AlterConfigsResource;
+use crate::wire::{ControllerId, ErrorCode, Request, Response, StrBytes, error, str_bytes};
+
+/// ConfigResource.Type.BROKER
+const BROKER_RESOURCE: i8 = 4;
 
 /// What an answer means to the admin client.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +34,13 @@ pub fn what(request: &Request) -> StrBytes {
             format!("grow topic {} partitions", topics.join(", "))
         }
         Request::IncrementalAlterConfigs(body) => {
-            format!("change configuration of {}", names(body.resources.iter().map(|r| r.resource_name.as_str())))
+            let name = |r: &AlterConfigsResource| match (r.resource_type, r.resource_name.is_empty()) {
+                (BROKER_RESOURCE, true) => "all brokers".to_string(),
+                (BROKER_RESOURCE, false) => format!("broker {}", r.resource_name),
+                _ => r.resource_name.to_string(),
+            };
+            let resources: Vec<String> = body.resources.iter().map(name).collect();
+            format!("change configuration of {}", resources.join(", "))
         }
         Request::DeleteRecords(body) => {
             let partitions = body.topics.iter().flat_map(|t| {
@@ -63,6 +73,9 @@ pub fn what(request: &Request) -> StrBytes {
             });
             partitions.collect::<Vec<_>>().join(", ")
         }
+        Request::UnregisterBroker(body) => format!("unregister broker {}", body.broker_id.0),
+        Request::AddRaftVoter(body) => format!("add controller {}", controller(body.voter_id)),
+        Request::RemoveRaftVoter(body) => format!("remove controller {}", controller(body.voter_id)),
         Request::OffsetCommit(body) => format!("commit offsets of group {}", body.group_id.0),
         other => other.api().name().to_string(),
     };
@@ -75,6 +88,9 @@ pub fn verdict(response: &Response) -> Verdict {
     let told = told(response);
     let by_leader = matches!(response, Response::DeleteRecords(_) | Response::ListOffsets(_));
     let by_coordinator = matches!(response, Response::OffsetCommit(_) | Response::OffsetFetch(_));
+    // A change of voters is refused while the new one is behind or another is under way; whoever
+    // operates the cluster tries again.
+    let by_quorum = matches!(response, Response::AddRaftVoter(_) | Response::RemoveRaftVoter(_));
     let mut failed = None;
     for (code, message) in told {
         let Some(error) = error(code) else { continue };
@@ -86,6 +102,7 @@ pub fn verdict(response: &Response) -> Verdict {
             | ErrorCode::NotCoordinator
             | ErrorCode::CoordinatorLoadInProgress
             | ErrorCode::UnstableOffsetCommit => by_coordinator,
+            ErrorCode::RequestTimedOut | ErrorCode::NotLeaderOrFollower if by_quorum => true,
             error => by_leader && errors::is_retriable(error),
         };
         if again {
@@ -125,6 +142,9 @@ fn told(response: &Response) -> Vec<Told> {
             let partitions = partitions.map(|p| (p.error_code, p.error_message.clone()));
             std::iter::once((r.error_code, r.error_message.clone())).chain(partitions).collect()
         }
+        Response::UnregisterBroker(r) => vec![(r.error_code, r.error_message.clone())],
+        Response::AddRaftVoter(r) => vec![(r.error_code, r.error_message.clone())],
+        Response::RemoveRaftVoter(r) => vec![(r.error_code, r.error_message.clone())],
         Response::OffsetCommit(r) => r.topics.iter().flat_map(|t| &t.partitions).map(|p| plain(p.error_code)).collect(),
         Response::OffsetFetch(r) => {
             r.groups.iter().flat_map(|g| std::iter::once(plain(g.error_code)).chain(partition_codes(g))).collect()
@@ -138,6 +158,10 @@ fn partition_codes(
     group: &crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup,
 ) -> impl Iterator<Item = Told> {
     group.topics.iter().flat_map(|t| &t.partitions).map(|p| (p.error_code, None))
+}
+
+fn controller(node: i32) -> String {
+    ControllerId::from_node_id(node).map_or(node.to_string(), |id| id.to_string())
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -6,11 +6,13 @@
 pub mod broker;
 mod broker_rules;
 pub mod consumer;
+pub mod dynamic;
 pub mod foreign;
 pub mod producer;
 pub mod setting;
 pub mod topic;
 
+pub use dynamic::{dynamic_names, validate_dynamic_configs};
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
 pub use topic::{validate_topic_config, validate_topic_configs};
 
@@ -55,6 +57,20 @@ pub struct BrokerConfig {
     pub quorum_retry_backoff: Duration,
     /// `metadata.max.idle.interval.ms`: a no-op record this often.
     pub metadata_max_idle_interval: Duration,
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    pub metadata_snapshot_bytes: i64,
+    /// `metadata.log.max.snapshot.interval.ms`; `None`: never by time.
+    pub metadata_snapshot_interval: Option<Duration>,
+    /// `metadata.max.retention.bytes`; `None`: no limit.
+    pub metadata_retention_bytes: Option<i64>,
+    /// `metadata.max.retention.ms`; `None`: no limit.
+    pub metadata_retention_time: Option<Duration>,
+    /// `metadata.log.segment.bytes`
+    pub metadata_segment_bytes: i32,
+    /// `metadata.log.segment.ms`
+    pub metadata_segment_time: Duration,
+    /// The feature `kraft.version`: 1 when the voters stand in the metadata log (KIP-853).
+    pub kraft_version: i16,
     /// `auto.leader.rebalance.enable`
     pub auto_leader_rebalance: bool,
     /// `leader.imbalance.check.interval.seconds`
@@ -130,6 +146,13 @@ impl Default for BrokerConfig {
             quorum_request_timeout: ms(2_000),
             quorum_retry_backoff: ms(20),
             metadata_max_idle_interval: ms(500),
+            metadata_snapshot_bytes: 20 * 1024 * 1024,
+            metadata_snapshot_interval: Some(ms(3_600_000)),
+            metadata_retention_bytes: Some(100 * 1024 * 1024),
+            metadata_retention_time: Some(ms(604_800_000)),
+            metadata_segment_bytes: 1024 * 1024 * 1024,
+            metadata_segment_time: ms(604_800_000),
+            kraft_version: 1,
             auto_leader_rebalance: true,
             leader_imbalance_check_interval: ms(300_000),
             auto_create_topics: true,
@@ -158,6 +181,14 @@ impl Default for BrokerConfig {
             eligible_leader_replicas: true,
         }
     }
+}
+
+/// Which replicas of a topic are throttled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ThrottledReplicas {
+    All,
+    /// Partition and broker.
+    These(Vec<(i32, i32)>),
 }
 
 /// A topic's settings as a broker reads them (LogConfig), resolved from the topic's own and the
@@ -206,6 +237,8 @@ pub struct TopicConfig {
     pub max_compaction_lag: Duration,
     /// `delete.retention.ms`
     pub delete_retention: Duration,
+    /// `leader.replication.throttled.replicas`
+    pub leader_throttled: ThrottledReplicas,
 }
 
 impl Default for TopicConfig {
@@ -233,6 +266,7 @@ impl Default for TopicConfig {
             min_compaction_lag: ms(0),
             max_compaction_lag: ms(i64::MAX),
             delete_retention: ms(86_400_000),
+            leader_throttled: ThrottledReplicas::These(Vec::new()),
         }
     }
 }

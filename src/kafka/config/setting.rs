@@ -50,6 +50,8 @@ pub enum Valid {
     },
     /// AutoOffsetResetStrategy.Validator.
     OffsetReset,
+    /// ThrottledReplicaListValidator: `*`, or pairs of partition and broker.
+    ThrottledReplicas,
     /// Names or classes of assignors (ConsumerPartitionAssignor.getAssignorInstances).
     Assignors,
 }
@@ -293,6 +295,16 @@ impl Valid {
         if let Valid::Assignors = self {
             return consumer::assignors(name, &items).map(Value::List);
         }
+        if let Valid::ThrottledReplicas = self {
+            let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let pair = |item: &String| item.split_once(':').is_some_and(|(p, b)| number(p) && number(b));
+            if items.iter().any(|item| item != "*") && !items.iter().all(pair) {
+                return Err(format!(
+                    "Invalid value {text} for configuration {name}: {name} must be the literal '*' or a list of \
+                     replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+                ));
+            }
+        }
         if let Valid::ListOf { values, empty } = self {
             if items.is_empty() && !empty {
                 return Err(format!(
@@ -320,6 +332,7 @@ impl fmt::Display for Valid {
             Valid::In(values) | Valid::ListOf { values, .. } => write!(f, "[{}]", values.join(", ")),
             Valid::InAnyCase(values) => write!(f, "(case insensitive) [{}]", values.join(", ")),
             Valid::NonEmpty => f.write_str("non-empty string"),
+            Valid::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
             Valid::OffsetReset => f.write_str("[latest, earliest, none, by_duration:PnDTnHnMn.nS]"),
             Valid::Assignors => write!(f, "[{}]", consumer::ASSIGNORS.map(|(name, _)| name).join(", ")),
         }

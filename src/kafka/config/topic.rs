@@ -1,7 +1,7 @@
 //! Settings of topics (TopicConfig, LogConfig), and how a broker resolves them.
 
 use crate::kafka::config::setting::{self, Kind, Scope, Setting, SettingError, Valid};
-use crate::kafka::config::{BrokerConfig, Configs, TopicConfig};
+use crate::kafka::config::{BrokerConfig, Configs, ThrottledReplicas, TopicConfig};
 use crate::time::Duration;
 use crate::wire::batch::Compression;
 
@@ -40,6 +40,14 @@ pub static TABLE: &[Setting<TopicConfig>] = &[
             c.delete = v.list().iter().any(|policy| policy == "delete");
             c.compact = v.list().iter().any(|policy| policy == "compact");
         },
+    },
+    Row {
+        name: "leader.replication.throttled.replicas",
+        kind: Kind::List,
+        default: "",
+        valid: Valid::ThrottledReplicas,
+        meaning: "Which replicas hold back what followers outside the in-sync set ask for: partition:broker, or * for all.",
+        set: |c, v| c.leader_throttled = ThrottledReplicas::read(v.list()),
     },
     Row {
         name: "segment.bytes",
@@ -221,6 +229,27 @@ pub fn validate_topic_configs(broker: &BrokerConfig, configs: &Configs) -> Vec<S
         errors.push(setting::refused("min.compaction.lag.ms", reason));
     }
     errors
+}
+
+impl ThrottledReplicas {
+    /// Reads a list that ThrottledReplicaListValidator let through.
+    fn read(items: &[String]) -> ThrottledReplicas {
+        if items.iter().any(|item| item == "*") {
+            return ThrottledReplicas::All;
+        }
+        let pair = |item: &String| {
+            let (partition, broker) = item.split_once(':')?;
+            Some((partition.parse().ok()?, broker.parse().ok()?))
+        };
+        ThrottledReplicas::These(items.iter().filter_map(pair).collect())
+    }
+
+    pub fn includes(&self, partition: i32, broker: i32) -> bool {
+        match self {
+            ThrottledReplicas::All => true,
+            ThrottledReplicas::These(pairs) => pairs.contains(&(partition, broker)),
+        }
+    }
 }
 
 /// `None` for `producer`: as it comes (BrokerCompressionType).

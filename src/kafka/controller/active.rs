@@ -19,7 +19,7 @@ use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::{Duration, Instant};
 use crate::wire::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
-    BrokerRegistrationRequest, BrokerRegistrationResponse,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, UnregisterBrokerRequest,
 };
 use crate::wire::{
     BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, Request, Response,
@@ -90,6 +90,7 @@ impl Active {
             unclean_election_at: now + UNCLEAN_ELECTION_INTERVAL,
             config,
         };
+        active.align(tools);
         if is_new_cluster {
             active.replay_and_append(bootstrap(&active.config), tools);
         }
@@ -105,6 +106,7 @@ impl Active {
         correlation: Correlation,
         request: Request,
     ) {
+        self.align(tools);
         match self.decide(tools, &request) {
             // Kafka answers what it refuses at once, whatever is still uncommitted.
             Err(error) => {
@@ -148,6 +150,7 @@ impl Active {
 
     /// Runs the periodic tasks that are due.
     pub fn run_due(&mut self, tools: &mut Tools<'_, '_>) {
+        self.align(tools);
         let now = tools.turn.now;
         if now >= self.no_op_at {
             self.no_op_at = now + self.config.metadata_max_idle_interval;
@@ -226,6 +229,7 @@ impl Active {
                 let decision = self.ahead.decider().alter_partition_reassignments(request);
                 Ok(self.carry_out(decision, tools))
             }
+            Request::UnregisterBroker(request) => Ok(self.unregister(tools, request)),
             _ => Err(ErrorCode::UnsupportedVersion),
         }
     }
@@ -240,6 +244,13 @@ impl Active {
         let mut response = BrokerRegistrationResponse::default();
         response.broker_epoch = epoch.0;
         Ok(response.into())
+    }
+
+    /// The broker's next heartbeat is refused: it is a stranger now.
+    fn unregister(&mut self, tools: &mut Tools<'_, '_>, request: &UnregisterBrokerRequest) -> Response {
+        let decision = self.ahead.decider().unregister_broker(request);
+        self.ahead.liveness.forget(request.broker_id);
+        self.carry_out(decision, tools)
     }
 
     fn heartbeat(
@@ -275,6 +286,14 @@ impl Active {
     fn carry_out(&mut self, decision: Decision<impl Into<Response>>, tools: &mut Tools<'_, '_>) -> Response {
         self.replay_and_append(decision.records, tools);
         decision.response.into()
+    }
+
+    /// The quorum writes records of its own between the controller's (a change of the voters): the
+    /// image ahead stands where the next record will come to stand behind it.
+    fn align(&mut self, tools: &mut Tools<'_, '_>) {
+        if let Some(next) = tools.quorum.next_offset(tools.disk) {
+            self.ahead.image.offset = next + -1;
+        }
     }
 
     fn replay_and_append(&mut self, records: Vec<MetadataRecord>, tools: &mut Tools<'_, '_>) {

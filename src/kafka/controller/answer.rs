@@ -37,6 +37,11 @@ pub fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
             response.producer_id_start = ProducerId(-1);
             response.into()
         }
+        Request::UnregisterBroker(_) => {
+            let mut response = UnregisterBrokerResponse::default();
+            (response.error_code, response.error_message) = (code, Some(str_bytes(&error.to_string())));
+            response.into()
+        }
         Request::CreateTopics(request) => refuse_create_topics(request, error).into(),
         Request::DeleteTopics(request) => refuse_delete_topics(request, error).into(),
         Request::CreatePartitions(request) => refuse_create_partitions(request, error).into(),

@@ -7,8 +7,10 @@ use crate::kafka::controller::liveness::{BrokerState, Wish};
 use crate::kafka::controller::reassignment::without;
 use crate::kafka::controller::record::MetadataRecord;
 use crate::time::Instant;
-use crate::wire::messages::{BrokerHeartbeatRequest, BrokerRegistrationRequest};
-use crate::wire::{BrokerEpoch, BrokerId, ErrorCode, Offset};
+use crate::wire::messages::{
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, UnregisterBrokerRequest, UnregisterBrokerResponse,
+};
+use crate::wire::{BrokerEpoch, BrokerId, ErrorCode, Offset, str_bytes};
 
 /// Which broker changes how, for the partitions that it concerns.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +87,25 @@ impl Decider<'_> {
         }
         let caught_up = metadata_offset >= registration.registered_at;
         Ok(Decision { records, response: (caught_up, next) })
+    }
+
+    /// ReplicationControlManager.unregisterBroker: whether the broker lives or not.
+    pub fn unregister_broker(&self, request: &UnregisterBrokerRequest) -> Decision<UnregisterBrokerResponse> {
+        let broker = request.broker_id;
+        let mut response = UnregisterBrokerResponse::default();
+        let mut records = Vec::new();
+        match self.image.brokers.get(&broker) {
+            Some(registration) => {
+                self.leader_and_isr_updates(BrokerChange::Leaves(broker), &mut records);
+                records.push(MetadataRecord::UnregisterBroker { broker, epoch: registration.epoch });
+            }
+            None => {
+                response.error_code = ErrorCode::BrokerIdNotRegistered.code();
+                let message = format!("Broker ID {} is not currently registered", broker.0);
+                response.error_message = Some(str_bytes(&message));
+            }
+        }
+        Decision { records, response }
     }
 
     /// The broker's session ran out (maybeFenceOneStaleBroker).

@@ -80,6 +80,11 @@ impl Liveness {
         self.brokers.insert(broker, heartbeat);
     }
 
+    /// The broker is registered no more.
+    pub fn forget(&mut self, broker: BrokerId) {
+        self.brokers.remove(&broker);
+    }
+
     /// A heartbeat was answered with this state. The broker must be registered here.
     pub fn touch(&mut self, broker: BrokerId, state: BrokerState, metadata_offset: Offset, now: Instant) {
         if let Some(heartbeat) = self.brokers.get_mut(&broker) {

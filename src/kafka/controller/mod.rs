@@ -15,6 +15,7 @@ pub mod placement;
 pub mod reassignment;
 pub mod record;
 mod replication;
+pub mod snapshot;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use crate::wire::{Body, ControllerId, Correlation, ErrorCode, LeaderEpoch, NodeI
 
 use active::{Active, Tools};
 use image::MetadataImage;
+use snapshot::SnapshotTimer;
 
 /// How long a controller that stops waits for a successor (KafkaRaftManager.shutdown).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(5_000);
@@ -39,12 +41,13 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(5_000);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Controller {
     id: ControllerId,
-    voters: Arc<[ControllerId]>,
+    /// The controllers of the set-up: the configured voters, or `controller.quorum.bootstrap.servers`.
+    controllers: Arc<[ControllerId]>,
     config: Arc<BrokerConfig>,
     /// What survives a crash.
     pub disk: QuorumDisk,
     /// What a crash ends; `None` while the process is down.
-    pub process: Option<Process>,
+    pub process: Option<Box<Process>>,
     /// The last committed offset this node knew of, whose facts are therefore told. The node's own
     /// book-keeping towards the world and no part of Kafka: it survives everything.
     told: Offset,
@@ -57,15 +60,20 @@ pub struct Process {
     committed: MetadataImage,
     /// There while this node is the active controller.
     active: Option<Active>,
+    snapshots: SnapshotTimer,
 }
 
 impl Controller {
-    pub fn new(id: ControllerId, voters: Vec<ControllerId>, config: impl Into<Arc<BrokerConfig>>) -> Controller {
+    /// `controllers` are those that a new quorum begins with. Whoever is none of them learns from the
+    /// metadata log who votes (KIP-853).
+    pub fn new(id: ControllerId, controllers: Vec<ControllerId>, config: impl Into<Arc<BrokerConfig>>) -> Controller {
+        let config = config.into();
+        let known: &[ControllerId] = if controllers.contains(&id) { &controllers } else { &[] };
         Controller {
             id,
-            voters: voters.into(),
-            config: config.into(),
-            disk: QuorumDisk::new(),
+            disk: QuorumDisk::formatted(config.kraft_version, known),
+            controllers: controllers.into(),
+            config,
             process: None,
             told: Offset::UNKNOWN,
         }
@@ -125,8 +133,9 @@ impl Controller {
         let me = NodeId::Controller(self.id);
         // What is committed the quorum finds out again.
         self.disk.log.reopen(None);
-        let quorum = Quorum::start(me, &self.voters, &self.config, &mut self.disk, turn);
-        self.process = Some(Process { quorum, committed: MetadataImage::new(), active: None });
+        let quorum = Quorum::start(me, &self.controllers, &self.config, &mut self.disk, turn);
+        let snapshots = SnapshotTimer::new(&self.config, turn.now);
+        self.process = Some(Box::new(Process { quorum, committed: MetadataImage::new(), active: None, snapshots }));
     }
 }
 
@@ -181,7 +190,12 @@ impl Process {
         request: Request,
     ) {
         let is_quorums = match &request {
-            Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => true,
+            Request::Vote(_)
+            | Request::BeginQuorumEpoch(_)
+            | Request::EndQuorumEpoch(_)
+            | Request::FetchSnapshot(_)
+            | Request::AddRaftVoter(_)
+            | Request::RemoveRaftVoter(_) => true,
             Request::Fetch(fetch) => is_metadata_fetch(fetch),
             _ => false,
         };
@@ -230,7 +244,11 @@ impl Process {
         }
     }
 
-    fn commit(&mut self, disk: &QuorumDisk, told: &mut Offset, turn: &mut Turn<'_>) {
+    fn commit(&mut self, disk: &mut QuorumDisk, told: &mut Offset, turn: &mut Turn<'_>) {
+        if let Some(snapshot) = self.quorum.take_snapshot(disk) {
+            self.committed = snapshot::load(&snapshot);
+            *told = (*told).max(self.committed.offset);
+        }
         let batches = self.quorum.take_committed(disk);
         if batches.is_empty() {
             return;
@@ -249,6 +267,11 @@ impl Process {
         }
         if let Some(active) = &mut self.active {
             active.answer(self.committed.offset, turn);
+        }
+        self.snapshots.replayed(&batches);
+        if self.snapshots.rings(turn.now) {
+            let (last, epoch) = (self.committed.offset, self.committed.epoch);
+            self.quorum.write_snapshot(disk, turn, last, epoch, &snapshot::write(&self.committed));
         }
     }
 }

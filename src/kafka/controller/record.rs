@@ -96,6 +96,24 @@ const BROKER: i8 = 4;
 const UNASSIGNED_DIRECTORY: Uuid = Uuid::nil();
 
 impl MetadataRecord {
+    /// Kafka's name of its type.
+    pub fn name(&self) -> &'static str {
+        match self {
+            MetadataRecord::RegisterBroker { .. } => "RegisterBrokerRecord",
+            MetadataRecord::UnregisterBroker { .. } => "UnregisterBrokerRecord",
+            MetadataRecord::BrokerRegistrationChange { .. } => "BrokerRegistrationChangeRecord",
+            MetadataRecord::Topic { .. } => "TopicRecord",
+            MetadataRecord::RemoveTopic { .. } => "RemoveTopicRecord",
+            MetadataRecord::Partition { .. } => "PartitionRecord",
+            MetadataRecord::PartitionChange(_) => "PartitionChangeRecord",
+            MetadataRecord::Config { .. } => "ConfigRecord",
+            MetadataRecord::FeatureLevel { .. } => "FeatureLevelRecord",
+            MetadataRecord::ProducerIds { .. } => "ProducerIdsRecord",
+            MetadataRecord::NoOp => "NoOpRecord",
+            MetadataRecord::ClearElr { .. } => "ClearElrRecord",
+        }
+    }
+
     /// The record's value in the metadata log: frame version, api key, version, fields.
     pub fn encode(&self) -> Bytes {
         use MetadataRecord::*;

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 use crate::kafka::node::Turn;
 use crate::kafka::quorum::message::{self, Standing, VoteAsked};
 use crate::kafka::quorum::state::State;
-use crate::kafka::quorum::{Quorum, QuorumDisk, position};
+use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::Duration;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, LeaderEpoch, code, error};
 
@@ -41,7 +41,7 @@ impl Quorum {
         }
         self.check_addressee(asked.voter)?;
         let candidate = ControllerId::from_node_id(asked.candidate.0).ok_or(ErrorCode::InvalidRequest)?;
-        let own_end = (position::last_epoch(&disk.log, &[]), disk.log.log_end());
+        let own_end = (disk.last_epoch(), disk.log.log_end());
         let up_to_date = (asked.last_epoch, asked.last_offset) >= own_end;
         let granted = self.state.can_grant(candidate, up_to_date, asked.pre_vote);
         if granted && !asked.pre_vote {
@@ -177,7 +177,7 @@ impl Quorum {
             // Kafka halts on two leaders of one epoch; here such an answer teaches nothing.
             return Some(self.learn(disk, turn, standing.leader, standing.epoch).is_ok());
         }
-        if standing.leader.is_some() && self.state.leader(self.local).is_none() {
+        if standing.leader.is_some() && self.cannot_reach_a_leader() {
             if self.learn(disk, turn, standing.leader, standing.epoch).is_err() {
                 return Some(false);
             }
@@ -201,14 +201,19 @@ impl Quorum {
         if !self.is_consistent(leader, epoch) {
             return Err(ErrorCode::UnknownServerError);
         }
-        // Unattached: a leader known by name only has made itself reachable.
-        let leaderless = self.state.leader(self.local).is_none() || matches!(self.state, State::Unattached { .. });
         match leader {
-            Some(leader) if epoch > self.epoch || leaderless => self.become_follower(disk, turn, epoch, leader),
+            Some(leader) if epoch > self.epoch || self.cannot_reach_a_leader() => {
+                self.become_follower(disk, turn, epoch, leader)
+            }
             None if epoch > self.epoch => self.become_unattached(disk, turn, epoch),
             _ => {}
         }
         Ok(())
+    }
+
+    /// No leader is known, or by name only: a message from it, or one that tells of it, makes it reachable.
+    fn cannot_reach_a_leader(&self) -> bool {
+        self.state.leader(self.local).is_none() || matches!(self.state, State::Unattached { .. })
     }
 
     /// An epoch has one leader, and nobody else can name this node its leader (hasConsistentLeader).

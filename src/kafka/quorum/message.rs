@@ -1,8 +1,8 @@
 //! The quorum's messages: what is put into the protocol's structs and read out of them (RaftUtil).
-//! The voters are configured, not stored (kraft.version 0), so replicas have no directory ids and
-//! leaders need no endpoints.
+//! A controller's disk is never replaced, so votes and fetches need no directory ids to tell one
+//! from another; and every node knows every other's address, so leaders need no endpoints.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::messages::begin_quorum_epoch_request as begin;
 use kafka_protocol::messages::begin_quorum_epoch_response as begun;
 use kafka_protocol::messages::end_quorum_epoch_request as end;
@@ -12,17 +12,15 @@ use kafka_protocol::messages::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData as FetchedPartition,
     SnapshotId as SnapshotField,
 };
-use kafka_protocol::messages::leader_change_message::Voter;
 use kafka_protocol::messages::vote_request as vote;
 use kafka_protocol::messages::vote_response as voted;
 use kafka_protocol::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, BrokerId, EndQuorumEpochRequest, EndQuorumEpochResponse,
-    FetchRequest, FetchResponse, LeaderChangeMessage, VoteRequest, VoteResponse,
+    FetchRequest, FetchResponse, VoteRequest, VoteResponse,
 };
-use kafka_protocol::protocol::Encodable;
 
 use crate::kafka::quorum::position::FetchPosition;
-use crate::wire::batch::{Batch, BatchHeader, ControlType, NewRecord};
+use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::{
     ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, TopicName, Uuid, code, topic_name,
 };
@@ -55,11 +53,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    fn read(leader: BrokerId, epoch: i32) -> Standing {
+    pub fn read(leader: BrokerId, epoch: i32) -> Standing {
         Standing { epoch: LeaderEpoch(epoch), leader: ControllerId::from_node_id(leader.0) }
     }
 
-    fn leader_id(self) -> BrokerId {
+    pub fn leader_id(self) -> BrokerId {
         BrokerId(self.leader.map_or(-1, ControllerId::node_id))
     }
 }
@@ -276,36 +274,23 @@ pub(super) fn read_fetch_response(
     (topic.topic_id == METADATA_TOPIC_ID).then_some((crate::wire::error(partition.error_code), standing, partition))
 }
 
-/// The control batch that begins an epoch (LeaderState.appendStartOfEpochControlRecords).
-pub(super) fn leader_change_batch(
-    leader: ControllerId,
-    voters: &[ControllerId],
-    granting: &[ControllerId],
-    timestamp: i64,
-) -> Batch {
-    let named = |ids: &[ControllerId]| ids.iter().map(|id| Voter::default().with_voter_id(id.node_id())).collect();
-    let message = LeaderChangeMessage::default()
-        .with_leader_id(BrokerId(leader.node_id()))
-        .with_voters(named(voters))
-        .with_granting_voters(named(granting));
-    let mut value = BytesMut::new();
-    message.encode(&mut value, 0).expect("a leader change without directory ids encodes in version 0");
-    Batch::build(&header(true), &[ControlType::LeaderChange.record(timestamp, value.freeze())])
-}
-
 /// A batch of metadata records from their encoded values.
 pub(super) fn metadata_batch(values: &[Bytes], timestamp: i64) -> Batch {
     let records: Vec<NewRecord> = values
         .iter()
         .map(|value| NewRecord { timestamp, key: None, value: Some(value.clone()), headers: Vec::new() })
         .collect();
-    Batch::build(&header(false), &records)
+    Batch::build(&HEADER, &records)
 }
 
 /// The metadata log has no producers.
-fn header(control: bool) -> BatchHeader {
-    BatchHeader { producer_id: ProducerId(-1), producer_epoch: -1, base_sequence: -1, transactional: false, control }
-}
+const HEADER: BatchHeader = BatchHeader {
+    producer_id: ProducerId(-1),
+    producer_epoch: -1,
+    base_sequence: -1,
+    transactional: false,
+    control: false,
+};
 
 fn metadata_topic() -> TopicName {
     topic_name(METADATA_TOPIC)

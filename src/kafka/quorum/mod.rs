@@ -1,5 +1,6 @@
 //! KRaft's Raft: electing a leader among the controllers and replicating the metadata log by the
-//! followers' fetches (KafkaRaftClient, QuorumState). Controllers are voters; brokers observe.
+//! followers' fetches (KafkaRaftClient, QuorumState). Controllers vote, or observe until they are
+//! added to the voters (KIP-853); brokers observe.
 //!
 //! Every entry does its own work and then polls: what the state wants done at this instant is done
 //! until nothing is left, as Kafka's raft thread does.
@@ -10,11 +11,14 @@ mod leader;
 mod message;
 mod poll;
 mod position;
+mod reconfigure;
 mod replicate;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod state;
 mod transition;
+mod voters;
 
 use bytes::Bytes;
 
@@ -27,11 +31,14 @@ use crate::wire::{ControllerId, Correlation, LeaderEpoch, NodeId, Offset, Reques
 
 pub use message::{METADATA_TOPIC, METADATA_TOPIC_ID, is_metadata_fetch, is_metadata_response};
 pub use position::{FetchPosition, SnapshotId, validate_offset_and_epoch};
+pub use snapshot::{MetadataRetention, Snapshot};
+pub use voters::{RECONFIGURABLE, control_record_text, directory_id};
 
 use connection::Connections;
 use message::Standing;
 use replicate::WaitingFetch;
 use state::State;
+use voters::VoterHistory;
 
 /// What survives a crash: the quorum-state file and the metadata log.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +47,12 @@ pub struct QuorumDisk {
     pub leader: Option<ControllerId>,
     pub voted: Option<ControllerId>,
     pub log: Log,
+    /// What the metadata was at some offsets, the oldest first; a log that does not begin at 0 begins
+    /// where the first of them ends.
+    pub snapshots: Vec<Snapshot>,
+    /// The voters that the disk was formatted with: the bootstrap checkpoint of kraft.version 1, empty
+    /// for a node that shall learn them from the log. `None`: they are configured (kraft.version 0).
+    pub bootstrap: Option<Vec<ControllerId>>,
 }
 
 /// What a node is in the quorum at this moment, for the picture and for JSON.
@@ -91,8 +104,10 @@ pub struct Quorum {
     me: NodeId,
     /// This node as a controller; brokers are none.
     local: Option<ControllerId>,
-    /// All voters, in order.
-    voters: Vec<ControllerId>,
+    /// `controller.quorum.bootstrap.servers`: whom to ask where nobody is known.
+    bootstrap: Vec<ControllerId>,
+    /// Who the voters are and were.
+    history: VoterHistory,
     timing: Timing,
     /// The highest epoch this node has heard of; equal to the disk's but for a restart with a log
     /// that is ahead of the quorum-state file.
@@ -110,6 +125,10 @@ pub struct Quorum {
     shutdown_by: Option<Instant>,
     /// The shutdown is complete: this part does nothing any more.
     stopped: bool,
+    /// How much of the metadata log is kept beside its newest snapshot.
+    retention: MetadataRetention,
+    /// When to look for a beginning of the log that may go.
+    clean_at: Instant,
 }
 
 impl Timing {
@@ -129,7 +148,34 @@ impl Timing {
 
 impl QuorumDisk {
     pub fn new() -> QuorumDisk {
-        QuorumDisk { epoch: LeaderEpoch(0), leader: None, voted: None, log: Log::new(TopicConfig::default()) }
+        QuorumDisk {
+            epoch: LeaderEpoch(0),
+            leader: None,
+            voted: None,
+            log: Log::new(log_config(&BrokerConfig::default())),
+            snapshots: Vec::new(),
+            bootstrap: None,
+        }
+    }
+
+    /// A disk as `kafka-storage format` leaves it: with these voters for a controller of the new
+    /// quorum, with none for everyone else (`--no-initial-controllers`); without a mark of either
+    /// when the voters are configured.
+    pub fn formatted(kraft_version: i16, voters: &[ControllerId]) -> QuorumDisk {
+        let bootstrap = (kraft_version >= RECONFIGURABLE).then(|| voters.to_vec());
+        QuorumDisk { bootstrap, ..QuorumDisk::new() }
+    }
+}
+
+/// Of the settings of logs the metadata log has its own (MetadataLogConfig); what may be deleted its
+/// snapshots decide.
+fn log_config(config: &BrokerConfig) -> TopicConfig {
+    TopicConfig {
+        retention: None,
+        retention_bytes: None,
+        segment_bytes: config.metadata_segment_bytes,
+        segment_time: config.metadata_segment_time,
+        ..TopicConfig::default()
     }
 }
 
@@ -140,15 +186,19 @@ impl Default for QuorumDisk {
 }
 
 impl Quorum {
-    /// A process starts with this disk. `me` is a voter if it stands in `voters`, else an observer.
+    /// A process starts with this disk. `controllers` are the voters where they are configured, and
+    /// otherwise those that can be asked who leads.
     pub fn start(
         me: NodeId,
-        voters: &[ControllerId],
+        controllers: &[ControllerId],
         config: &BrokerConfig,
         disk: &mut QuorumDisk,
         turn: &mut Turn<'_>,
     ) -> Quorum {
-        let mut quorum = Quorum::initialize(me, voters, Timing::of(config), disk, turn);
+        disk.log.set_config(log_config(config));
+        let mut quorum = Quorum::initialize(me, controllers, Timing::of(config), disk, turn);
+        quorum.retention =
+            MetadataRetention { bytes: config.metadata_retention_bytes, time: config.metadata_retention_time };
         quorum.poll(disk, turn);
         quorum
     }
@@ -156,33 +206,35 @@ impl Quorum {
     /// The state that the disk says this node was in, before it does anything (KafkaRaftClient.initialize).
     pub fn initialize(
         me: NodeId,
-        voters: &[ControllerId],
+        controllers: &[ControllerId],
         timing: Timing,
         disk: &mut QuorumDisk,
         turn: &mut Turn<'_>,
     ) -> Quorum {
-        let mut voters = voters.to_vec();
-        voters.sort_unstable();
         // The metadata log has no checkpoint of its high watermark: the leader will tell.
         disk.log.reopen(None);
+        disk.begin_with_latest_snapshot();
         let local = if let NodeId::Controller(id) = me { Some(id) } else { None };
         let mut quorum = Quorum {
             me,
             local,
-            voters,
+            bootstrap: controllers.to_vec(),
+            history: VoterHistory::of(controllers, disk),
             connections: Connections::new(timing.request_timeout),
             timing,
             epoch: LeaderEpoch(0),
             state: State::Unattached { leader: None, voted: None, election_at: None },
             high_watermark: None,
             waiting: Vec::new(),
-            handed_out: disk.log.log_start(),
+            handed_out: Offset::ZERO,
             shutdown_by: None,
             stopped: false,
+            retention: MetadataRetention { bytes: None, time: None },
+            clean_at: turn.now,
         };
         quorum.initial_state(disk, turn);
         quorum.persist(disk);
-        if quorum.is_voter() && quorum.voters.len() == 1 {
+        if quorum.is_voter() && quorum.voters().len() == 1 {
             // Nobody else could win: a sole voter does not wait for a timeout.
             match quorum.state {
                 State::Candidate { .. } => quorum.advance_nominee(disk, turn),
@@ -192,7 +244,8 @@ impl Quorum {
         quorum
     }
 
-    /// VOTE, BEGIN_QUORUM_EPOCH, END_QUORUM_EPOCH, and FETCH of the metadata topic.
+    /// VOTE, BEGIN_QUORUM_EPOCH, END_QUORUM_EPOCH, FETCH of the metadata topic, FETCH_SNAPSHOT,
+    /// ADD_RAFT_VOTER and REMOVE_RAFT_VOTER.
     pub fn handle_request(
         &mut self,
         disk: &mut QuorumDisk,
@@ -215,6 +268,12 @@ impl Quorum {
                 turn.respond(from, correlation, response);
             }
             Request::Fetch(fetch) => self.handle_fetch(disk, turn, from, correlation, fetch),
+            Request::FetchSnapshot(fetch) => {
+                let response = self.serve_snapshot(disk, turn, fetch);
+                turn.respond(from, correlation, response);
+            }
+            Request::AddRaftVoter(add) => self.handle_add_voter(disk, turn, from, correlation, add),
+            Request::RemoveRaftVoter(remove) => self.handle_remove_voter(disk, turn, from, correlation, remove),
             // Everything else is somebody else's to answer.
             _ => return,
         }
@@ -232,7 +291,10 @@ impl Quorum {
         response: &Response,
     ) -> bool {
         let ours = match response {
-            Response::Vote(_) | Response::BeginQuorumEpoch(_) | Response::EndQuorumEpoch(_) => true,
+            Response::Vote(_)
+            | Response::BeginQuorumEpoch(_)
+            | Response::EndQuorumEpoch(_)
+            | Response::FetchSnapshot(_) => true,
             Response::Fetch(fetch) => is_metadata_response(fetch),
             _ => false,
         };
@@ -245,6 +307,7 @@ impl Quorum {
             Response::BeginQuorumEpoch(begin) => self.handle_begin_response(disk, turn, begin),
             Response::EndQuorumEpoch(end) => self.handle_end_response(disk, turn, peer, end),
             Response::Fetch(fetch) => self.handle_fetch_response(disk, turn, fetch),
+            Response::FetchSnapshot(fetch) => self.handle_snapshot_response(disk, turn, fetch),
             _ => false,
         };
         // A change of state has forgotten the request already.
@@ -288,16 +351,22 @@ impl Quorum {
     /// of the next `controller.quorum.append.linger.ms`; an epoch that ends before drops them.
     pub fn append(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, records: &[Bytes]) -> Option<Offset> {
         let linger = self.timing.append_linger;
+        let first = self.next_offset(disk)?;
         let State::Leader(leader) = &mut self.state else { return None };
-        let written_to = disk.log.log_end() + i64::from(!leader.start_written);
-        let gathered: i64 = leader.gathered.iter().map(|append| append.len() as i64).sum();
-        let first = written_to + gathered;
         if !records.is_empty() {
             leader.gathered.push(records.to_vec());
             leader.drain_at.get_or_insert(turn.now + linger);
             self.poll(disk, turn);
         }
         Some(first)
+    }
+
+    /// Where the next record that the leader appends will stand. `None` when this node does not lead.
+    pub fn next_offset(&self, disk: &QuorumDisk) -> Option<Offset> {
+        let State::Leader(leader) = &self.state else { return None };
+        let unwritten = if leader.start_written { 0 } else { self.epoch_start_records(0).len() as i64 };
+        let gathered: i64 = leader.gathered.iter().map(|append| append.len() as i64).sum();
+        Some(disk.log.log_end() + unwritten + gathered)
     }
 
     /// The leader gives up (shutdown, or the controller failed): EndQuorumEpoch to the others.
@@ -352,10 +421,8 @@ impl Quorum {
     }
 
     pub fn role(&self) -> QuorumRole {
-        if !self.is_voter() {
-            return QuorumRole::Observer;
-        }
         match self.state {
+            State::Unattached { .. } | State::Follower { .. } if !self.is_voter() => QuorumRole::Observer,
             State::Unattached { .. } => QuorumRole::Unattached,
             State::Prospective { .. } => QuorumRole::Prospective,
             State::Candidate { .. } => QuorumRole::Candidate,
@@ -422,12 +489,33 @@ impl Quorum {
         }
     }
 
+    /// Who may vote, by the newest record of the log; in order.
+    pub fn voters(&self) -> &[ControllerId] {
+        self.history.latest()
+    }
+
+    /// The feature `kraft.version`: 1 where the voters stand in the log.
+    pub fn kraft_version(&self) -> i16 {
+        if self.history.is_reconfigurable() { RECONFIGURABLE } else { 0 }
+    }
+
     fn is_voter(&self) -> bool {
-        self.local.is_some_and(|me| self.voters.contains(&me))
+        self.local.is_some_and(|me| self.voters().contains(&me))
+    }
+
+    /// Everyone who may know the leader. Kafka asks only `controller.quorum.bootstrap.servers`, which
+    /// whoever operates it keeps up to date.
+    fn contacts(&self) -> Vec<ControllerId> {
+        let mut contacts = [self.bootstrap.as_slice(), self.voters()].concat();
+        contacts.extend(self.state.leader(self.local));
+        contacts.sort_unstable();
+        contacts.dedup();
+        contacts.retain(|contact| Some(*contact) != self.local);
+        contacts
     }
 
     fn other_voters(&self) -> Vec<ControllerId> {
-        self.voters.iter().copied().filter(|voter| Some(*voter) != self.local).collect()
+        self.voters().iter().copied().filter(|voter| Some(*voter) != self.local).collect()
     }
 
     fn standing(&self) -> Standing {

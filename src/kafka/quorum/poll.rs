@@ -6,7 +6,7 @@ use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::leader::begin_epoch_period;
 use crate::kafka::quorum::message::{self, VoteAsked};
 use crate::kafka::quorum::state::State;
-use crate::kafka::quorum::{Quorum, QuorumDisk, position};
+use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::Instant;
 use crate::wire::{ApiKey, BrokerId, ControllerId, NodeId};
 
@@ -30,6 +30,7 @@ impl Quorum {
             shun_leader = false;
         }
         self.answer_waiting(disk, turn);
+        self.maybe_clean(disk, turn.now);
     }
 
     /// True when the state changed: then the new one has its own wishes.
@@ -71,7 +72,7 @@ impl Quorum {
 
     fn poll_leader(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>) -> bool {
         let (State::Leader(leader), Some(me)) = (&mut self.state, self.local) else { return false };
-        if self.shutdown_by.is_some() || leader.check_quorum_at.is_some_and(|at| at <= turn.now) {
+        if self.shutdown_by.is_some() || leader.lost_its_quorum(turn.now) {
             self.become_resigned(turn);
             return true;
         }
@@ -81,6 +82,9 @@ impl Quorum {
             leader.begin_epoch_at = turn.now + begin_epoch_period(self.timing.fetch_timeout);
         }
         self.write_gathered(disk, turn);
+        if self.settle_voter_change(turn) {
+            return true;
+        }
         for voter in silent {
             if self.connections.is_ready(voter) {
                 self.send(turn, voter, message::begin_request(voter, me, self.epoch));
@@ -143,7 +147,7 @@ impl Quorum {
                 voter: BrokerId(voter.node_id()),
                 candidate: BrokerId(self.me.node_id()),
                 epoch: self.epoch,
-                last_epoch: position::last_epoch(&disk.log, &[]),
+                last_epoch: disk.last_epoch(),
                 last_offset: disk.log.log_end(),
                 pre_vote,
             };
@@ -151,12 +155,12 @@ impl Quorum {
         }
     }
 
-    /// Asks one voter after the other who leads, beginning at random (findReadyBootstrapServer).
+    /// Asks one controller after the other who leads, beginning at random (findReadyBootstrapServer).
     fn fetch_from_any(&mut self, disk: &QuorumDisk, turn: &mut Turn<'_>) {
         if self.connections.any_in_flight() {
             return;
         }
-        let voters = self.other_voters();
+        let voters = self.contacts();
         if !voters.iter().any(|voter| self.connections.is_ready(*voter)) {
             return;
         }
@@ -175,7 +179,7 @@ impl Quorum {
         let Some(by) = self.shutdown_by else { return false };
         let leader = self.state.leader(self.local);
         let other_leads = leader.is_some() && leader != self.local;
-        let sole = self.voters.len() == 1;
+        let sole = self.voters().len() == 1;
         self.stopped = by <= now || !self.is_voter() || sole || other_leads;
         self.stopped
     }
@@ -192,7 +196,8 @@ impl Quorum {
                 earliest([election(*election_at), ready])
             }
             State::Leader(leader) => earliest([
-                leader.check_quorum_at.map(|at| (at, Alarm::CheckQuorum)),
+                leader.check_quorum_alarm().map(|at| (at, Alarm::CheckQuorum)),
+                leader.voter_change.as_ref().map(|change| (change.until, Alarm::QuorumRequest)),
                 leader.drain_at.map(|at| (at, Alarm::AppendLinger)),
                 (leader.voters.len() > 1).then_some((leader.begin_epoch_at, Alarm::QuorumRequest)),
             ]),

@@ -4,8 +4,7 @@
 use crate::kafka::log::{EpochEnd, Log};
 use crate::wire::{LeaderEpoch, Offset};
 
-/// A snapshot of the metadata by the end offset and the epoch of the last record in it. None are
-/// written yet; the rules that need them stand here already.
+/// A snapshot of the metadata by the end offset and the epoch of the last record in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SnapshotId {
     pub epoch: LeaderEpoch,
@@ -50,11 +49,11 @@ pub fn validate_offset_and_epoch(
 }
 
 /// Where a follower cuts its log when the leader says that `leader_end` is where it diverges.
-pub(super) fn truncation_offset(log: &Log, leader_end: EpochEnd) -> Offset {
+pub(super) fn truncation_offset(log: &Log, snapshots: &[SnapshotId], leader_end: EpochEnd) -> Offset {
     if leader_end.epoch == LeaderEpoch(0) {
         return leader_end.end.min(log.log_end());
     }
-    let own = end_of_epoch(log, &[], leader_end.epoch);
+    let own = end_of_epoch(log, snapshots, leader_end.epoch);
     if own.epoch == leader_end.epoch { own.end.min(leader_end.end) } else { own.end }
 }
 

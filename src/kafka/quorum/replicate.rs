@@ -7,10 +7,12 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use crate::kafka::log::{EpochEnd, Origin, ReadUpTo};
 use crate::kafka::node::Turn;
 use crate::kafka::quorum::message::{self, FetchAsked, Fetched};
-use crate::kafka::quorum::position::{self, FetchPosition};
+use crate::kafka::quorum::position::{self, FetchPosition, SnapshotId};
 use crate::kafka::quorum::state::State;
+use crate::kafka::quorum::voters::control_batch;
 use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::{Duration, Instant};
+use crate::wire::batch::Batch;
 use crate::wire::{ControllerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, code, error};
 
 /// A fetch that the leader answers when there is something new, or when its time is over.
@@ -92,7 +94,8 @@ impl Quorum {
         if asked.replica == Some(self.me) {
             return self.refused_fetch(disk, ErrorCode::UnknownServerError);
         }
-        let position = position::validate_offset_and_epoch(&disk.log, &[], asked.offset, asked.last_epoch);
+        let position =
+            position::validate_offset_and_epoch(&disk.log, &disk.snapshot_ids(), asked.offset, asked.last_epoch);
         let mut records = Bytes::new();
         if matches!(position, FetchPosition::Valid { .. }) {
             let Ok(read) = disk.log.read(asked.offset, message::MAX_SIZE_BYTES, ReadUpTo::LogEnd) else {
@@ -100,14 +103,17 @@ impl Quorum {
             };
             records = read.records;
             // A position inside a batch counts as the batch's base: the rest is not there yet.
-            self.voter_reached(disk, turn, asked.replica, read.first);
+            self.replica_reached(disk, turn, asked.replica, read.first);
         }
         Fetched { position, records, ..self.empty_fetch(disk) }
     }
 
-    fn voter_reached(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, replica: Option<NodeId>, end: Offset) {
-        if let (State::Leader(leader), Some(NodeId::Controller(voter))) = (&mut self.state, replica) {
-            leader.voter_fetched(voter, end, turn.now, self.timing.fetch_timeout);
+    fn replica_reached(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, replica: Option<NodeId>, end: Offset) {
+        if let (State::Leader(leader), Some(me), Some(NodeId::Controller(other))) =
+            (&mut self.state, self.local, replica)
+        {
+            leader.fetched_at(other, end, disk.log.log_end(), turn.now);
+            leader.voter_lives(me, other, turn.now, self.timing.fetch_timeout);
         }
         self.commit(disk);
     }
@@ -123,7 +129,7 @@ impl Quorum {
     }
 
     /// validateLeaderOnlyRequest
-    fn check_leader(&self, epoch: LeaderEpoch) -> Result<(), ErrorCode> {
+    pub(super) fn check_leader(&self, epoch: LeaderEpoch) -> Result<(), ErrorCode> {
         if epoch < self.epoch {
             Err(ErrorCode::FencedLeaderEpoch)
         } else if epoch > self.epoch {
@@ -155,13 +161,14 @@ impl Quorum {
     /// Writes the record that begins the epoch, if it is not there yet, and the gathered records
     /// whose time has come. What a leader wrote is flushed before it counts.
     pub(super) fn write_gathered(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>) {
-        let (State::Leader(leader), Some(me)) = (&mut self.state, self.local) else { return };
         let timestamp = turn.now.millis();
+        let starts = matches!(&self.state, State::Leader(leader) if !leader.start_written);
         let mut batches = Vec::new();
-        if !leader.start_written {
-            leader.start_written = true;
-            batches.push(message::leader_change_batch(me, &self.voters, &leader.granting, timestamp));
+        if starts {
+            batches.push(control_batch(&self.epoch_start_records(timestamp)));
         }
+        let State::Leader(leader) = &mut self.state else { return };
+        leader.start_written = true;
         if leader.drain_at.is_some_and(|at| at <= turn.now) {
             leader.drain_at = None;
             batches.extend(in_batches(std::mem::take(&mut leader.gathered), timestamp));
@@ -169,22 +176,36 @@ impl Quorum {
         if batches.is_empty() {
             return;
         }
+        self.write(disk, turn, batches);
+    }
+
+    /// What the leader built goes into its log at once.
+    pub(super) fn write(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, batches: Vec<Batch>) {
         for batch in batches {
             disk.log
                 .append_as_leader(batch.bytes().clone(), self.epoch, Origin::RaftLeader, turn.now)
                 .expect("a batch that the leader built itself passes the checks of its log");
         }
         disk.log.flush();
-        leader.wrote_up_to(me, disk.log.log_end());
+        self.voters_may_have_changed(disk, turn);
+        if let (State::Leader(leader), Some(me)) = (&mut self.state, self.local) {
+            leader.wrote_up_to(me, disk.log.log_end());
+        }
         self.commit(disk);
     }
 
     pub(super) fn send_fetch(&mut self, disk: &QuorumDisk, turn: &mut Turn<'_>, to: ControllerId) {
+        if let State::Follower { leader, download: Some(download), .. } = &self.state
+            && *leader == to
+        {
+            let request = self.snapshot_request(download);
+            return self.send(turn, to, request);
+        }
         let asked = FetchAsked {
             replica: Some(self.me),
             epoch: self.epoch,
             offset: disk.log.log_end(),
-            last_epoch: position::last_epoch(&disk.log, &[]),
+            last_epoch: disk.last_epoch(),
             high_watermark: self.high_watermark.unwrap_or(Offset::UNKNOWN),
             max_wait_ms: message::MAX_FETCH_WAIT_MS,
         };
@@ -209,10 +230,11 @@ impl Quorum {
         }
         let understood = if partition.diverging_epoch.epoch >= 0 {
             let epoch = LeaderEpoch(partition.diverging_epoch.epoch);
-            self.truncate(disk, EpochEnd { epoch, end: Offset(partition.diverging_epoch.end_offset) })
+            self.truncate(disk, turn, EpochEnd { epoch, end: Offset(partition.diverging_epoch.end_offset) })
         } else if partition.snapshot_id.epoch >= 0 || partition.snapshot_id.end_offset >= 0 {
-            // Nobody writes snapshots yet, so no leader can ask for one to be fetched.
-            false
+            let epoch = LeaderEpoch(partition.snapshot_id.epoch);
+            self.begin_download(SnapshotId { epoch, end: Offset(partition.snapshot_id.end_offset) });
+            true
         } else {
             let records = partition.records.clone().unwrap_or_default();
             self.take_in(disk, turn, records, Offset(partition.high_watermark))
@@ -226,14 +248,17 @@ impl Quorum {
 
     /// Cuts off what the leader does not have. Never what is committed: Kafka halts when a leader
     /// asks for that (a majority must have lost its log); this node stays where it is.
-    fn truncate(&mut self, disk: &mut QuorumDisk, leader_end: EpochEnd) -> bool {
+    fn truncate(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, leader_end: EpochEnd) -> bool {
         let known = self.high_watermark.unwrap_or(Offset::ZERO);
         let committed = known.max(self.handed_out).max(disk.log.high_watermark());
-        let to = position::truncation_offset(&disk.log, leader_end);
+        let to = position::truncation_offset(&disk.log, &disk.snapshot_ids(), leader_end);
         if leader_end.end < committed || to < committed {
             return false;
         }
         disk.log.truncate_to(to);
+        if self.history.truncate(to) {
+            self.voters_changed(turn);
+        }
         true
     }
 
@@ -243,6 +268,7 @@ impl Quorum {
             if disk.log.append_as_follower(records, self.epoch, turn.now).is_err() {
                 return false;
             }
+            self.voters_may_have_changed(disk, turn);
             // A voter's answer to the leader is its next fetch: what it says it holds is on disk.
             if self.is_voter() {
                 disk.log.flush();
@@ -259,7 +285,7 @@ impl Quorum {
 
 /// The gathered records in as few batches as their size allows; one append is never torn apart
 /// (BatchAccumulator).
-fn in_batches(appends: Vec<Vec<Bytes>>, timestamp: i64) -> Vec<crate::wire::batch::Batch> {
+fn in_batches(appends: Vec<Vec<Bytes>>, timestamp: i64) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut current: Vec<Bytes> = Vec::new();
     let mut size = 0;

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Effects, Turn};
-use crate::kafka::quorum::{Quorum, QuorumDisk, QuorumRole};
+use crate::kafka::quorum::{Quorum, QuorumDisk, QuorumRole, directory_id};
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
-use crate::wire::{ApiKey, Body, ControllerId, Envelope, LeaderEpoch, NodeId, Offset};
+use crate::wire::messages::{AddRaftVoterRequest, RemoveRaftVoterRequest};
+use crate::wire::{ApiKey, Body, ControllerId, Correlation, Envelope, LeaderEpoch, NodeId, Offset, Request, Response};
 
 /// What a node was handed as committed: base offset, last offset, epoch and checksum of each batch.
 type Committed = Vec<(Offset, Offset, LeaderEpoch, u32)>;
@@ -43,10 +44,18 @@ struct World {
     next_no_op: Instant,
     /// How many requests were sent of each kind.
     requests: BTreeMap<ApiKey, u64>,
+    /// The longest that any node was handed.
+    agreed: Committed,
 }
 
 impl World {
+    /// The voters are configured (kraft.version 0).
     fn new(seed: u64, controllers: i32, brokers: i32) -> World {
+        World::formatted(seed, controllers, 0, brokers, 0)
+    }
+
+    /// With kraft.version 1 the voters stand in the log; `observers` are controllers that could join.
+    fn formatted(seed: u64, controllers: i32, observers: i32, brokers: i32, kraft_version: i16) -> World {
         let voters: Vec<ControllerId> = (1..=controllers).map(ControllerId).collect();
         let mut world = World {
             now: Instant::ZERO,
@@ -61,11 +70,13 @@ impl World {
             facts: Vec::new(),
             next_no_op: Instant::ZERO,
             requests: BTreeMap::new(),
+            agreed: Vec::new(),
         };
-        let nodes = voters.iter().map(|id| NodeId::Controller(*id)).chain((1..=brokers).map(NodeId::broker));
-        for node in nodes.collect::<Vec<_>>() {
-            let member =
-                Member { disk: QuorumDisk::new(), process: None, committed: Vec::new(), high_watermark: Offset::ZERO };
+        let all = (1..=controllers + observers).map(NodeId::controller);
+        for node in all.chain((1..=brokers).map(NodeId::broker)).collect::<Vec<_>>() {
+            let votes = matches!(node, NodeId::Controller(id) if voters.contains(&id));
+            let disk = QuorumDisk::formatted(kraft_version, if votes { &voters } else { &[] });
+            let member = Member { disk, process: None, committed: Vec::new(), high_watermark: Offset::ZERO };
             world.members.insert(node, member);
             world.start(node);
         }
@@ -134,6 +145,10 @@ impl World {
         }
         let member = self.members.get_mut(&node).expect("a member");
         if let Some(quorum) = &mut member.process {
+            if let Some(snapshot) = quorum.take_snapshot(&member.disk) {
+                member.committed = self.agreed.iter().copied().filter(|batch| batch.1 < snapshot.id.end).collect();
+                assert_eq!(member.committed.last().map(|batch| batch.1.next()), Some(snapshot.id.end));
+            }
             for batch in quorum.take_committed(&member.disk) {
                 let next = member.committed.last().map_or(Offset::ZERO, |last| last.1.next());
                 assert_eq!(batch.base_offset, next, "{node} is handed a gap or a repetition");
@@ -141,6 +156,9 @@ impl World {
             }
             assert!(quorum.high_watermark() >= member.high_watermark, "the high watermark of {node} moved back");
             member.high_watermark = quorum.high_watermark();
+        }
+        if member.committed.len() > self.agreed.len() {
+            self.agreed.clone_from(&member.committed);
         }
     }
 
@@ -199,6 +217,8 @@ impl World {
         let correlation = envelope.correlation;
         self.with(to, |quorum, disk, turn| match &envelope.body {
             Body::Request(request) => quorum.handle_request(disk, turn, from, correlation, request),
+            // Whoever operates the quorum asked.
+            Body::Response(Response::AddRaftVoter(_) | Response::RemoveRaftVoter(_)) => {}
             Body::Response(response) => {
                 assert!(quorum.handle_response(disk, turn, from, correlation, response));
             }
@@ -452,4 +472,83 @@ fn no_epoch_has_two_leaders_and_nothing_committed_is_lost_whatever_fails() {
     for seed in 0..25 {
         live_through_faults(seed, 5);
     }
+}
+
+/// As `live_through_faults`, with voters that come and go, and snapshots that take the log's beginning.
+fn live_through_changes(seed: u64) -> (u32, u32) {
+    let mut world = World::formatted(seed, 3, 2, 2, 1);
+    let nodes: Vec<NodeId> = world.members.keys().copied().collect();
+    let (mut changes, mut snapshots) = (0, 0);
+    for _ in 0..40 {
+        let pause = world.rng.range(50, 2_000);
+        world.run_for(Duration::from_millis(pause));
+        world.check_agreement();
+        let node = nodes[world.rng.below(nodes.len() as u64) as usize];
+        let running = world.members[&node].process.is_some();
+        match world.rng.below(9) {
+            0 if running => world.kill(node),
+            1 if running => world.power_off(node),
+            2 => world.isolate(node),
+            3 => world.cut.clear(),
+            4 | 5 => world.change_voters(node),
+            6 | 7 if running => snapshots += u32::from(world.write_snapshot(node)),
+            _ if !running => world.start(node),
+            _ => {}
+        }
+        let told = |fact: &Fact| matches!(fact, Fact::QuorumVotersChanged { .. });
+        changes = world.facts.iter().filter(|(_, fact)| told(fact)).count() as u32;
+    }
+    world.cut.clear();
+    for node in nodes {
+        if world.members[&node].process.is_none() {
+            world.start(node);
+        }
+    }
+    world.run_for(Duration::from_secs(20));
+    world.check_settled();
+    (changes, snapshots)
+}
+
+impl World {
+    /// Asks the leader to add this controller to the voters, or to take it out.
+    fn change_voters(&mut self, node: NodeId) {
+        let (NodeId::Controller(id), Some(leader)) = (node, self.leader()) else { return };
+        let voters = self.quorum(leader).voters();
+        let request: Request = if voters.contains(&id) {
+            // Of two voters a leader that removes itself and dies before the other has heard of it
+            // leaves nobody who could win: the other is behind, and it itself is no voter any more.
+            if voters.len() == 2 {
+                return;
+            }
+            let request = RemoveRaftVoterRequest::default().with_voter_id(id.node_id());
+            request.with_voter_directory_id(directory_id(id)).into()
+        } else {
+            AddRaftVoterRequest::default().with_voter_id(id.node_id()).into()
+        };
+        self.with(leader, |quorum, disk, turn| {
+            quorum.handle_request(disk, turn, NodeId::broker(1), Correlation(0), &request);
+        });
+    }
+
+    /// Writes a snapshot of what this node was handed, and lets the log's beginning go.
+    fn write_snapshot(&mut self, node: NodeId) -> bool {
+        let Some((_, last, epoch, _)) = self.members[&node].committed.last().copied() else { return false };
+        let mut written = false;
+        self.with(node, |quorum, disk, turn| {
+            written = quorum.write_snapshot(disk, turn, last, epoch, &[Bytes::from_static(b"everything")]);
+            (quorum.retention.bytes, quorum.clean_at) = (Some(0), turn.now);
+            quorum.alarm(disk, turn);
+        });
+        written
+    }
+}
+
+#[test]
+fn voters_and_snapshots_come_and_go_and_nothing_committed_is_lost_whatever_fails() {
+    let (mut changes, mut snapshots) = (0, 0);
+    for seed in 0..50 {
+        let (c, s) = live_through_changes(seed);
+        (changes, snapshots) = (changes + c, snapshots + s);
+    }
+    assert!(changes > 50 && snapshots > 100, "{changes} changes of the voters, {snapshots} snapshots");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::kafka::quorum::leader::Leader;
+use crate::kafka::quorum::snapshot::Download;
 use crate::time::Instant;
 use crate::wire::ControllerId;
 
@@ -37,6 +38,8 @@ pub(super) enum State {
         fetch_deadline: Instant,
         /// Whether this leader answered a fetch in this epoch; until then pre-votes are granted.
         has_fetched: bool,
+        /// The snapshot that it fetches instead of records that the leader no longer has.
+        download: Option<Download>,
     },
     /// The node led this epoch and gave up: it waits for another to be elected.
     Resigned {

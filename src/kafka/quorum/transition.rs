@@ -7,14 +7,14 @@ use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::kafka::quorum::leader::Leader;
 use crate::kafka::quorum::state::{State, Votes};
-use crate::kafka::quorum::{Quorum, QuorumDisk, position};
+use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::{Duration, Instant};
 use crate::wire::{ControllerId, LeaderEpoch};
 
 impl Quorum {
     /// The state that the disk says this node was in (QuorumState.initialize).
     pub(super) fn initial_state(&mut self, disk: &QuorumDisk, turn: &mut Turn<'_>) {
-        let last_epoch = position::last_epoch(&disk.log, &[]);
+        let last_epoch = disk.last_epoch();
         if last_epoch > disk.epoch {
             self.epoch = last_epoch;
             self.state = self.unattached(turn, None, None);
@@ -27,12 +27,12 @@ impl Quorum {
             let election_at = self.random_election(turn);
             self.state = State::Resigned { successors: Vec::new(), unacknowledged: others, election_at };
         } else if mine(disk.voted) {
-            let votes = Votes::of(&self.voters, self.local.expect("it stands in the vote, so it has an id"));
+            let votes = Votes::of(self.voters(), self.local.expect("it stands in the vote, so it has an id"));
             let election_at = self.random_election(turn);
             self.state = State::Candidate { votes, election_at };
         } else {
             self.state = match disk.leader {
-                Some(leader) if self.voters.contains(&leader) => self.follower(turn, leader, disk.voted),
+                Some(leader) if self.voters().contains(&leader) => self.follower(turn, leader, disk.voted),
                 leader => self.unattached(turn, leader, disk.voted),
             };
         }
@@ -40,6 +40,7 @@ impl Quorum {
 
     /// A higher epoch without a leader, or the same one after a pre-vote was lost.
     pub(super) fn become_unattached(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, epoch: LeaderEpoch) {
+        self.abandon_voter_change(turn);
         let (leader, voted) = match epoch == self.epoch {
             true => (self.state.leader(self.local), self.state.voted(self.local)),
             false => (None, None),
@@ -61,6 +62,7 @@ impl Quorum {
         epoch: LeaderEpoch,
         leader: ControllerId,
     ) {
+        self.abandon_voter_change(turn);
         let voted = if epoch == self.epoch { self.state.voted(self.local) } else { None };
         self.epoch = epoch;
         self.state = self.follower(turn, leader, voted);
@@ -74,7 +76,7 @@ impl Quorum {
         let leader = self.state.leader(self.local);
         let voted = self.state.voted(self.local);
         let election_at = self.random_election(turn);
-        self.state = State::Prospective { leader, voted, votes: Votes::of(&self.voters, me), election_at };
+        self.state = State::Prospective { leader, voted, votes: Votes::of(self.voters(), me), election_at };
         self.connections.reset_all();
         self.advance_nominee(disk, turn);
     }
@@ -83,7 +85,7 @@ impl Quorum {
         let Some(me) = self.local.filter(|_| self.is_voter()) else { return };
         self.epoch = self.epoch.next();
         let election_at = self.random_election(turn);
-        self.state = State::Candidate { votes: Votes::of(&self.voters, me), election_at };
+        self.state = State::Candidate { votes: Votes::of(self.voters(), me), election_at };
         self.persist(disk);
         self.connections.reset_all();
         turn.tell(Fact::QuorumCandidate { controller: me, epoch: self.epoch });
@@ -104,7 +106,7 @@ impl Quorum {
 
     /// A pre-vote was lost or ran out of time: back to the leader if one is known.
     pub(super) fn lose_pre_vote(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>) {
-        match self.state.leader(self.local).filter(|leader| self.voters.contains(leader)) {
+        match self.state.leader(self.local).filter(|leader| self.voters().contains(leader)) {
             Some(leader) => self.become_follower(disk, turn, self.epoch, leader),
             None => self.become_unattached(disk, turn, self.epoch),
         }
@@ -120,7 +122,7 @@ impl Quorum {
             }
             State::Prospective { voted: None, .. } => {
                 let me = self.local.expect("only voters are prospective");
-                let votes = Votes::of(&self.voters, me);
+                let votes = Votes::of(self.voters(), me);
                 let election_at = self.random_election(turn);
                 self.state = State::Prospective { leader: None, voted: Some(candidate), votes, election_at };
             }
@@ -130,6 +132,7 @@ impl Quorum {
     }
 
     pub(super) fn become_resigned(&mut self, turn: &mut Turn<'_>) {
+        self.abandon_voter_change(turn);
         let (State::Leader(leader), Some(me)) = (&self.state, self.local) else { return };
         let successors = leader.successors(me);
         let unacknowledged: BTreeSet<ControllerId> = successors.iter().copied().collect();
@@ -144,7 +147,7 @@ impl Quorum {
     fn become_leader(&mut self, disk: &mut QuorumDisk, turn: &mut Turn<'_>, granting: Vec<ControllerId>) {
         let me = self.local.expect("only voters stand for election");
         let epoch_start = disk.log.log_end();
-        let leader = Leader::new(&self.voters, granting, epoch_start, turn.now, self.timing.fetch_timeout);
+        let leader = Leader::new(self.voters(), granting, epoch_start, turn.now, self.timing.fetch_timeout);
         self.state = State::Leader(Box::new(leader));
         self.persist(disk);
         // Unknown until a majority holds the record that begins the epoch: only then is it certain
@@ -168,7 +171,13 @@ impl Quorum {
     }
 
     fn follower(&self, turn: &mut Turn<'_>, leader: ControllerId, voted: Option<ControllerId>) -> State {
-        State::Follower { leader, voted, fetch_deadline: turn.now + self.timing.fetch_timeout, has_fetched: false }
+        State::Follower {
+            leader,
+            voted,
+            fetch_deadline: turn.now + self.timing.fetch_timeout,
+            has_fetched: false,
+            download: None,
+        }
     }
 
     /// Uniform in [T, 2T) (QuorumState.randomElectionTimeoutMs).

@@ -7,7 +7,7 @@ mod world;
 use std::fmt;
 
 use crate::scenario::lex::quote;
-use crate::sim::action::{BrokerRef, ControllerRef};
+use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::{ControllerId, ErrorCode, TopicPartition};
 
 pub use observe::{Answer, BrokerState, Observe, Verdict};
@@ -70,6 +70,15 @@ pub enum Question {
     Controller,
     ControllerEpoch,
     QuorumLeader,
+    /// Who votes in the metadata quorum (KIP-853).
+    Voters,
+    /// Of the metadata log as this broker or controller has it; so the next.
+    MetadataStart(NodeRef),
+    MetadataEnd(NodeRef),
+    /// Where the node's newest snapshot of the metadata ends.
+    Snapshot(NodeRef),
+    /// The level of a feature that the cluster agreed on.
+    Feature(String),
     GroupState(String),
     Generation(String),
     Members(String),
@@ -139,6 +148,7 @@ pub enum Value {
     Number(Option<i64>),
     Broker(Option<BrokerRef>),
     Controller(Option<ControllerRef>),
+    Controllers(Vec<ControllerRef>),
     Brokers(Vec<BrokerRef>),
     BrokerState(BrokerState),
     GroupState(String),
@@ -184,6 +194,11 @@ impl Question {
             Question::Controller => "controller",
             Question::ControllerEpoch => "controller-epoch",
             Question::QuorumLeader => "quorum-leader",
+            Question::Voters => "voters",
+            Question::MetadataStart(_) => "metadata-start",
+            Question::MetadataEnd(_) => "metadata-end",
+            Question::Snapshot(_) => "snapshot",
+            Question::Feature(_) => "feature",
             Question::GroupState(_) => "state",
             Question::Generation(_) => "generation",
             Question::Members(_) => "members",
@@ -285,6 +300,10 @@ impl fmt::Display for Question {
             }
             Question::OffsetOf(p, spec) => write!(f, " {p} {spec}"),
             Question::Broker(broker) => write!(f, " {}", broker_ref(broker)),
+            Question::MetadataStart(node) | Question::MetadataEnd(node) | Question::Snapshot(node) => {
+                write!(f, " {}", crate::scenario::print::node(node))
+            }
+            Question::Feature(name) => write!(f, " {}", word(name)),
             Question::GroupState(name)
             | Question::Generation(name)
             | Question::Members(name)
@@ -316,6 +335,7 @@ impl fmt::Display for Value {
             Value::Broker(Some(broker)) => f.write_str(&broker_ref(broker)),
             Value::Controller(Some(controller)) => f.write_str(&controller_ref(controller)),
             Value::Number(None) | Value::Broker(None) | Value::Controller(None) => f.write_str("none"),
+            Value::Controllers(controllers) => f.write_str(&list(controllers.iter().map(controller_ref))),
             Value::Brokers(brokers) => f.write_str(&list(brokers.iter().map(broker_ref))),
             Value::BrokerState(state) => f.write_str(state.word()),
             Value::GroupState(state) => f.write_str(state),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::scenario::condition::{Comparison, Condition, OffsetSpec, Op, Question, Value, list, record_value};
-use crate::sim::action::{BrokerRef, ControllerRef};
+use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
 /// How a broker is; `Fenced` is one that runs but that the controller holds for gone.
@@ -73,6 +73,12 @@ pub trait Observe {
     fn controller(&self) -> Option<ControllerId>;
     fn controller_epoch(&self) -> Option<i64>;
     fn quorum_leader(&self) -> Option<ControllerId>;
+    fn voters(&self) -> Option<Vec<ControllerId>>;
+    /// Where the metadata log of a broker or controller begins and ends.
+    fn metadata_log(&self, node: &NodeRef) -> Option<(i64, i64)>;
+    /// Where the node's newest snapshot ends.
+    fn snapshot(&self, node: &NodeRef) -> Option<Option<i64>>;
+    fn feature(&self, name: &str) -> Option<i64>;
 
     /// By Kafka's name.
     fn group_state(&self, group: &str) -> Option<String>;
@@ -115,6 +121,7 @@ pub enum Answer {
     Number(Option<i64>),
     Broker(Option<BrokerId>),
     Controller(Option<ControllerId>),
+    Controllers(Vec<ControllerId>),
     Brokers(Vec<BrokerId>),
     BrokerState(BrokerState),
     GroupState(String),
@@ -180,6 +187,13 @@ impl Comparison {
                 Some(ControllerRef::Id(id)) => answer == Some(*id),
                 Some(ControllerRef::Active) => answer.is_some() && answer == run.controller(),
             },
+            (Answer::Controllers(answer), Value::Controllers(value)) => {
+                let ids = value.iter().map(|controller| match controller {
+                    ControllerRef::Id(id) => Some(*id),
+                    ControllerRef::Active => run.controller(),
+                });
+                ids.collect::<Option<Vec<ControllerId>>>().is_some_and(|value| same_set(answer, value))
+            }
             (Answer::Brokers(answer), Value::Brokers(value)) => {
                 match value.iter().map(|broker| run.role(broker)).collect::<Option<Vec<BrokerId>>>() {
                     Some(value) if ordered => answer == value,
@@ -254,6 +268,11 @@ impl Question {
             Question::Controller => Answer::Controller(run.controller()),
             Question::ControllerEpoch => number(run.controller_epoch()?),
             Question::QuorumLeader => Answer::Controller(run.quorum_leader()),
+            Question::Voters => Answer::Controllers(run.voters()?),
+            Question::MetadataStart(node) => number(run.metadata_log(node)?.0),
+            Question::MetadataEnd(node) => number(run.metadata_log(node)?.1),
+            Question::Snapshot(node) => Answer::Number(run.snapshot(node)?),
+            Question::Feature(name) => number(run.feature(name)?),
             Question::GroupState(group) => Answer::GroupState(run.group_state(group)?),
             Question::Generation(group) => number(run.generation(group)?),
             Question::Members(group) => number(run.members(group)?),
@@ -296,6 +315,7 @@ impl std::fmt::Display for Answer {
             Answer::Broker(Some(broker)) => write!(f, "{}", broker.0),
             Answer::Controller(Some(controller)) => write!(f, "{controller}"),
             Answer::Number(None) | Answer::Broker(None) | Answer::Controller(None) => f.write_str("none"),
+            Answer::Controllers(ids) => f.write_str(&list(ids.iter().map(ControllerId::to_string))),
             Answer::Brokers(brokers) => f.write_str(&list(brokers.iter().map(|broker| broker.0.to_string()))),
             Answer::BrokerState(state) => f.write_str(state.word()),
             Answer::GroupState(state) => f.write_str(state),

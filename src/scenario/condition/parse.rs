@@ -7,7 +7,7 @@ use crate::scenario::lex::{Glyph, Word};
 use crate::scenario::parse::{broker_ref, controller_ref};
 use crate::scenario::quantity;
 use crate::scenario::words::{self, BROKER_STATES, GROUP_STATES, QUESTIONS};
-use crate::sim::action::BrokerRef;
+use crate::sim::action::{BrokerRef, NodeRef};
 use crate::wire::{BrokerId, ErrorCode, TopicPartition};
 
 /// How deep parentheses and `not` may be nested.
@@ -229,6 +229,11 @@ impl Parser {
             "values" => Question::Values(self.name("a consumer")?, self.partition()?),
             "partition-of" => Question::PartitionOf(self.name("a topic")?, self.word("a key")?.text()),
             "records" => self.partition_at().map(|(p, at)| Question::Records(p, at))?,
+            "voters" => Question::Voters,
+            "metadata-start" => Question::MetadataStart(self.node()?),
+            "metadata-end" => Question::MetadataEnd(self.node()?),
+            "snapshot" => Question::Snapshot(self.node()?),
+            "feature" => Question::Feature(self.name("a feature such as `metadata.version`")?),
             "lost" => Question::Lost,
             "duplicated" => Question::Duplicated(self.name("a group")?),
             "reordered" => Question::Reordered,
@@ -247,6 +252,16 @@ impl Parser {
             text if text.is_empty() => Err(ScriptError::expected(word.span, what, "\"\"")),
             text => Ok(text),
         }
+    }
+
+    /// Whoever has the metadata log: a broker or a controller.
+    fn node(&mut self) -> Parsed<NodeRef> {
+        let word = self.word("a broker such as `1` or a controller such as `c1`")?;
+        let is_controller = word.is("active") || crate::scenario::parse::controller_id(&word.text()).is_some();
+        if is_controller {
+            return controller_ref(&word).map(NodeRef::Controller);
+        }
+        broker_ref(&word).map(NodeRef::Broker)
     }
 
     fn partition(&mut self) -> Parsed<TopicPartition> {
@@ -312,6 +327,10 @@ impl Parser {
             Question::Controller | Question::QuorumLeader => {
                 let word = self.word("a controller such as `c2`, or `none`")?;
                 Ok(Value::Controller(if word.is("none") { None } else { Some(controller_ref(&word)?) }))
+            }
+            Question::Voters => {
+                let items = self.list("controllers such as `c1,c2`")?;
+                items.iter().map(controller_ref).collect::<Parsed<_>>().map(Value::Controllers)
             }
             Question::GroupState(_) => {
                 let word = self.word("a group state such as `Stable`")?;

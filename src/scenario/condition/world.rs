@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::scenario::condition::{BrokerState, Observe, OffsetSpec};
 use crate::sim::World;
-use crate::sim::action::BrokerRef;
+use crate::sim::action::{BrokerRef, NodeRef};
 use crate::sim::queries::BrokerCondition;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
@@ -106,6 +106,27 @@ impl Observe for World {
 
     fn quorum_leader(&self) -> Option<ControllerId> {
         self.quorum_leader_id()
+    }
+
+    fn voters(&self) -> Option<Vec<ControllerId>> {
+        Some(self.newest_quorum()?.voters().to_vec())
+    }
+
+    fn metadata_log(&self, node: &NodeRef) -> Option<(i64, i64)> {
+        let log = &self.quorum_disk(self.resolve(node).ok()?)?.log;
+        Some((log.log_start().0, log.log_end().0))
+    }
+
+    fn snapshot(&self, node: &NodeRef) -> Option<Option<i64>> {
+        let disk = self.quorum_disk(self.resolve(node).ok()?)?;
+        Some(disk.snapshots.last().map(|snapshot| snapshot.id.end.0))
+    }
+
+    fn feature(&self, name: &str) -> Option<i64> {
+        if name == "kraft.version" {
+            return Some(i64::from(self.newest_quorum()?.kraft_version()));
+        }
+        self.image().features.iter().find(|(feature, _)| feature.as_str() == name).map(|(_, level)| i64::from(*level))
     }
 
     fn group_state(&self, group: &str) -> Option<String> {

@@ -1,14 +1,16 @@
 //! What an administrator does to topics, partitions and the cluster's size.
 
-use crate::kafka::config::{Scope, validate_topic_configs};
+use crate::kafka::config::{
+    Configs, Scope, SettingError, dynamic_names, names, validate_dynamic_configs, validate_topic_configs,
+};
 use crate::scenario::condition::parse::broker_id;
 use crate::scenario::error::ScriptError;
 use crate::scenario::parse::args::{Args, between};
-use crate::scenario::parse::controller_id;
 use crate::scenario::parse::setup::MOST_PARTITIONS;
+use crate::scenario::parse::{controller_id, controller_ref};
 use crate::scenario::script::Statement;
 use crate::sim::action::Action;
-use crate::wire::Offset;
+use crate::wire::{BrokerId, Offset};
 
 pub fn create_partitions(a: &mut Args<'_>) -> Option<Statement> {
     let name = a.text("a topic")?;
@@ -18,28 +20,56 @@ pub fn create_partitions(a: &mut Args<'_>) -> Option<Statement> {
     a.finish(Statement::Act(Action::CreatePartitions { name, total }))
 }
 
-/// `name=value` sets, `name=` without a value goes back to the broker's default.
+/// `name=value` sets, `name=` without a value goes back to the default.
 pub fn alter(a: &mut Args<'_>) -> Option<Statement> {
-    a.keyword(&["topic"])?;
-    let name = a.text("a topic")?;
+    let action = match a.keyword(&["topic", "broker", "brokers"])? {
+        "topic" => {
+            let name = a.text("a topic")?;
+            let config = a.names.config.clone();
+            let (set, delete) = changes(a, Scope::Topic, |set| validate_topic_configs(&config, set))?;
+            Action::AlterTopic { name, set, delete }
+        }
+        kind => {
+            let broker = if kind == "broker" { Some(number(a)?) } else { None };
+            let (set, delete) = changes(a, Scope::Broker, validate_dynamic_configs)?;
+            Action::AlterBroker { broker, set, delete }
+        }
+    };
+    a.finish(Statement::Act(action))
+}
+
+/// The settings of an `alter`: what is set, and what goes back to its default.
+fn changes(
+    a: &mut Args<'_>,
+    scope: Scope,
+    validate: impl Fn(&Configs) -> Vec<SettingError>,
+) -> Option<(Configs, Vec<String>)> {
     a.options();
     let mut set = a.configs();
     let delete: Vec<String> = set.keys().filter(|name| a.is_bare(name)).cloned().collect();
     // A name that is to be deleted must be a name all the same; any valid value will do.
     for name in &delete {
         set.remove(name);
-        if !crate::kafka::config::names(Scope::Topic).contains(&name.as_str()) {
+        let is_known = match scope {
+            Scope::Broker => dynamic_names().contains(&name.as_str()),
+            scope => names(scope).contains(&name.as_str()),
+        };
+        if !is_known {
             let configs = [(name.clone(), String::new())].into();
-            let errors = validate_topic_configs(&a.names.config, &configs);
-            a.settings(Scope::Topic, errors);
+            a.settings(scope, validate(&configs));
         }
     }
-    let errors = validate_topic_configs(&a.names.config, &set);
-    a.settings(Scope::Topic, errors);
+    a.settings(scope, validate(&set));
     if a.errors.is_empty() && set.is_empty() && delete.is_empty() {
         return a.fail(ScriptError::expected(a.end, "a setting such as `min.insync.replicas=1`", ""));
     }
-    a.finish(Statement::Act(Action::AlterTopic { name, set, delete }))
+    Some((set, delete))
+}
+
+/// A broker by its number.
+fn number(a: &mut Args<'_>) -> Option<BrokerId> {
+    let word = a.word("a broker's number")?;
+    a.read(word, "a broker's number", broker_id)
 }
 
 pub fn delete(a: &mut Args<'_>) -> Option<Statement> {
@@ -101,4 +131,19 @@ pub fn add(a: &mut Args<'_>) -> Option<Statement> {
         }
     };
     a.finish(Statement::Act(action))
+}
+
+pub fn remove(a: &mut Args<'_>) -> Option<Statement> {
+    a.keyword(&["controller"])?;
+    let word = a.word("a controller such as `c3`, or `active`")?;
+    match controller_ref(word) {
+        Ok(controller) => a.finish(Statement::Act(Action::RemoveController { controller })),
+        Err(error) => a.fail(error),
+    }
+}
+
+pub fn unregister(a: &mut Args<'_>) -> Option<Statement> {
+    a.keyword(&["broker"])?;
+    let id = number(a)?;
+    a.finish(Statement::Act(Action::UnregisterBroker { id }))
 }

@@ -114,6 +114,8 @@ fn statement(verb: &Word, a: &mut Args<'_>) -> Option<Statement> {
         "elect" => admin::elect(a),
         "reassign" => admin::reassign(a),
         "add" => admin::add(a),
+        "remove" => admin::remove(a),
+        "unregister" => admin::unregister(a),
         "wait" => time::wait(a),
         "at" => time::at(a),
         "until" => time::until(a),

@@ -59,7 +59,7 @@ pub fn cluster(a: &mut Args<'_>) -> Option<Statement> {
         config,
         configs,
     };
-    a.finish(Statement::Cluster(setup))
+    a.finish(Statement::Cluster(Box::new(setup)))
 }
 
 fn too_many_partitions(name: &str) -> setting::SettingError {

@@ -85,7 +85,6 @@ fn what_the_engine_cannot_do_yet_is_refused_by_name() {
     );
     assert_eq!(line("share-consumer s group=g topics=orders"), ["1: share groups are not simulated yet"]);
     assert_eq!(line("stream s subscribe=orders"), ["1: stream readers are not simulated yet"]);
-    assert_eq!(line("add controller c4"), ["1: adding controllers to a running quorum is not simulated yet"]);
 }
 
 #[test]

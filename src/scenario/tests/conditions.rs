@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::scenario::condition::{BrokerState, Condition, Observe, OffsetSpec};
 use crate::scenario::{Script, Statement};
-use crate::sim::action::BrokerRef;
+use crate::sim::action::{BrokerRef, NodeRef};
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
 /// One topic `orders` with one partition: led by 2, in sync 3 and 2, replicas 1, 2, 3.
@@ -94,6 +94,18 @@ impl Observe for Fake {
     }
     fn controller(&self) -> Option<ControllerId> {
         Some(ControllerId(2))
+    }
+    fn voters(&self) -> Option<Vec<ControllerId>> {
+        Some(vec![ControllerId(1), ControllerId(2)])
+    }
+    fn metadata_log(&self, _: &NodeRef) -> Option<(i64, i64)> {
+        Some((10, 20))
+    }
+    fn snapshot(&self, _: &NodeRef) -> Option<Option<i64>> {
+        Some(None)
+    }
+    fn feature(&self, name: &str) -> Option<i64> {
+        (name == "metadata.version").then_some(29)
     }
     fn controller_epoch(&self) -> Option<i64> {
         Some(2)

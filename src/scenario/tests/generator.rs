@@ -72,6 +72,11 @@ reassign orders-0 replicas=2,3,4
 reassign orders-0 cancel
 add broker 5 rack=b
 add controller c4
+remove controller c3
+remove controller active
+unregister broker 4
+alter broker 1 min.insync.replicas=2 log.retention.ms=
+alter brokers message.max.bytes=100000
 wait 2s
 at 12.345s
 until leader orders-0 = 2 within 30s
@@ -85,6 +90,8 @@ expect offset-of orders-0 max-timestamp = 4 and offset-of orders-0 2s = none and
 expect offset-of orders-0 earliest = 0 and offset-of orders-0 latest = 5 and records orders-0@2 = created
 expect broker 1 = alive or broker leader:orders-0 = shutting-down
 expect controller = c2 and controller-epoch >= 2 and quorum-leader != active
+expect voters = c1,c2,active and metadata-start c1 = 0 and metadata-end leader:orders-0 > 10
+expect snapshot 2 = none or snapshot c4 >= 100 and feature metadata.version = 29
 expect state billing = Stable and generation billing = 3 and members billing = 2
 expect assigned c1 = orders-0,orders-2 and position c1 orders-0 = none
 expect committed billing orders-0 = 3 and lag billing orders-0 = 0 and lag billing = 0
