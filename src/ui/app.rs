@@ -23,7 +23,7 @@ use crate::ui::flights::{Flown, Glow, Layer, show_tip};
 use crate::ui::keys;
 use crate::ui::session::Session;
 use crate::ui::stage::Stage;
-use crate::ui::timeline::{self, Timeline};
+use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
@@ -40,6 +40,8 @@ const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
 /// From this speed on (virtual microseconds a real second) flights are over before they are seen.
 const TOO_QUICK: i64 = 20_000;
+/// So many new records between two drawings are a stream, not single records.
+const BRISK: i64 = 4;
 const THEME: &str = "highwater-theme";
 
 pub enum Msg {
@@ -77,10 +79,13 @@ pub struct App {
     position: u64,
     flown: Vec<Flown>,
     layer: Layer,
+    brush: Brush,
     last_frame: Option<f64>,
     last_refresh: f64,
     /// Time went backwards, or another future began, since the last drawing.
     rewound: bool,
+    /// More records arrive than could be watched one by one.
+    brisk: bool,
     selection: Option<Selection>,
     tab: Tab,
     why: Option<u64>,
@@ -135,9 +140,11 @@ impl Component for App {
             position: u64::MAX,
             flown: Vec::new(),
             layer: Layer::default(),
+            brush: Brush::default(),
             last_frame: None,
             last_refresh: 0.0,
             rewound: false,
+            brisk: false,
             selection: None,
             tab: Tab::Guarantees,
             why: None,
@@ -197,6 +204,7 @@ impl Component for App {
             }
             Msg::Themed => {
                 self.layer.repaint();
+                self.brush.forget();
                 self.paint_timeline();
                 return false;
             }
@@ -243,7 +251,7 @@ impl Component for App {
                 } else {
                     <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} {in_past} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } }
                 if controls != Controls::None {
@@ -295,7 +303,7 @@ impl App {
         html! {
             <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
-                selected={self.selection.is_some()} flights={shown.flights.clone()} {now}
+                selected={self.selection.clone()} flights={shown.flights.clone()} {now}
                 muted={self.muted.clone()} log={self.log.clone()} ask={self.ask.clone()} />
         }
     }
@@ -338,14 +346,15 @@ impl App {
             return false;
         }
         timeline::show_time(now, self.session.end());
-        if at - self.last_refresh < REFRESH {
+        if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return false;
         }
         self.last_refresh = at;
         let before = self.shown.stage.clone();
         self.rewound = false;
         self.refresh();
-        if self.shown.rate >= TOO_QUICK {
+        self.brisk = new_records(&before, &self.shown.stage) > BRISK;
+        if !self.brisk && self.shown.rate >= TOO_QUICK {
             glows(&before, &self.shown.stage, at).into_iter().for_each(|glow| self.layer.glow(glow));
         }
         true
@@ -383,7 +392,10 @@ impl App {
             keep(&mut self.shown.events, self.session.events(self.only_what_matters, EVENTS_SHOWN));
         }
         self.shown.causes = self.why.map(|id| Rc::new(self.session.causes(id)));
-        self.shown.inspection = self.selection.as_ref().and_then(|s| self.session.inspect(s)).map(Rc::new);
+        let inspection = self.selection.as_ref().and_then(|selection| self.session.inspect(selection));
+        if inspection.as_ref() != self.shown.inspection.as_deref() {
+            self.shown.inspection = inspection.map(Rc::new);
+        }
         if self.looks_at_packets() {
             self.look_at_flights();
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
@@ -409,7 +421,7 @@ impl App {
         let now = self.session.now();
         let row = self.shown.stage.rows.iter().find(|row| Some(&row.name) == focus.as_ref());
         let replicas = row.map_or(0, |row| row.replicas.len() as u32);
-        timeline::paint(self.session.timeline(focus.as_deref()), now, replicas);
+        self.brush.paint(self.session.timeline(focus.as_deref()), now, replicas);
     }
 
     /// The partition whose leaders the timeline shows: the selected one, or the one with the most elections.
@@ -441,6 +453,13 @@ impl App {
                 self.act(&line, false);
             }
             Command::Type(line) => self.act(&line, true),
+            Command::Intervene(message, what) => {
+                self.rewound = true;
+                self.acted_by_typing = false;
+                let refused = self.session.intervene(message, what).err().unwrap_or_default();
+                self.problems.clear();
+                self.refuse(refused);
+            }
             Command::Play(playing) => self.session.set_playing(playing),
             Command::Step => self.session.step_forward(),
             Command::StepBack => self.session.step_back(),
@@ -451,7 +470,10 @@ impl App {
             Command::JumpToEvent(id) => self.session.jump_to_event(id),
             Command::Speed(speed) => self.session.set_speed(speed),
             Command::Select(selection) => {
-                // A broker's number only chooses it; a click on anything wants to know more.
+                // A message would be gone before its fields were read.
+                if matches!(selection, Selection::Message(_)) {
+                    self.session.set_playing(false);
+                }
                 self.selection = Some(selection);
                 self.tab = Tab::Inspector;
             }
@@ -567,6 +589,12 @@ fn keep<T: PartialEq>(old: &mut Rc<T>, new: T) {
     if **old != new {
         *old = Rc::new(new);
     }
+}
+
+/// How many records the leaders got between two looks at the stage.
+fn new_records(before: &StageView, after: &StageView) -> i64 {
+    let pairs = before.rows.iter().zip(&after.rows).filter(|(old, new)| !Rc::ptr_eq(old, new) && old.name == new.name);
+    pairs.map(|(old, new)| (new.log_end - old.log_end).max(0)).sum()
 }
 
 /// What travelled between two looks at the stage: told by where records have come to be.

@@ -5,6 +5,7 @@ use yew::Callback;
 use crate::history::Speed;
 use crate::time::Instant;
 use crate::ui::dialog::Over;
+use crate::ui::session::Intervention;
 use crate::view::inspect::Selection;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub enum Command {
     Act(String),
     /// A line of the script, typed into the console.
     Type(String),
+    /// Has a message on its way fare otherwise.
+    Intervene(u64, Intervention),
     Play(bool),
     Step,
     StepBack,

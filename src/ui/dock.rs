@@ -16,7 +16,7 @@ use crate::ui::table::PartitionState;
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
 use crate::view::guarantees::Guarantees as GuaranteesView;
-use crate::view::inspect::Inspection;
+use crate::view::inspect::{Inspection, Selection};
 use crate::view::stage::Stage;
 
 #[derive(Properties, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Props {
     pub causes: Option<Rc<Vec<EventRow>>>,
     pub only_what_matters: bool,
     pub inspection: Option<Rc<Inspection>>,
-    pub selected: bool,
+    pub selected: Option<Selection>,
     /// Kept current while in front, or while time stands still.
     pub flights: Rc<Vec<Flight>>,
     pub now: Instant,
@@ -59,7 +59,7 @@ pub fn Dock(props: &Props) -> Html {
                 }) }
             </div>
             { panel(Tab::Guarantees, html! { <Guarantees view={props.guarantees.clone()} ask={ask.clone()} /> }) }
-            { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected} /> }) }
+            { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::Packets, html! { <>
                 <Legend muted={props.muted.clone()} ask={ask.clone()} />
                 <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} />

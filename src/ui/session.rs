@@ -16,6 +16,7 @@ use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
 use crate::view::stage::{self, Stage};
 use crate::view::timeline::{Painter, Timeline};
+use crate::view::why::Whys;
 use crate::wire::NodeId;
 
 /// How far "Next event" looks ahead when nothing happens by itself.
@@ -25,6 +26,7 @@ pub struct Session {
     history: History,
     playback: Playback,
     painter: Painter,
+    whys: Whys,
     /// What was shown last: rows that stay the same stay the same allocation.
     stage: Option<Rc<Stage>>,
     /// How many steps have been told in sentences.
@@ -45,7 +47,16 @@ impl Session {
         let mut playback = Playback::default();
         playback.playing = true;
         let checked = history.head().checks().len();
-        Ok(Session { history, playback, painter: Painter::default(), stage: None, told, looked: u64::MAX, checked })
+        Ok(Session {
+            history,
+            playback,
+            painter: Painter::default(),
+            whys: Whys::default(),
+            stage: None,
+            told,
+            looked: u64::MAX,
+            checked,
+        })
     }
 
     /// Lets real time pass: the viewed instant moves on by what it is worth.
@@ -169,13 +180,7 @@ impl Session {
         let at = self.history.settle_for_act();
         let mut script = self.history.script_until(at);
         script.push_text(line).map_err(|errors| sentences(&errors))?;
-        let in_past = self.history.is_in_past();
-        self.history.continue_with(script);
-        if in_past {
-            self.told = self.told.min(self.history.position());
-            self.looked = u64::MAX;
-        }
-        self.checked = self.history.head().checks().len();
+        self.go_on_with(script);
         self.history.seek(at);
         let refused = self.refusals();
         if refused.is_empty() { Ok(()) } else { Err(refused) }
@@ -249,8 +254,50 @@ impl Session {
         guarantees::guarantees(self.history.world())
     }
 
-    pub fn inspect(&self, selection: &Selection) -> Option<Inspection> {
-        inspect::inspect(self.history.world(), selection)
+    pub fn inspect(&mut self, selection: &Selection) -> Option<Inspection> {
+        let mut inspection = inspect::inspect(self.history.world(), selection)?;
+        self.whys.look(&self.history);
+        inspection.explain(|name| self.whys.of(&self.history, selection, name));
+        Some(inspection)
+    }
+
+    /// Has a message that is on its way fare otherwise: time goes back to when it was sent, and from
+    /// there on another future unfolds, with everything that was done since done again.
+    pub fn intervene(&mut self, message: u64, what: Intervention) -> Result<(), Vec<String>> {
+        let gone = || vec!["The message is not on its way at this moment.".to_string()];
+        let world = self.history.world();
+        let sent_at = inspect::sent_at(world, message).ok_or_else(gone)?;
+        let inspection = inspect::inspect(world, &Selection::Message(message)).ok_or_else(gone)?;
+        let line = what.line(&inspection.message.ok_or_else(gone)?);
+        let (now, behind_now) = (self.history.now(), self.history.viewed().lines_behind());
+        let lines = self.history.script().lines.clone();
+        self.history.seek(sent_at - Duration::from_micros(1));
+        let behind = self.history.viewed().lines_behind();
+        let mut script = self.history.script_until(sent_at);
+        let done_since = lines.into_iter().take(behind_now).skip(behind).filter_map(|line| line.statement);
+        let since: Vec<Statement> = done_since.collect();
+        if let Err(errors) = script.push_text(&line) {
+            self.history.seek(now);
+            return Err(sentences(&errors));
+        }
+        for statement in since.into_iter().filter(|statement| *statement != Statement::At(sent_at)) {
+            script.push(statement);
+        }
+        self.go_on_with(script);
+        self.history.seek(now);
+        Ok(())
+    }
+
+    /// Another future begins when the viewed instant is in the past.
+    fn go_on_with(&mut self, script: Script) {
+        let in_past = self.history.is_in_past();
+        self.history.continue_with(script);
+        if in_past {
+            self.told = self.told.min(self.history.position());
+            self.looked = u64::MAX;
+            self.whys.forget();
+        }
+        self.checked = self.history.head().checks().len();
     }
 
     /// What has happened since the last call and matters. What is seen again is not told again.
@@ -270,6 +317,35 @@ impl Session {
 
     pub fn script(&self) -> String {
         self.history.script_until(self.history.now()).print()
+    }
+}
+
+/// What can be done to a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intervention {
+    Drop,
+}
+
+impl Intervention {
+    pub const ALL: [Intervention; 1] = [Intervention::Drop];
+
+    /// `drop next FETCH 2->1`
+    fn line(self, message: &str) -> String {
+        match self {
+            Intervention::Drop => format!("drop next {message}"),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Intervention::Drop => "Drop",
+        }
+    }
+
+    pub fn effect(self) -> &'static str {
+        match self {
+            Intervention::Drop => "It is lost on its way: another future begins",
+        }
     }
 }
 

@@ -10,3 +10,4 @@ pub mod partitions;
 pub mod report;
 pub mod stage;
 pub mod timeline;
+pub mod why;
