@@ -12,16 +12,17 @@ use yew::prelude::*;
 use crate::lesson::FIRST_MINUTE;
 use crate::scenario::link;
 use crate::time::{Duration, Instant};
+use crate::ui::add::{AddDialog, Addition};
 use crate::ui::browser::{self, document, window};
 use crate::ui::cards::{Group, Producer};
-use crate::ui::command::{Ask, Command, Tab};
+use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::{Kind, Said};
 use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
 use crate::ui::flights::{Flown, Glow, Layer, show_tip};
 use crate::ui::keys;
-use crate::ui::session::Session;
+use crate::ui::session::{Comparison, Future, Session};
 use crate::ui::stage::Stage;
 use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
@@ -68,6 +69,8 @@ struct Shown {
     inspection: Option<Rc<Inspection>>,
     flights: Rc<Vec<Flight>>,
     rate: i64,
+    futures: Rc<Vec<Future>>,
+    comparison: Option<Rc<Comparison>>,
 }
 
 pub struct App {
@@ -131,6 +134,8 @@ impl Component for App {
             inspection: None,
             flights: Rc::default(),
             rate: session.rate(),
+            futures: Rc::default(),
+            comparison: None,
         };
         let mut app = App {
             session,
@@ -263,13 +268,14 @@ impl Component for App {
                 <div class="news" role="status" aria-live="polite">
                     { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ text }</p> }) }
                 </div>
-                if !self.problems.is_empty() { { self.problems() } }
+                if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_))) { { self.problems() } }
                 { match self.over {
                     Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
                     Some(Over::Embed) => {
                         let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
                         html! { <EmbedDialog {link} ask={ask.clone()} /> }
                     }
+                    Some(Over::Add(what)) => html! { <AddDialog {what} problems={self.problems.clone()} ask={ask.clone()} /> },
                     None => html! {},
                 } }
             </div>
@@ -288,12 +294,24 @@ impl App {
                     { for shown.stage.producers.iter().map(|card| html! {
                         <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
                     }) }
+                    { self.adder(Addition::Producer) }
+                    { self.adder(Addition::Topic) }
+                    { self.adder(Addition::Broker) }
                 </aside>
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
                     { for shown.stage.groups.iter().map(|card| html! { <Group key={card.id.clone()} card={card.clone()} ask={ask.clone()} /> }) }
+                    { self.adder(Addition::Consumer) }
                 </aside>
             </>
+        }
+    }
+
+    fn adder(&self, what: Addition) -> Html {
+        let name = what.title();
+        let short = name.trim_start_matches("Add a ").to_string();
+        html! {
+            <button class="adder" aria-label={name} onclick={on(&self.ask, Command::Open(Some(Over::Add(what))))}>{ "+ " }{ short }</button>
         }
     }
 
@@ -304,7 +322,8 @@ impl App {
             <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
                 selected={self.selection.clone()} flights={shown.flights.clone()} {now}
-                muted={self.muted.clone()} log={self.log.clone()} ask={self.ask.clone()} />
+                muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()}
+                end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} ask={self.ask.clone()} />
         }
     }
 
@@ -401,6 +420,7 @@ impl App {
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
         }
         self.shown.rate = self.session.rate();
+        keep(&mut self.shown.futures, self.session.futures());
         let refused = self.session.refusals();
         self.refuse(refused);
         for sentence in self.session.news() {
@@ -504,7 +524,27 @@ impl App {
                 self.muted = Rc::new(muted);
             }
             Command::Theme => self.switch_theme(ctx),
-            Command::Open(over) => self.over = over,
+            Command::Open(over) => {
+                self.over = over;
+                self.problems.clear();
+            }
+            Command::Add(line) => {
+                self.act(&line, false);
+                if self.problems.is_empty() {
+                    self.over = None;
+                }
+            }
+            Command::Compare(id) => self.shown.comparison = self.session.compare(id).map(Rc::new),
+            Command::GoTo(id) => {
+                self.rewound = true;
+                self.shown.comparison = None;
+                self.session.go_to(id);
+            }
+            Command::Rename(id, name) => self.session.rename(id, &name),
+            Command::Forget(id) => {
+                self.shown.comparison = None;
+                self.session.forget(id);
+            }
             Command::Share => self.share(ctx),
             Command::Dismiss => {
                 self.problems.clear();
@@ -575,7 +615,7 @@ impl App {
     }
 
     fn problems(&self) -> Html {
-        let dismiss = crate::ui::command::on(&self.ask, Command::Dismiss);
+        let dismiss = on(&self.ask, Command::Dismiss);
         html! {
             <div class="problems" role="alert">
                 <div>{ for self.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div>

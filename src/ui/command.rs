@@ -35,6 +35,13 @@ pub enum Command {
     /// Lays a dialog over the page, or takes it away.
     Open(Option<Over>),
     Share,
+    /// A line from a form in a dialog, which shows what is wrong with it.
+    Add(String),
+    /// Of a future that was left: what differs, take it up, name it, forget it.
+    Compare(u64),
+    GoTo(u64),
+    Rename(u64, String),
+    Forget(u64),
     Dismiss,
 }
 
@@ -46,12 +53,13 @@ pub enum Tab {
     Inspector,
     Packets,
     Console,
+    Branches,
     PartitionState,
 }
 
 impl Tab {
-    pub const ALL: [Tab; 6] =
-        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::PartitionState];
+    pub const ALL: [Tab; 7] =
+        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::Branches, Tab::PartitionState];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -60,6 +68,7 @@ impl Tab {
             Tab::Inspector => "Inspector",
             Tab::Packets => "Packets",
             Tab::Console => "Console",
+            Tab::Branches => "Branches",
             Tab::PartitionState => "Partition state",
         }
     }

@@ -28,7 +28,7 @@ pub fn Inspector(props: &Props) -> Html {
     html! {
         <div class="inspection">
             <div class="bar">
-                <h3>{ &inspection.title }</h3>
+                <h2>{ &inspection.title }</h2>
                 if let Some(Selection::Message(message)) = props.selected {
                     { for Intervention::ALL.map(|what| html! {
                         <button title={what.effect()} onclick={on(&props.ask, Command::Intervene(message, what))}>{ what.name() }</button>
@@ -37,7 +37,7 @@ pub fn Inspector(props: &Props) -> Html {
             </div>
             <div class="sections">{ for inspection.sections.iter().map(|section| show(section, &props.ask)) }</div>
             if let Some(bytes) = &inspection.bytes {
-                <h4>{ "Bytes" }</h4>
+                <h3>{ "Bytes" }</h3>
                 <pre tabindex="0">{ bytes }</pre>
             }
         </div>
@@ -47,7 +47,7 @@ pub fn Inspector(props: &Props) -> Html {
 fn show(section: &Section, ask: &Ask) -> Html {
     html! {
         <section>
-            <h4>{ &section.title }</h4>
+            <h3>{ &section.title }</h3>
             <dl>
                 { for section.rows.iter().map(|row| html! {
                     <div>

@@ -14,6 +14,7 @@ use crate::view::events::{self, EventRow};
 use crate::view::flights::{self, Flight};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
+use crate::view::outcome::{self, Difference};
 use crate::view::stage::{self, Stage};
 use crate::view::timeline::{Painter, Timeline};
 use crate::view::why::Whys;
@@ -35,6 +36,33 @@ pub struct Session {
     looked: u64,
     /// How many of the script's checks and refusals have been told.
     checked: usize,
+    /// The futures that were left, by when that was.
+    futures: Vec<Kept>,
+    /// How many futures have ever been kept: each has a number of its own.
+    numbered: u64,
+}
+
+/// A future that was left, as it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Future {
+    pub id: u64,
+    pub name: String,
+    pub left_at: Instant,
+    pub end: Instant,
+}
+
+struct Kept {
+    told: Future,
+    /// Leads there: a run is a pure function of it.
+    script: Arc<Script>,
+}
+
+/// In what this future and another differ, at the last instant that both have reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub with: String,
+    pub at: Instant,
+    pub differences: Vec<Difference>,
 }
 
 impl Session {
@@ -56,6 +84,8 @@ impl Session {
             told,
             looked: u64::MAX,
             checked,
+            futures: Vec::new(),
+            numbered: 0,
         })
     }
 
@@ -206,6 +236,57 @@ impl Session {
         names.enumerate().last().map(|(index, name)| (index + 1, name.to_string()))
     }
 
+    /// Keeps this future, which is left at `left_at`.
+    fn keep(&mut self, left_at: Instant) {
+        self.numbered += 1;
+        let (id, end) = (self.numbered, self.history.end());
+        let told = Future { id, name: format!("Future {id}"), left_at, end };
+        self.futures.push(Kept { told, script: self.history.script().clone() });
+    }
+
+    pub fn futures(&self) -> Vec<Future> {
+        self.futures.iter().map(|kept| kept.told.clone()).collect()
+    }
+
+    pub fn rename(&mut self, id: u64, name: &str) {
+        let name = name.trim();
+        if let Some(kept) = self.futures.iter_mut().find(|kept| kept.told.id == id).filter(|_| !name.is_empty()) {
+            kept.told.name = name.to_string();
+        }
+    }
+
+    pub fn forget(&mut self, id: u64) {
+        self.futures.retain(|kept| kept.told.id != id);
+    }
+
+    /// Takes up a future that was left; this one is kept instead.
+    pub fn go_to(&mut self, id: u64) {
+        let Some(index) = self.futures.iter().position(|kept| kept.told.id == id) else { return };
+        let Some(history) = self.futures[index].replayed() else { return };
+        let left_at = self.futures[index].told.left_at;
+        self.futures.remove(index);
+        self.keep(left_at);
+        self.history = history;
+        self.painter = Painter::default();
+        self.whys.forget();
+        self.stage = None;
+        self.told = self.history.position();
+        self.looked = u64::MAX;
+        self.checked = self.history.head().checks().len();
+    }
+
+    pub fn compare(&mut self, id: u64) -> Option<Comparison> {
+        let kept = self.futures.iter().find(|kept| kept.told.id == id)?;
+        let mut there = kept.replayed()?;
+        let (with, at) = (kept.told.name.clone(), kept.told.end.min(self.history.end()));
+        there.seek(at);
+        let now = self.history.now();
+        self.history.seek(at);
+        let here = outcome::outcome(self.history.world());
+        self.history.seek(now);
+        Some(Comparison { with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })
+    }
+
     pub fn stage(&mut self) -> Rc<Stage> {
         let stage = stage::stage(&self.history, false, self.stage.as_deref());
         match &self.stage {
@@ -291,6 +372,9 @@ impl Session {
     /// Another future begins when the viewed instant is in the past.
     fn go_on_with(&mut self, script: Script) {
         let in_past = self.history.is_in_past();
+        if in_past {
+            self.keep(self.history.now());
+        }
         self.history.continue_with(script);
         if in_past {
             self.told = self.told.min(self.history.position());
@@ -346,6 +430,15 @@ impl Intervention {
         match self {
             Intervention::Drop => "It is lost on its way: another future begins",
         }
+    }
+}
+
+impl Kept {
+    /// The same future again, up to where it was left.
+    fn replayed(&self) -> Option<History> {
+        let mut history = History::open(self.script.clone()).ok()?;
+        history.seek(self.told.end);
+        Some(history)
     }
 }
 

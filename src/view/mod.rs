@@ -6,6 +6,7 @@ pub mod events;
 pub mod flights;
 pub mod guarantees;
 pub mod inspect;
+pub mod outcome;
 pub mod partitions;
 pub mod report;
 pub mod stage;
