@@ -2,6 +2,7 @@
 //!
 //! What moves every frame (the hand, the reading) is set directly, past the virtual DOM.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use wasm_bindgen::JsCast;
@@ -176,7 +177,12 @@ struct Known {
     width: f64,
     height: f64,
     colours: BTreeMap<&'static str, String>,
+    /// How wide words are: to measure is slow, and they stay.
+    widths: RefCell<BTreeMap<String, f64>>,
 }
+
+/// More words than these are not remembered.
+const WIDTHS: usize = 2_000;
 
 const ROLES: [&str; 15] = [
     "--sunken",
@@ -231,7 +237,7 @@ impl Known {
             "10.5px -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif",
         );
         let colours = ROLES.iter().map(|role| (*role, custom(&canvas, role))).collect();
-        Some(Known { canvas, pen, width, height, colours })
+        Some(Known { canvas, pen, width, height, colours, widths: RefCell::default() })
     }
 }
 
@@ -252,6 +258,19 @@ const WORDS: f64 = 45.0;
 impl Lane<'_> {
     fn colour(&self, role: &str) -> &str {
         self.known.colours.get(role).map_or("", String::as_str)
+    }
+
+    fn width_of(&self, words: &str) -> f64 {
+        let mut widths = self.known.widths.borrow_mut();
+        if let Some(width) = widths.get(words) {
+            return *width;
+        }
+        let width = self.known.pen.measure_text(words).map_or(0.0, |measure| measure.width());
+        if widths.len() >= WIDTHS {
+            widths.clear();
+        }
+        widths.insert(words.to_string(), width);
+        width
     }
 
     fn x(&self, at: Instant) -> f64 {
@@ -288,7 +307,7 @@ impl Lane<'_> {
             pen.fill_rect(left, y, right - left, 2.0);
             let leader = band.leader.map_or("no leader".to_string(), |leader| format!("leader {leader}"));
             let texts = [format!("{leader} · epoch {} · ISR {isr} of {replicas}", band.leader_epoch), leader];
-            let fits = |text: &&String| pen.measure_text(text).is_ok_and(|m| m.width() + 12.0 < right - left);
+            let fits = |text: &&String| self.width_of(text) + 12.0 < right - left;
             if let Some(text) = texts.iter().find(fits) {
                 pen.set_fill_style_str(words);
                 pen.fill_text(text, left + 6.0, BAND_TOP + 11.8).ok();
@@ -341,9 +360,9 @@ impl Lane<'_> {
                 if taken.iter().any(|(from, to)| (*from..*to).contains(&at)) {
                     continue;
                 }
-                let Ok(measure) = pen.measure_text(&mark.label) else { continue };
-                let left = (at - 1.0).min(width - measure.width() - 2.0).max(0.0);
-                let right = left + measure.width() + 10.0;
+                let wide = self.width_of(&mark.label);
+                let left = (at - 1.0).min(width - wide - 2.0).max(0.0);
+                let right = left + wide + 10.0;
                 if taken.iter().all(|(from, to)| right < *from || *to < left) {
                     taken.push((left, right));
                     pen.fill_text(&mark.label, left, WORDS).ok();

@@ -56,7 +56,7 @@ impl Step {
             Step::Browser => tests_in_the_browser(),
             Step::Page => {
                 page::build()?;
-                Stage::set()?.run(&["hands::", "scenario::", "contract::", "instruments::", "mischief::"])
+                Stage::set()?.run(&["hands::", "scenario::", "access::", "contract::", "instruments::", "mischief::"])
             }
         }
     }
