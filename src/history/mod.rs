@@ -7,7 +7,7 @@ pub mod run;
 
 use std::sync::Arc;
 
-use crate::scenario::script::{Script, Statement};
+use crate::scenario::script::{Line, Script, Statement};
 use crate::sim::{Cause, Event, EventId, Refused, Step, World};
 use crate::time::{Duration, Instant};
 
@@ -201,11 +201,15 @@ impl History {
         let mut past = snapshot;
         while past.steps < steps {
             let due = self.steps[past.steps as usize].at;
-            if past.run.advance(due).is_some() {
-                past.steps += 1;
-            }
+            past.run.advance(due).expect("a run that is carried out again takes the same steps");
+            past.steps += 1;
         }
-        past.run.world.pass_time_to(at);
+        // On to `at`, unless more is due at the instant of the last step. Lines without a step, such
+        // as a `wait`, are begun at their own instant.
+        if self.steps.get(steps as usize).is_none_or(|next| next.at > at) {
+            let step = past.run.advance(at);
+            debug_assert_eq!(step, None, "every step up to {at} has been taken");
+        }
         self.past = Some(past);
     }
 
@@ -226,8 +230,14 @@ impl History {
     /// what an act is added to.
     pub fn script_until(&self, at: Instant) -> Script {
         let mut script = Script::clone(&self.script);
-        script.lines.truncate(self.viewed().lines_behind());
-        if script.names().earliest < at {
+        // The set-up stays: the world began with it, though its line may not have been carried out.
+        let is_setup = |line: &Line| matches!(line.statement, Some(Statement::Cluster(_)));
+        let setup = script.lines.iter().position(is_setup).map_or(0, |index| index + 1);
+        script.lines.truncate(self.viewed().lines_behind().max(setup));
+        // An `at` gives up waiting for an administrative answer, also when no time passes. Where the
+        // script's next line is due, its lines so far lead to this very instant, and none may.
+        let time_passes = script.names().earliest < at || self.viewed().waits_for_an_answer();
+        if time_passes && !self.viewed().is_at_a_line() {
             script.push(Statement::At(at));
         }
         script

@@ -193,13 +193,21 @@ impl Ledger {
             event,
         };
         if let Some((first, last)) = again {
-            ledger.duplicated += (last - first + 1) as u64;
+            // A compacted log has holes: no more than what was handed out can be a duplicate.
+            ledger.duplicated += ((last - first + 1) as u64).min(u64::from(handed.count));
             self.group_anomalies.push_back(anomaly(AnomalyKind::Duplicated, first, last));
         }
         if let Some(expected) = ledger.expected
             && expected < handed.first
         {
-            let missed = unseen_records(world, partition, ledger, expected, handed.first);
+            let missed = missed_records(
+                world,
+                partition,
+                self.partitions.get(partition).map(Arc::as_ref),
+                ledger,
+                expected,
+                handed.first,
+            );
             if missed > 0 {
                 ledger.skipped += missed;
                 self.group_anomalies.push_back(anomaly(AnomalyKind::Skipped, expected, handed.first + -1));
@@ -229,7 +237,8 @@ impl Ledger {
         if let (PositionReason::Reset, Some(expected)) = (reason, expected)
             && expected < to
         {
-            let missed = unseen_records(world, partition, ledger, expected, to);
+            let missed =
+                missed_records(world, partition, self.partitions.get(partition).map(Arc::as_ref), ledger, expected, to);
             if missed > 0 {
                 ledger.skipped += missed;
                 self.group_anomalies.push_back(Anomaly {
@@ -379,7 +388,12 @@ fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
 
 fn same_records(batch: &Batch, records: &Bytes) -> bool {
     let (ours, theirs) = (batch.bytes(), records);
-    ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..)
+    if ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..) {
+        return true;
+    }
+    // A leader may have compressed them otherwise than the producer did.
+    let Ok(sent) = Batch::split_first(&mut records.clone(), false) else { return false };
+    sent.compression() != batch.compression() && sent.plain_records() == batch.plain_records()
 }
 
 /// Whether the leader that the metadata names is another than the one that appended at `base`: the
@@ -390,12 +404,32 @@ fn is_replaced(world: &World, partition: &TopicPartition, base: Offset, log: &Lo
     newest.is_some_and(|(epoch, start)| epoch == registration.leader_epoch && start <= base)
 }
 
-/// Data records in `from..to` of the leader's log that the group was never handed.
-fn unseen_records(world: &World, partition: &TopicPartition, seen: &GroupLedger, from: Offset, to: Offset) -> u64 {
+/// Data records in `from..to` that the group was never handed: those of the leader's log, and those
+/// that were acknowledged and have been deleted since.
+fn missed_records(
+    world: &World,
+    partition: &TopicPartition,
+    acked: Option<&PartitionLedger>,
+    seen: &GroupLedger,
+    from: Offset,
+    to: Offset,
+) -> u64 {
     let Some(log) = world.leader_log(partition) else { return 0 };
-    let data = log.batches(from).take_while(|batch| batch.base_offset < to).filter(|batch| !batch.is_control());
-    let offsets = data.flat_map(|batch| batch.base_offset.0.max(from.0)..=batch.last_offset.0.min(to.0 - 1));
-    offsets.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64
+    let data = log.batches(from.max(log.log_start())).take_while(|batch| batch.base_offset < to);
+    let kept = data.filter(|batch| !batch.is_control()).flat_map(offsets_of);
+    let deleted = acked.into_iter().flat_map(|ledger| &ledger.acked).filter(|batch| batch.base < log.log_start());
+    let deleted = deleted.flat_map(|batch| batch.base.0..=batch.last().0.min(log.log_start().0 - 1));
+    let between = kept.chain(deleted).filter(|offset| (from.0..to.0).contains(offset));
+    between.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64
+}
+
+/// The offsets of a batch's records; compaction leaves holes.
+fn offsets_of(batch: &Batch) -> Vec<i64> {
+    let span = batch.base_offset.0..=batch.last_offset.0;
+    if batch.last_offset - batch.base_offset + 1 == i64::from(batch.record_count) {
+        return span.collect();
+    }
+    batch.records().unwrap_or_default().iter().map(|record| record.offset).collect()
 }
 
 fn share_a_key(a: &Bytes, b: &Bytes) -> bool {

@@ -408,27 +408,35 @@ impl Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intervention {
     Drop,
+    Delay,
+    Duplicate,
 }
 
 impl Intervention {
-    pub const ALL: [Intervention; 1] = [Intervention::Drop];
+    pub const ALL: [Intervention; 3] = [Intervention::Drop, Intervention::Delay, Intervention::Duplicate];
 
     /// `drop next FETCH 2->1`
     fn line(self, message: &str) -> String {
         match self {
             Intervention::Drop => format!("drop next {message}"),
+            Intervention::Delay => format!("delay next {message} by=300ms"),
+            Intervention::Duplicate => format!("duplicate next {message}"),
         }
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Intervention::Drop => "Drop",
+            Intervention::Delay => "Delay",
+            Intervention::Duplicate => "Duplicate",
         }
     }
 
     pub fn effect(self) -> &'static str {
         match self {
             Intervention::Drop => "It is lost on its way: another future begins",
+            Intervention::Delay => "It takes 300 ms longer: another future begins",
+            Intervention::Duplicate => "It arrives twice: another future begins",
         }
     }
 }

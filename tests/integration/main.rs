@@ -2,6 +2,7 @@
 
 mod bad_scripts;
 mod brokers;
+mod clicks;
 mod command;
 mod golden;
 mod golden_builtin_partitioner;
@@ -30,5 +31,6 @@ mod laws;
 mod log_cases;
 mod partition_cases;
 mod quorum_cases;
+mod read_committed;
 mod scripts;
 mod small_cluster;

@@ -52,6 +52,9 @@ fn a_message_on_its_way_is_read_and_lost() {
         message.expect("the record is sent within sixty steps").click().await;
         page.find("heading", "PRODUCE request").await;
         let read = text_of(&page, "Inspector").await;
+        for name in ["Delay", "Duplicate"] {
+            page.find("button", name).await;
+        }
         for says in ["correlation id", "version", "Bytes", "000000", "watched"] {
             assert!(read.contains(says), "the inspector does not say {says:?}");
         }

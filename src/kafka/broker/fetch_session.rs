@@ -15,7 +15,7 @@ use crate::kafka::log::ReadUpTo;
 use crate::kafka::replica::Fetch;
 use crate::kafka::replica::session::next_epoch;
 use crate::time::{Duration, Instant};
-use crate::wire::{BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Uuid};
+use crate::wire::{BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, StrBytes, Uuid};
 
 /// A partition as FETCH names it.
 pub type Key = (Uuid, i32);
@@ -32,6 +32,8 @@ pub struct Reader {
     pub from: NodeId,
     pub follower: Option<(BrokerId, BrokerEpoch)>,
     pub up_to: ReadUpTo,
+    /// Where the consumer runs (`client.rack`); empty when it does not say.
+    pub rack: StrBytes,
     pub min_bytes: i32,
     pub max_bytes: i32,
 }
@@ -167,6 +169,20 @@ impl Sessions {
         let sessions = watchers.iter().filter_map(|key| self.get(*key));
         let idle = sessions.filter(|session| !session.active.contains(&partition));
         idle.filter_map(|session| Some((session.reader.follower?.0, session.last_fetch))).collect()
+    }
+
+    /// How many readers have a session.
+    pub fn len(&self) -> u32 {
+        self.sessions.range(1..).count() as u32
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many fetches wait for more.
+    pub fn waiting(&self) -> u32 {
+        self.deadlines.len() as u32
     }
 
     pub fn take_expired(&mut self, now: Instant) -> Option<SessionKey> {

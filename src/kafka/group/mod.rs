@@ -2,7 +2,7 @@
 //! OffsetMetadataManager): classic groups and committed offsets as decide and replay over the
 //! partitions of `__consumer_offsets` that this broker leads.
 //!
-//! A request decides on records and on what follows ([`work::Then`]); the broker appends them and
+//! A request decides on records and on what follows (`work::Then`); the broker appends them and
 //! reports the offset, then the high watermark, and only then the client is answered. Offsets change
 //! when their records are appended. A group's members and timers live in memory alone, as in Kafka:
 //! the log keeps of them what the last finished generation was, and a new coordinator starts there.
