@@ -203,7 +203,7 @@ fn BrokerHead(props: &HeadProps) -> Html {
                     </button>
                     if let Some(rack) = rack { <span class="rack">{ "rack " }{ rack }</span> }
                 </div>
-                <div class="note">{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
+                <div class="note" title={note.clone()}>{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
                 <div class="acts">
                     { match state {
                         BrokerState::Dead => html! { <>
