@@ -12,18 +12,19 @@ use yew::prelude::*;
 use crate::lesson::FIRST_MINUTE;
 use crate::scenario::link;
 use crate::time::{Duration, Instant};
+use crate::ui::add::{AddDialog, Addition};
 use crate::ui::browser::{self, document, window};
 use crate::ui::cards::{Group, Producer};
-use crate::ui::command::{Ask, Command, Tab};
+use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::{Kind, Said};
 use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
 use crate::ui::flights::{Flown, Glow, Layer, show_tip};
 use crate::ui::keys;
-use crate::ui::session::Session;
+use crate::ui::session::{Comparison, Future, Session};
 use crate::ui::stage::Stage;
-use crate::ui::timeline::{self, Timeline};
+use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
@@ -40,6 +41,8 @@ const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
 /// From this speed on (virtual microseconds a real second) flights are over before they are seen.
 const TOO_QUICK: i64 = 20_000;
+/// So many new records between two drawings are a stream, not single records.
+const BRISK: i64 = 4;
 const THEME: &str = "highwater-theme";
 
 pub enum Msg {
@@ -66,6 +69,8 @@ struct Shown {
     inspection: Option<Rc<Inspection>>,
     flights: Rc<Vec<Flight>>,
     rate: i64,
+    futures: Rc<Vec<Future>>,
+    comparison: Option<Rc<Comparison>>,
 }
 
 pub struct App {
@@ -77,10 +82,13 @@ pub struct App {
     position: u64,
     flown: Vec<Flown>,
     layer: Layer,
+    brush: Brush,
     last_frame: Option<f64>,
     last_refresh: f64,
     /// Time went backwards, or another future began, since the last drawing.
     rewound: bool,
+    /// More records arrive than could be watched one by one.
+    brisk: bool,
     selection: Option<Selection>,
     tab: Tab,
     why: Option<u64>,
@@ -126,6 +134,8 @@ impl Component for App {
             inspection: None,
             flights: Rc::default(),
             rate: session.rate(),
+            futures: Rc::default(),
+            comparison: None,
         };
         let mut app = App {
             session,
@@ -135,9 +145,11 @@ impl Component for App {
             position: u64::MAX,
             flown: Vec::new(),
             layer: Layer::default(),
+            brush: Brush::default(),
             last_frame: None,
             last_refresh: 0.0,
             rewound: false,
+            brisk: false,
             selection: None,
             tab: Tab::Guarantees,
             why: None,
@@ -197,6 +209,7 @@ impl Component for App {
             }
             Msg::Themed => {
                 self.layer.repaint();
+                self.brush.forget();
                 self.paint_timeline();
                 return false;
             }
@@ -243,7 +256,7 @@ impl Component for App {
                 } else {
                     <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} {in_past} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } }
                 if controls != Controls::None {
@@ -255,13 +268,14 @@ impl Component for App {
                 <div class="news" role="status" aria-live="polite">
                     { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ text }</p> }) }
                 </div>
-                if !self.problems.is_empty() { { self.problems() } }
+                if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_))) { { self.problems() } }
                 { match self.over {
                     Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
                     Some(Over::Embed) => {
                         let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
                         html! { <EmbedDialog {link} ask={ask.clone()} /> }
                     }
+                    Some(Over::Add(what)) => html! { <AddDialog {what} problems={self.problems.clone()} ask={ask.clone()} /> },
                     None => html! {},
                 } }
             </div>
@@ -280,12 +294,24 @@ impl App {
                     { for shown.stage.producers.iter().map(|card| html! {
                         <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
                     }) }
+                    { self.adder(Addition::Producer) }
+                    { self.adder(Addition::Topic) }
+                    { self.adder(Addition::Broker) }
                 </aside>
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
                     { for shown.stage.groups.iter().map(|card| html! { <Group key={card.id.clone()} card={card.clone()} ask={ask.clone()} /> }) }
+                    { self.adder(Addition::Consumer) }
                 </aside>
             </>
+        }
+    }
+
+    fn adder(&self, what: Addition) -> Html {
+        let name = what.title();
+        let short = name.trim_start_matches("Add a ").to_string();
+        html! {
+            <button class="adder" aria-label={name} onclick={on(&self.ask, Command::Open(Some(Over::Add(what))))}>{ "+ " }{ short }</button>
         }
     }
 
@@ -295,8 +321,9 @@ impl App {
         html! {
             <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
-                selected={self.selection.is_some()} flights={shown.flights.clone()} {now}
-                muted={self.muted.clone()} log={self.log.clone()} ask={self.ask.clone()} />
+                selected={self.selection.clone()} flights={shown.flights.clone()} {now}
+                muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()}
+                end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} ask={self.ask.clone()} />
         }
     }
 
@@ -338,14 +365,15 @@ impl App {
             return false;
         }
         timeline::show_time(now, self.session.end());
-        if at - self.last_refresh < REFRESH {
+        if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return false;
         }
         self.last_refresh = at;
         let before = self.shown.stage.clone();
         self.rewound = false;
         self.refresh();
-        if self.shown.rate >= TOO_QUICK {
+        self.brisk = new_records(&before, &self.shown.stage) > BRISK;
+        if !self.brisk && self.shown.rate >= TOO_QUICK {
             glows(&before, &self.shown.stage, at).into_iter().for_each(|glow| self.layer.glow(glow));
         }
         true
@@ -383,12 +411,16 @@ impl App {
             keep(&mut self.shown.events, self.session.events(self.only_what_matters, EVENTS_SHOWN));
         }
         self.shown.causes = self.why.map(|id| Rc::new(self.session.causes(id)));
-        self.shown.inspection = self.selection.as_ref().and_then(|s| self.session.inspect(s)).map(Rc::new);
+        let inspection = self.selection.as_ref().and_then(|selection| self.session.inspect(selection));
+        if inspection.as_ref() != self.shown.inspection.as_deref() {
+            self.shown.inspection = inspection.map(Rc::new);
+        }
         if self.looks_at_packets() {
             self.look_at_flights();
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
         }
         self.shown.rate = self.session.rate();
+        keep(&mut self.shown.futures, self.session.futures());
         let refused = self.session.refusals();
         self.refuse(refused);
         for sentence in self.session.news() {
@@ -409,7 +441,7 @@ impl App {
         let now = self.session.now();
         let row = self.shown.stage.rows.iter().find(|row| Some(&row.name) == focus.as_ref());
         let replicas = row.map_or(0, |row| row.replicas.len() as u32);
-        timeline::paint(self.session.timeline(focus.as_deref()), now, replicas);
+        self.brush.paint(self.session.timeline(focus.as_deref()), now, replicas);
     }
 
     /// The partition whose leaders the timeline shows: the selected one, or the one with the most elections.
@@ -441,6 +473,13 @@ impl App {
                 self.act(&line, false);
             }
             Command::Type(line) => self.act(&line, true),
+            Command::Intervene(message, what) => {
+                self.rewound = true;
+                self.acted_by_typing = false;
+                let refused = self.session.intervene(message, what).err().unwrap_or_default();
+                self.problems.clear();
+                self.refuse(refused);
+            }
             Command::Play(playing) => self.session.set_playing(playing),
             Command::Step => self.session.step_forward(),
             Command::StepBack => self.session.step_back(),
@@ -451,7 +490,10 @@ impl App {
             Command::JumpToEvent(id) => self.session.jump_to_event(id),
             Command::Speed(speed) => self.session.set_speed(speed),
             Command::Select(selection) => {
-                // A broker's number only chooses it; a click on anything wants to know more.
+                // A message would be gone before its fields were read.
+                if matches!(selection, Selection::Message(_)) {
+                    self.session.set_playing(false);
+                }
                 self.selection = Some(selection);
                 self.tab = Tab::Inspector;
             }
@@ -482,7 +524,27 @@ impl App {
                 self.muted = Rc::new(muted);
             }
             Command::Theme => self.switch_theme(ctx),
-            Command::Open(over) => self.over = over,
+            Command::Open(over) => {
+                self.over = over;
+                self.problems.clear();
+            }
+            Command::Add(line) => {
+                self.act(&line, false);
+                if self.problems.is_empty() {
+                    self.over = None;
+                }
+            }
+            Command::Compare(id) => self.shown.comparison = self.session.compare(id).map(Rc::new),
+            Command::GoTo(id) => {
+                self.rewound = true;
+                self.shown.comparison = None;
+                self.session.go_to(id);
+            }
+            Command::Rename(id, name) => self.session.rename(id, &name),
+            Command::Forget(id) => {
+                self.shown.comparison = None;
+                self.session.forget(id);
+            }
             Command::Share => self.share(ctx),
             Command::Dismiss => {
                 self.problems.clear();
@@ -553,7 +615,7 @@ impl App {
     }
 
     fn problems(&self) -> Html {
-        let dismiss = crate::ui::command::on(&self.ask, Command::Dismiss);
+        let dismiss = on(&self.ask, Command::Dismiss);
         html! {
             <div class="problems" role="alert">
                 <div>{ for self.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div>
@@ -567,6 +629,12 @@ fn keep<T: PartialEq>(old: &mut Rc<T>, new: T) {
     if **old != new {
         *old = Rc::new(new);
     }
+}
+
+/// How many records the leaders got between two looks at the stage.
+fn new_records(before: &StageView, after: &StageView) -> i64 {
+    let pairs = before.rows.iter().zip(&after.rows).filter(|(old, new)| !Rc::ptr_eq(old, new) && old.name == new.name);
+    pairs.map(|(old, new)| (new.log_end - old.log_end).max(0)).sum()
 }
 
 /// What travelled between two looks at the stage: told by where records have come to be.

@@ -5,6 +5,7 @@ use yew::Callback;
 use crate::history::Speed;
 use crate::time::Instant;
 use crate::ui::dialog::Over;
+use crate::ui::session::Intervention;
 use crate::view::inspect::Selection;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub enum Command {
     Act(String),
     /// A line of the script, typed into the console.
     Type(String),
+    /// Has a message on its way fare otherwise.
+    Intervene(u64, Intervention),
     Play(bool),
     Step,
     StepBack,
@@ -32,6 +35,13 @@ pub enum Command {
     /// Lays a dialog over the page, or takes it away.
     Open(Option<Over>),
     Share,
+    /// A line from a form in a dialog, which shows what is wrong with it.
+    Add(String),
+    /// Of a future that was left: what differs, take it up, name it, forget it.
+    Compare(u64),
+    GoTo(u64),
+    Rename(u64, String),
+    Forget(u64),
     Dismiss,
 }
 
@@ -43,12 +53,13 @@ pub enum Tab {
     Inspector,
     Packets,
     Console,
+    Branches,
     PartitionState,
 }
 
 impl Tab {
-    pub const ALL: [Tab; 6] =
-        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::PartitionState];
+    pub const ALL: [Tab; 7] =
+        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::Branches, Tab::PartitionState];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -57,6 +68,7 @@ impl Tab {
             Tab::Inspector => "Inspector",
             Tab::Packets => "Packets",
             Tab::Console => "Console",
+            Tab::Branches => "Branches",
             Tab::PartitionState => "Partition state",
         }
     }

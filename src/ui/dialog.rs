@@ -4,6 +4,7 @@ use wasm_bindgen::JsCast;
 use web_sys::HtmlDialogElement;
 use yew::prelude::*;
 
+use crate::ui::add::Addition;
 use crate::ui::command::{Ask, Command};
 
 /// What may lie over the page.
@@ -11,6 +12,7 @@ use crate::ui::command::{Ask, Command};
 pub enum Over {
     Help,
     Embed,
+    Add(Addition),
 }
 
 #[derive(Properties, PartialEq)]

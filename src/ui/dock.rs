@@ -6,17 +6,19 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::time::Instant;
+use crate::ui::branches::Branches;
 use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::{Console, Said};
 use crate::ui::events::Events;
 use crate::ui::guarantees::Guarantees;
 use crate::ui::inspect::Inspector;
 use crate::ui::packets::{Legend, Packets};
+use crate::ui::session::{Comparison, Future};
 use crate::ui::table::PartitionState;
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
 use crate::view::guarantees::Guarantees as GuaranteesView;
-use crate::view::inspect::Inspection;
+use crate::view::inspect::{Inspection, Selection};
 use crate::view::stage::Stage;
 
 #[derive(Properties, PartialEq)]
@@ -28,12 +30,15 @@ pub struct Props {
     pub causes: Option<Rc<Vec<EventRow>>>,
     pub only_what_matters: bool,
     pub inspection: Option<Rc<Inspection>>,
-    pub selected: bool,
+    pub selected: Option<Selection>,
     /// Kept current while in front, or while time stands still.
     pub flights: Rc<Vec<Flight>>,
     pub now: Instant,
     pub muted: Rc<Vec<Family>>,
     pub log: Rc<Vec<Said>>,
+    pub futures: Rc<Vec<Future>>,
+    pub end: Instant,
+    pub comparison: Option<Rc<Comparison>>,
     pub ask: Ask,
 }
 
@@ -43,12 +48,14 @@ pub fn Dock(props: &Props) -> Html {
     let panel = |tab: Tab, content: Html| {
         let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
         let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
+        // What is only read must be scrolled by keys too.
+        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees).then_some("0");
         html! {
-            <section key={tab.name()} {class} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
+            <section key={tab.name()} {class} {tabindex} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
         }
     };
     html! {
-        <div class={classes!("dock", format!("shows-{}", slug(props.tab)))}>
+        <section class={classes!("dock", format!("shows-{}", slug(props.tab)))} aria-label="Panels">
             <div class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
                 { for Tab::ALL.iter().map(|tab| {
                     let chosen = props.tab == *tab;
@@ -59,17 +66,20 @@ pub fn Dock(props: &Props) -> Html {
                 }) }
             </div>
             { panel(Tab::Guarantees, html! { <Guarantees view={props.guarantees.clone()} ask={ask.clone()} /> }) }
-            { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected} /> }) }
+            { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::Packets, html! { <>
                 <Legend muted={props.muted.clone()} ask={ask.clone()} />
                 <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} />
             </> }) }
             { panel(Tab::Console, html! { <Console log={props.log.clone()} ask={ask.clone()} /> }) }
+            { panel(Tab::Branches, html! {
+                <Branches futures={props.futures.clone()} end={props.end} comparison={props.comparison.clone()} ask={ask.clone()} />
+            }) }
             { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }
             { panel(Tab::Events, html! {
                 <Events rows={props.events.clone()} causes={props.causes.clone()} only_what_matters={props.only_what_matters} ask={ask.clone()} />
             }) }
-        </div>
+        </section>
     }
 }
 
@@ -97,6 +107,7 @@ fn slug(tab: Tab) -> &'static str {
         Tab::Inspector => "inspector",
         Tab::Packets => "packets",
         Tab::Console => "console",
+        Tab::Branches => "branches",
         Tab::PartitionState => "partition-state",
     }
 }

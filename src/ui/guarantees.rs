@@ -36,7 +36,7 @@ fn question(question: &str, answer: &Answer) -> Html {
     let (class, sign) = if answer.good { ("good", "✓") } else { ("bad", "!") };
     html! {
         <div class={classes!("question", class)}>
-            <h3>{ question.to_string() }</h3>
+            <h2>{ question.to_string() }</h2>
             <p><span class="sign" aria-hidden="true">{ sign }</span>{ numbers(&answer.text) }</p>
         </div>
     }

@@ -1,46 +1,63 @@
-//! The inspector: everything about the selected thing.
+//! The inspector: everything about the selected thing, why it is so, and what can be done to it.
 
 use std::rc::Rc;
 
 use yew::prelude::*;
 
-use crate::view::inspect::{Inspection, Section};
+use crate::ui::command::{Ask, Command, on};
+use crate::ui::session::Intervention;
+use crate::view::inspect::{Inspection, Section, Selection};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub inspection: Option<Rc<Inspection>>,
-    /// Something is selected, whether or not it is there now.
-    pub selected: bool,
+    /// What is selected, whether or not it is there now.
+    pub selected: Option<Selection>,
+    pub ask: Ask,
 }
 
 #[component]
 pub fn Inspector(props: &Props) -> Html {
     let Some(inspection) = &props.inspection else {
-        let why = if props.selected {
-            "What you selected is not there at this moment: a message arrives, a log is cut, a node stops."
-        } else {
-            "Select anything on the stage: a broker, a partition, a record, a message on its way."
+        let why = match props.selected {
+            Some(_) => "What you selected is not there at this moment: a message arrives, a log is cut, a node stops.",
+            None => "Select anything on the stage: a broker, a partition, a record, a message on its way.",
         };
         return html! { <p class="hint">{ why }</p> };
     };
     html! {
         <div class="inspection">
-            <h3>{ &inspection.title }</h3>
-            <div class="sections">{ for inspection.sections.iter().map(section) }</div>
+            <div class="bar">
+                <h2>{ &inspection.title }</h2>
+                if let Some(Selection::Message(message)) = props.selected {
+                    { for Intervention::ALL.map(|what| html! {
+                        <button title={what.effect()} onclick={on(&props.ask, Command::Intervene(message, what))}>{ what.name() }</button>
+                    }) }
+                }
+            </div>
+            <div class="sections">{ for inspection.sections.iter().map(|section| show(section, &props.ask)) }</div>
             if let Some(bytes) = &inspection.bytes {
-                <h4>{ "Bytes on the wire" }</h4>
+                <h3>{ "Bytes" }</h3>
                 <pre tabindex="0">{ bytes }</pre>
             }
         </div>
     }
 }
 
-fn section(section: &Section) -> Html {
+fn show(section: &Section, ask: &Ask) -> Html {
     html! {
         <section>
-            <h4>{ &section.title }</h4>
+            <h3>{ &section.title }</h3>
             <dl>
-                { for section.rows.iter().map(|(name, value)| html! { <div><dt>{ name }</dt><dd>{ value }</dd></div> }) }
+                { for section.rows.iter().map(|row| html! {
+                    <div>
+                        <dt>{ &row.name }</dt>
+                        <dd>{ &row.value }if let Some(event) = row.why {
+                            <button class="why" aria-label={format!("Why is {} {}?", row.name, row.value)}
+                                onclick={on(ask, Command::Why(Some(event)))}>{ "why?" }</button>
+                        }</dd>
+                    </div>
+                }) }
             </dl>
         </section>
     }

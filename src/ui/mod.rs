@@ -1,6 +1,8 @@
 //! The page: shows what `view` decides. The only room that knows a browser exists.
 
+mod add;
 pub mod app;
+mod branches;
 mod browser;
 mod cards;
 mod command;

@@ -12,8 +12,9 @@ use crate::view::partitions::{Cursor, PartitionRow, RecordCell, ReplicaCell, Rep
 
 /// Records are placed relative to a multiple of this, so that they stay where they are for long.
 const PLACES: i64 = 1_000;
-/// How many records a strip carries: more than any screen shows.
+/// How many records a strip carries at most, and all strips of a row together: more than any screen shows.
 const SHOWN: i64 = 40;
+const SHOWN_IN_ROW: i64 = 84;
 /// At most so many places that a follower has not filled yet are drawn.
 const MISSING_SHOWN: i64 = 12;
 
@@ -46,7 +47,7 @@ pub fn Row(props: &RowProps) -> Html {
             { for props.brokers.iter().enumerate().map(|(column, broker)| {
                 match row.cells.iter().position(|cell| cell.broker == *broker) {
                     Some(index) => html! {
-                        <Cell key={*broker} row={row.clone()} {index} rewound={props.rewound}
+                        <Cell key={*broker} row={row.clone()} {index} shown={SHOWN.min(SHOWN_IN_ROW / props.brokers.len() as i64)} rewound={props.rewound}
                             tab={props.first && column == 0} ask={props.ask.clone()} />
                     },
                     None => html! { <div key={*broker} class="cell empty" role="gridcell" tabindex="-1" aria-description="no replica" /> },
@@ -60,6 +61,7 @@ pub fn Row(props: &RowProps) -> Html {
 struct CellProps {
     row: Rc<PartitionRow>,
     index: usize,
+    shown: i64,
     rewound: bool,
     /// It is where the Tab key enters the grid.
     tab: bool,
@@ -103,11 +105,11 @@ fn Cell(props: &CellProps) -> Html {
             }
         })
     };
-    let first = (widest - SHOWN).max(0);
+    let first = (widest - props.shown).max(0);
     let missing = cell.log_end..widest.min(cell.log_end + MISSING_SHOWN);
     html! {
         <div class={classes!("cell", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
-            aria-label={format!("{} on broker {}", row.name, cell.broker)} aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
+            aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
             onclick={select} onkeydown={keys}>
             <div class="cell-head" aria-hidden="true">
                 <span class="which">{ cell.broker }</span>

@@ -14,8 +14,10 @@ use crate::view::events::{self, EventRow};
 use crate::view::flights::{self, Flight};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
+use crate::view::outcome::{self, Difference};
 use crate::view::stage::{self, Stage};
 use crate::view::timeline::{Painter, Timeline};
+use crate::view::why::Whys;
 use crate::wire::NodeId;
 
 /// How far "Next event" looks ahead when nothing happens by itself.
@@ -25,6 +27,7 @@ pub struct Session {
     history: History,
     playback: Playback,
     painter: Painter,
+    whys: Whys,
     /// What was shown last: rows that stay the same stay the same allocation.
     stage: Option<Rc<Stage>>,
     /// How many steps have been told in sentences.
@@ -33,6 +36,33 @@ pub struct Session {
     looked: u64,
     /// How many of the script's checks and refusals have been told.
     checked: usize,
+    /// The futures that were left, by when that was.
+    futures: Vec<Kept>,
+    /// How many futures have ever been kept: each has a number of its own.
+    numbered: u64,
+}
+
+/// A future that was left, as it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Future {
+    pub id: u64,
+    pub name: String,
+    pub left_at: Instant,
+    pub end: Instant,
+}
+
+struct Kept {
+    told: Future,
+    /// Leads there: a run is a pure function of it.
+    script: Arc<Script>,
+}
+
+/// In what this future and another differ, at the last instant that both have reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub with: String,
+    pub at: Instant,
+    pub differences: Vec<Difference>,
 }
 
 impl Session {
@@ -45,7 +75,18 @@ impl Session {
         let mut playback = Playback::default();
         playback.playing = true;
         let checked = history.head().checks().len();
-        Ok(Session { history, playback, painter: Painter::default(), stage: None, told, looked: u64::MAX, checked })
+        Ok(Session {
+            history,
+            playback,
+            painter: Painter::default(),
+            whys: Whys::default(),
+            stage: None,
+            told,
+            looked: u64::MAX,
+            checked,
+            futures: Vec::new(),
+            numbered: 0,
+        })
     }
 
     /// Lets real time pass: the viewed instant moves on by what it is worth.
@@ -169,13 +210,7 @@ impl Session {
         let at = self.history.settle_for_act();
         let mut script = self.history.script_until(at);
         script.push_text(line).map_err(|errors| sentences(&errors))?;
-        let in_past = self.history.is_in_past();
-        self.history.continue_with(script);
-        if in_past {
-            self.told = self.told.min(self.history.position());
-            self.looked = u64::MAX;
-        }
-        self.checked = self.history.head().checks().len();
+        self.go_on_with(script);
         self.history.seek(at);
         let refused = self.refusals();
         if refused.is_empty() { Ok(()) } else { Err(refused) }
@@ -199,6 +234,57 @@ impl Session {
             _ => None,
         });
         names.enumerate().last().map(|(index, name)| (index + 1, name.to_string()))
+    }
+
+    /// Keeps this future, which is left at `left_at`.
+    fn keep(&mut self, left_at: Instant) {
+        self.numbered += 1;
+        let (id, end) = (self.numbered, self.history.end());
+        let told = Future { id, name: format!("Future {id}"), left_at, end };
+        self.futures.push(Kept { told, script: self.history.script().clone() });
+    }
+
+    pub fn futures(&self) -> Vec<Future> {
+        self.futures.iter().map(|kept| kept.told.clone()).collect()
+    }
+
+    pub fn rename(&mut self, id: u64, name: &str) {
+        let name = name.trim();
+        if let Some(kept) = self.futures.iter_mut().find(|kept| kept.told.id == id).filter(|_| !name.is_empty()) {
+            kept.told.name = name.to_string();
+        }
+    }
+
+    pub fn forget(&mut self, id: u64) {
+        self.futures.retain(|kept| kept.told.id != id);
+    }
+
+    /// Takes up a future that was left; this one is kept instead.
+    pub fn go_to(&mut self, id: u64) {
+        let Some(index) = self.futures.iter().position(|kept| kept.told.id == id) else { return };
+        let Some(history) = self.futures[index].replayed() else { return };
+        let left_at = self.futures[index].told.left_at;
+        self.futures.remove(index);
+        self.keep(left_at);
+        self.history = history;
+        self.painter = Painter::default();
+        self.whys.forget();
+        self.stage = None;
+        self.told = self.history.position();
+        self.looked = u64::MAX;
+        self.checked = self.history.head().checks().len();
+    }
+
+    pub fn compare(&mut self, id: u64) -> Option<Comparison> {
+        let kept = self.futures.iter().find(|kept| kept.told.id == id)?;
+        let mut there = kept.replayed()?;
+        let (with, at) = (kept.told.name.clone(), kept.told.end.min(self.history.end()));
+        there.seek(at);
+        let now = self.history.now();
+        self.history.seek(at);
+        let here = outcome::outcome(self.history.world());
+        self.history.seek(now);
+        Some(Comparison { with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })
     }
 
     pub fn stage(&mut self) -> Rc<Stage> {
@@ -249,8 +335,53 @@ impl Session {
         guarantees::guarantees(self.history.world())
     }
 
-    pub fn inspect(&self, selection: &Selection) -> Option<Inspection> {
-        inspect::inspect(self.history.world(), selection)
+    pub fn inspect(&mut self, selection: &Selection) -> Option<Inspection> {
+        let mut inspection = inspect::inspect(self.history.world(), selection)?;
+        self.whys.look(&self.history);
+        inspection.explain(|name| self.whys.of(&self.history, selection, name));
+        Some(inspection)
+    }
+
+    /// Has a message that is on its way fare otherwise: time goes back to when it was sent, and from
+    /// there on another future unfolds, with everything that was done since done again.
+    pub fn intervene(&mut self, message: u64, what: Intervention) -> Result<(), Vec<String>> {
+        let gone = || vec!["The message is not on its way at this moment.".to_string()];
+        let world = self.history.world();
+        let sent_at = inspect::sent_at(world, message).ok_or_else(gone)?;
+        let inspection = inspect::inspect(world, &Selection::Message(message)).ok_or_else(gone)?;
+        let line = what.line(&inspection.message.ok_or_else(gone)?);
+        let (now, behind_now) = (self.history.now(), self.history.viewed().lines_behind());
+        let lines = self.history.script().lines.clone();
+        self.history.seek(sent_at - Duration::from_micros(1));
+        let behind = self.history.viewed().lines_behind();
+        let mut script = self.history.script_until(sent_at);
+        let done_since = lines.into_iter().take(behind_now).skip(behind).filter_map(|line| line.statement);
+        let since: Vec<Statement> = done_since.collect();
+        if let Err(errors) = script.push_text(&line) {
+            self.history.seek(now);
+            return Err(sentences(&errors));
+        }
+        for statement in since.into_iter().filter(|statement| *statement != Statement::At(sent_at)) {
+            script.push(statement);
+        }
+        self.go_on_with(script);
+        self.history.seek(now);
+        Ok(())
+    }
+
+    /// Another future begins when the viewed instant is in the past.
+    fn go_on_with(&mut self, script: Script) {
+        let in_past = self.history.is_in_past();
+        if in_past {
+            self.keep(self.history.now());
+        }
+        self.history.continue_with(script);
+        if in_past {
+            self.told = self.told.min(self.history.position());
+            self.looked = u64::MAX;
+            self.whys.forget();
+        }
+        self.checked = self.history.head().checks().len();
     }
 
     /// What has happened since the last call and matters. What is seen again is not told again.
@@ -270,6 +401,52 @@ impl Session {
 
     pub fn script(&self) -> String {
         self.history.script_until(self.history.now()).print()
+    }
+}
+
+/// What can be done to a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intervention {
+    Drop,
+    Delay,
+    Duplicate,
+}
+
+impl Intervention {
+    pub const ALL: [Intervention; 3] = [Intervention::Drop, Intervention::Delay, Intervention::Duplicate];
+
+    /// `drop next FETCH 2->1`
+    fn line(self, message: &str) -> String {
+        match self {
+            Intervention::Drop => format!("drop next {message}"),
+            Intervention::Delay => format!("delay next {message} by=300ms"),
+            Intervention::Duplicate => format!("duplicate next {message}"),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Intervention::Drop => "Drop",
+            Intervention::Delay => "Delay",
+            Intervention::Duplicate => "Duplicate",
+        }
+    }
+
+    pub fn effect(self) -> &'static str {
+        match self {
+            Intervention::Drop => "It is lost on its way: another future begins",
+            Intervention::Delay => "It takes 300 ms longer: another future begins",
+            Intervention::Duplicate => "It arrives twice: another future begins",
+        }
+    }
+}
+
+impl Kept {
+    /// The same future again, up to where it was left.
+    fn replayed(&self) -> Option<History> {
+        let mut history = History::open(self.script.clone()).ok()?;
+        history.seek(self.told.end);
+        Some(history)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Props {
     /// Time went backwards: what vanishes was not truncated.
     pub rewound: bool,
     pub in_past: bool,
+    /// Records arrive in a stream: they are not animated one by one.
+    pub brisk: bool,
     pub ask: Ask,
 }
 
@@ -30,7 +32,7 @@ pub fn Stage(props: &Props) -> Html {
         _ => "packed",
     };
     html! {
-        <main class="stage" data-density={density}>
+        <main class={classes!("stage", props.brisk.then_some("brisk"))} data-density={density}>
             <Guide stage={props.stage.clone()} in_past={props.in_past} />
             <Controllers chips={controllers.clone()} ask={props.ask.clone()} />
             <div class="grid" role="grid" aria-label="Partitions" style={style} onkeydown={walk}>
@@ -201,7 +203,7 @@ fn BrokerHead(props: &HeadProps) -> Html {
                     </button>
                     if let Some(rack) = rack { <span class="rack">{ "rack " }{ rack }</span> }
                 </div>
-                <div class="note">{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
+                <div class="note" title={note.clone()}>{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
                 <div class="acts">
                     { match state {
                         BrokerState::Dead => html! { <>

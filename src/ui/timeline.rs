@@ -2,6 +2,9 @@
 //!
 //! What moves every frame (the hand, the reading) is set directly, past the virtual DOM.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlInputElement};
 use yew::prelude::*;
@@ -161,35 +164,66 @@ pub fn show_time(now: Instant, end: Instant) {
     }
 }
 
-/// Paints all that has happened.
-pub fn paint(view: &View, now: Instant, replicas: u32) {
-    let Some(canvas) = document().get_element_by_id("lane").and_then(|c| c.dyn_into::<HtmlCanvasElement>().ok()) else {
-        return;
-    };
-    let Some(lane) = Lane::over(&canvas, view.end, now) else { return };
-    lane.paint_bands(&view.bands, replicas);
-    lane.paint_marks(&view.marks);
+/// What painting needs to know of the page; asked again only when that may have changed, for the
+/// answer makes the browser lay out everything.
+#[derive(Default)]
+pub struct Brush {
+    known: Option<Known>,
 }
 
-/// A canvas as long as the history.
-struct Lane {
-    pen: CanvasRenderingContext2d,
+struct Known {
     canvas: HtmlCanvasElement,
+    pen: CanvasRenderingContext2d,
     width: f64,
-    end: Instant,
-    now: Instant,
-    narrow: bool,
+    height: f64,
+    colours: BTreeMap<&'static str, String>,
+    /// How wide words are: to measure is slow, and they stay.
+    widths: RefCell<BTreeMap<String, f64>>,
 }
 
-/// Places in the lane, from the top: the ISR's line, the band of the leader, the words.
-const ISR_TOP: f64 = 4.0;
-const ISR_BOTTOM: f64 = 13.0;
-const BAND_TOP: f64 = 16.0;
-const BAND_HEIGHT: f64 = 16.0;
-const WORDS: f64 = 45.0;
+/// More words than these are not remembered.
+const WIDTHS: usize = 2_000;
 
-impl Lane {
-    fn over(canvas: &HtmlCanvasElement, end: Instant, now: Instant) -> Option<Lane> {
+const ROLES: [&str; 15] = [
+    "--sunken",
+    "--muted",
+    "--in-sync",
+    "--leader",
+    "--offline",
+    "--offline-soft",
+    "--family-quorum",
+    "--family-group",
+    "--ink",
+    "--band-0",
+    "--band-1",
+    "--band-2",
+    "--band-3",
+    "--band-4",
+    "--band-5",
+];
+
+impl Brush {
+    /// The theme or the size of the page may have changed.
+    pub fn forget(&mut self) {
+        self.known = None;
+    }
+
+    /// Paints all that has happened.
+    pub fn paint(&mut self, view: &View, now: Instant, replicas: u32) {
+        if self.known.as_ref().is_none_or(|known| !known.canvas.is_connected()) {
+            self.known = Known::look();
+        }
+        let Some(known) = &self.known else { return };
+        known.pen.clear_rect(0.0, 0.0, known.width, known.height);
+        let lane = Lane { known, end: view.end, now };
+        lane.paint_bands(&view.bands, replicas);
+        lane.paint_marks(&view.marks);
+    }
+}
+
+impl Known {
+    fn look() -> Option<Known> {
+        let canvas = document().get_element_by_id("lane")?.dyn_into::<HtmlCanvasElement>().ok()?;
         let scale = window().device_pixel_ratio().max(1.0);
         let (width, height) = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
         let (wide, high) = ((width * scale) as u32, (height * scale) as u32);
@@ -199,27 +233,56 @@ impl Lane {
         }
         let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
         pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok()?;
-        pen.clear_rect(0.0, 0.0, width, height);
         pen.set_font(
             "10.5px -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif",
         );
-        Some(Lane { pen, canvas: canvas.clone(), width, end, now, narrow: width < 420.0 })
+        let colours = ROLES.iter().map(|role| (*role, custom(&canvas, role))).collect();
+        Some(Known { canvas, pen, width, height, colours, widths: RefCell::default() })
+    }
+}
+
+/// A canvas as long as the history.
+struct Lane<'a> {
+    known: &'a Known,
+    end: Instant,
+    now: Instant,
+}
+
+/// Places in the lane, from the top: the ISR's line, the band of the leader, the words.
+const ISR_TOP: f64 = 4.0;
+const ISR_BOTTOM: f64 = 13.0;
+const BAND_TOP: f64 = 16.0;
+const BAND_HEIGHT: f64 = 16.0;
+const WORDS: f64 = 45.0;
+
+impl Lane<'_> {
+    fn colour(&self, role: &str) -> &str {
+        self.known.colours.get(role).map_or("", String::as_str)
     }
 
-    fn colour(&self, role: &str) -> String {
-        custom(&self.canvas, role)
+    fn width_of(&self, words: &str) -> f64 {
+        let mut widths = self.known.widths.borrow_mut();
+        if let Some(width) = widths.get(words) {
+            return *width;
+        }
+        let width = self.known.pen.measure_text(words).map_or(0.0, |measure| measure.width());
+        if widths.len() >= WIDTHS {
+            widths.clear();
+        }
+        widths.insert(words.to_string(), width);
+        width
     }
 
     fn x(&self, at: Instant) -> f64 {
         let whole = self.end.0.max(1) as f64;
-        INSET + (at.0.clamp(0, self.end.0.max(0)) as f64 / whole) * (self.width - 2.0 * INSET)
+        INSET + (at.0.clamp(0, self.end.0.max(0)) as f64 / whole) * (self.known.width - 2.0 * INSET)
     }
 
     fn paint_bands(&self, bands: &[Band], replicas: u32) {
-        let pen = &self.pen;
-        pen.set_fill_style_str(&self.colour("--sunken"));
+        let pen = &self.known.pen;
+        pen.set_fill_style_str(self.colour("--sunken"));
         pen.begin_path();
-        pen.round_rect_with_f64(INSET, BAND_TOP, self.width - 2.0 * INSET, BAND_HEIGHT, 4.0).ok();
+        pen.round_rect_with_f64(INSET, BAND_TOP, self.known.width - 2.0 * INSET, BAND_HEIGHT, 4.0).ok();
         pen.fill();
         let words = self.colour("--muted");
         let in_sync = self.colour("--in-sync");
@@ -234,19 +297,19 @@ impl Lane {
             let role = band
                 .leader
                 .map_or("--offline-soft".to_string(), |leader| format!("--band-{}", (leader - 1).rem_euclid(6)));
-            pen.set_fill_style_str(&self.colour(&role));
+            pen.set_fill_style_str(self.colour(&role));
             pen.fill_rect(left, BAND_TOP, right - left, BAND_HEIGHT);
             // Nothing is said of the ISR before it first changes: it is everybody.
             let isr = if band.replicas == 0 { replicas } else { band.isr };
             let share = f64::from(isr) / f64::from(replicas.max(1));
             let y = ISR_BOTTOM - share * (ISR_BOTTOM - ISR_TOP);
-            pen.set_fill_style_str(if isr < replicas { &shrunk } else { &in_sync });
+            pen.set_fill_style_str(if isr < replicas { shrunk } else { in_sync });
             pen.fill_rect(left, y, right - left, 2.0);
             let leader = band.leader.map_or("no leader".to_string(), |leader| format!("leader {leader}"));
             let texts = [format!("{leader} · epoch {} · ISR {isr} of {replicas}", band.leader_epoch), leader];
-            let fits = |text: &&String| pen.measure_text(text).is_ok_and(|m| m.width() + 12.0 < right - left);
+            let fits = |text: &&String| self.width_of(text) + 12.0 < right - left;
             if let Some(text) = texts.iter().find(fits) {
-                pen.set_fill_style_str(&words);
+                pen.set_fill_style_str(words);
                 pen.fill_text(text, left + 6.0, BAND_TOP + 11.8).ok();
             }
         }
@@ -254,8 +317,9 @@ impl Lane {
     }
 
     fn paint_marks(&self, marks: &[Mark]) {
-        let pen = &self.pen;
+        let pen = &self.known.pen;
         let visible = || marks.iter().filter(|mark| mark.at > Instant::ZERO);
+        let mut last = None;
         for mark in visible() {
             let (role, top, bottom) = match mark.kind {
                 MarkKind::Fault => ("--offline", 2.0, 36.0),
@@ -266,23 +330,39 @@ impl Lane {
                 MarkKind::Rebalance => ("--family-group", BAND_TOP + BAND_HEIGHT - 4.0, 36.0),
                 MarkKind::FailedSend | MarkKind::Truncation => ("--offline", BAND_TOP, BAND_TOP + BAND_HEIGHT),
             };
-            pen.set_fill_style_str(&self.colour(role));
-            pen.fill_rect((self.x(mark.at) - 0.75).round(), top, 1.75, bottom - top);
+            let x = (self.x(mark.at) - 0.75).round();
+            // Of many alike at one place one is enough.
+            if last.replace((x, role)) == Some((x, role)) {
+                continue;
+            }
+            pen.set_fill_style_str(self.colour(role));
+            pen.fill_rect(x, top, 1.75, bottom - top);
         }
-        // Words where there is room, the weightier kinds first.
+        self.paint_words(marks);
+    }
+
+    /// Words where there is room, the weightier kinds first.
+    fn paint_words(&self, marks: &[Mark]) {
+        let pen = &self.known.pen;
+        let width = self.known.width;
         let mut taken: Vec<(f64, f64)> = Vec::new();
         let weight = |mark: &&Mark| match mark.kind {
             MarkKind::Fault | MarkKind::Recovery => 0,
             MarkKind::Election | MarkKind::Quorum | MarkKind::Truncation => 1,
             _ => 2,
         };
-        pen.set_fill_style_str(&self.colour("--muted"));
-        let most = if self.narrow { 1 } else { 2 };
+        pen.set_fill_style_str(self.colour("--muted"));
+        let most = if width < 420.0 { 1 } else { 2 };
         for wanted in 0..=most {
-            for mark in visible().filter(|mark| weight(mark) == wanted) {
-                let Ok(measure) = pen.measure_text(&mark.label) else { continue };
-                let left = (self.x(mark.at) - 1.0).min(self.width - measure.width() - 2.0).max(0.0);
-                let right = left + measure.width() + 10.0;
+            for mark in marks.iter().filter(|mark| mark.at > Instant::ZERO && weight(mark) == wanted) {
+                let at = self.x(mark.at);
+                // Most find their place taken, and need not be measured.
+                if taken.iter().any(|(from, to)| (*from..*to).contains(&at)) {
+                    continue;
+                }
+                let wide = self.width_of(&mark.label);
+                let left = (at - 1.0).min(width - wide - 2.0).max(0.0);
+                let right = left + wide + 10.0;
                 if taken.iter().all(|(from, to)| right < *from || *to < left) {
                     taken.push((left, right));
                     pen.fill_text(&mark.label, left, WORDS).ok();

@@ -6,10 +6,11 @@ use crate::kafka::controller::Controller;
 use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
+use crate::time::Instant;
 use crate::view::cards::node_name;
 use crate::view::metadata_log;
 use crate::wire::batch::Batch;
-use crate::wire::{Body, BrokerId, ControllerId, Offset, TopicPartition};
+use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition};
 
 /// What is selected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,12 +32,41 @@ pub struct Inspection {
     pub sections: Vec<Section>,
     /// Bytes as a hex dump, where the thing has bytes.
     pub bytes: Option<String>,
+    /// Of a message on its way: how the script names the next one like it, `FETCH response 1->2`.
+    pub message: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Section {
     pub title: String,
-    pub rows: Vec<(String, String)>,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    pub name: String,
+    pub value: String,
+    /// The event that brought the value about.
+    pub why: Option<u64>,
+}
+
+impl Row {
+    fn new(name: impl Into<String>, value: impl Into<String>) -> Row {
+        Row { name: name.into(), value: value.into(), why: None }
+    }
+}
+
+impl Inspection {
+    fn new(title: impl Into<String>, sections: Vec<Section>) -> Inspection {
+        Inspection { title: title.into(), sections, bytes: None, message: None }
+    }
+
+    /// Says why each value is as it is, where an event brought it about.
+    pub fn explain(&mut self, why: impl Fn(&str) -> Option<u64>) {
+        for row in self.sections.iter_mut().flat_map(|section| &mut section.rows) {
+            row.why = why(&row.name);
+        }
+    }
 }
 
 /// Everything about the selected thing at this instant; `None` when it is not there.
@@ -59,10 +89,7 @@ pub fn inspect(world: &World, selection: &Selection) -> Option<Inspection> {
 }
 
 fn section(title: &str, rows: Vec<(&str, String)>) -> Section {
-    Section {
-        title: title.to_string(),
-        rows: rows.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
-    }
+    Section { title: title.to_string(), rows: rows.into_iter().map(|(name, value)| Row::new(name, value)).collect() }
 }
 
 fn or_none<T: ToString>(value: Option<T>) -> String {
@@ -109,7 +136,7 @@ fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
             ],
         ));
     }
-    Some(Inspection { title: format!("Broker {}", id.0), sections, bytes: None })
+    Some(Inspection::new(format!("Broker {}", id.0), sections))
 }
 
 fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
@@ -140,7 +167,7 @@ fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
         sections.push(Section { title: "Features".to_string(), rows });
     }
     sections.push(metadata_log_section(world, controller));
-    Some(Inspection { title: format!("Controller {id}"), sections, bytes: None })
+    Some(Inspection::new(format!("Controller {id}"), sections))
 }
 
 /// The newest records of a controller's metadata log, the newest first.
@@ -186,7 +213,7 @@ fn partition(world: &World, partition: &TopicPartition) -> Option<Inspection> {
     );
     let mut sections = vec![state];
     sections.extend(log.into_iter().flat_map(log_sections));
-    Some(Inspection { title: partition.to_string(), sections, bytes: None })
+    Some(Inspection::new(partition.to_string(), sections))
 }
 
 fn log_sections(log: &Log) -> Vec<Section> {
@@ -213,7 +240,7 @@ fn log_sections(log: &Log) -> Vec<Section> {
             index.0,
             index.1
         );
-        (format!("from {}", segment.base()), what)
+        Row::new(format!("from {}", segment.base()), what)
     });
     let segments = Section { title: "Segments".to_string(), rows: segments.collect() };
     vec![state, segments, producers_section(log)]
@@ -229,7 +256,7 @@ fn producers_section(log: &Log) -> Section {
             entry.batches().len(),
             entry.txn_first.map_or(String::new(), |first| format!(", transaction open from {first}"))
         );
-        (format!("producer id {}", id.0), what)
+        Row::new(format!("producer id {}", id.0), what)
     });
     Section { title: "Producers that it remembers".to_string(), rows: rows.collect() }
 }
@@ -249,15 +276,15 @@ fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -> Option<In
             sections.push(Section {
                 title: format!("Follower {} as the leader sees it", other.0),
                 rows: vec![
-                    ("log end offset".to_string(), remote.log_end.to_string()),
-                    ("log start offset".to_string(), remote.log_start.to_string()),
-                    ("last caught up".to_string(), format!("{} ms ago", caught_up.millis())),
+                    Row::new("log end offset", remote.log_end.to_string()),
+                    Row::new("log start offset", remote.log_start.to_string()),
+                    Row::new("last caught up", format!("{} ms ago", caught_up.millis())),
                 ],
             });
         }
     }
     sections.extend(broker.log(partition).into_iter().flat_map(log_sections));
-    Some(Inspection { title: format!("{partition} on broker {}", id.0), sections, bytes: None })
+    Some(Inspection::new(format!("{partition} on broker {}", id.0), sections))
 }
 
 fn record(world: &World, partition: &TopicPartition, id: BrokerId, offset: Offset) -> Option<Inspection> {
@@ -280,6 +307,7 @@ fn record(world: &World, partition: &TopicPartition, id: BrokerId, offset: Offse
         title: format!("Record {offset} of {partition} on broker {}", id.0),
         sections: vec![section("Record", rows), batch_section(batch)],
         bytes: Some(hex_dump(batch.bytes())),
+        message: None,
     })
 }
 
@@ -332,7 +360,7 @@ fn producer(world: &World, name: &str) -> Option<Inspection> {
             ("producer epoch", or_none(identity.map(|identity| identity.epoch))),
         ],
     );
-    Some(Inspection { title: format!("Producer {name}"), sections: vec![counts, identity, settings], bytes: None })
+    Some(Inspection::new(format!("Producer {name}"), vec![counts, identity, settings]))
 }
 
 fn consumer(world: &World, name: &str) -> Option<Inspection> {
@@ -354,7 +382,7 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             .iter()
             .map(|(partition, offset)| {
                 let committed = or_none(world.committed(consumer.group(), partition));
-                (partition.to_string(), format!("position {offset}, committed {committed}"))
+                Row::new(partition.to_string(), format!("position {offset}, committed {committed}"))
             })
             .collect(),
     };
@@ -368,7 +396,7 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
         ],
     );
-    Some(Inspection { title: format!("Consumer {name}"), sections: vec![member, positions, settings], bytes: None })
+    Some(Inspection::new(format!("Consumer {name}"), vec![member, positions, settings]))
 }
 
 fn group(world: &World, name: &str) -> Option<Inspection> {
@@ -389,10 +417,24 @@ fn group(world: &World, name: &str) -> Option<Inspection> {
         rows: world
             .committed_offsets(name)
             .iter()
-            .map(|(p, offset)| (p.to_string(), offset.offset.to_string()))
+            .map(|(p, offset)| Row::new(p.to_string(), offset.offset.to_string()))
             .collect(),
     };
-    Some(Inspection { title: format!("Group {name}"), sections: vec![state, offsets], bytes: None })
+    Some(Inspection::new(format!("Group {name}"), vec![state, offsets]))
+}
+
+/// A node as the script names it: `2`, `c1`, `app`.
+fn script_name(world: &World, node: NodeId) -> String {
+    match node {
+        NodeId::Broker(broker) => broker.0.to_string(),
+        NodeId::Controller(controller) => controller.to_string(),
+        NodeId::Client(_) => node_name(world, node),
+    }
+}
+
+/// When a message that is on its way was sent.
+pub fn sent_at(world: &World, id: u64) -> Option<Instant> {
+    world.network().in_flight().find(|message| message.id.0 == id).map(|message| message.sent_at)
 }
 
 fn message(world: &World, id: u64) -> Option<Inspection> {
@@ -419,15 +461,22 @@ fn message(world: &World, id: u64) -> Option<Inspection> {
         title: format!("{} {kind}", envelope.api().name()),
         sections: vec![travel, fields],
         bytes: Some(hex_dump(&envelope.encode())),
+        message: Some(format!(
+            "{}{} {}->{}",
+            envelope.api().name(),
+            if envelope.is_request() { "" } else { " response" },
+            script_name(world, message.from),
+            script_name(world, message.to)
+        )),
     })
 }
 
 /// The lines of a pretty-printed message that name a field, with their indentation kept.
-fn fields(pretty: &str) -> Vec<(String, String)> {
+fn fields(pretty: &str) -> Vec<Row> {
     const SHOWN: usize = 200;
     let named = pretty.lines().filter(|line| !line.contains("unknown_tagged_fields"));
     let pairs = named.filter_map(|line| line.split_once(": "));
-    pairs.take(SHOWN).map(|(name, value)| (name.to_string(), value.trim_end_matches(',').to_string())).collect()
+    pairs.take(SHOWN).map(|(name, value)| Row::new(name, value.trim_end_matches(','))).collect()
 }
 
 /// Sixteen bytes a line: place, hexadecimal, text.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{self, cargo};
 use crate::server::Server;
+use crate::setup::axe;
 use crate::setup::browser::{self, Browser};
 use crate::workspace::{self, dist};
 
@@ -19,6 +21,8 @@ pub struct Stage {
     server: Server,
     browser: Browser,
     driver: Driver,
+    /// The script that checks accessibility.
+    axe: PathBuf,
 }
 
 impl Stage {
@@ -26,7 +30,12 @@ impl Stage {
     pub fn set() -> Result<Stage> {
         let browser = browser::ensure()?;
         println!("Browser: {}", browser.version());
-        Ok(Stage { server: Server::start(vec![dist()], "/any/folder/", 0)?, driver: Driver::start(&browser)?, browser })
+        Ok(Stage {
+            server: Server::start(vec![dist()], "/any/folder/", 0)?,
+            driver: Driver::start(&browser)?,
+            browser,
+            axe: axe::ensure()?,
+        })
     }
 
     /// Runs the page's tests in the named modules of `tests/page`.
@@ -37,6 +46,7 @@ impl Stage {
         tests
             .env("HIGHWATER_PAGE", self.server.address())
             .env("HIGHWATER_WEBDRIVER", self.driver.address())
+            .env("HIGHWATER_AXE", &self.axe)
             .env("HIGHWATER_CHROMIUM", &self.browser.program);
         run::visibly(&mut tests)
     }

@@ -3,6 +3,7 @@
 //! Each part first looks whether what it needs is there, then gets it in the gentlest way, and
 //! otherwise says what a person has to do.
 
+pub mod axe;
 pub mod bindgen;
 pub mod browser;
 pub mod debian;

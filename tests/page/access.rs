@@ -1,0 +1,57 @@
+//! That nobody is shut out: axe-core finds nothing to complain of, in any view, theme and width.
+
+use std::env;
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::browser::{Page, Theme, with_page};
+
+async fn check(page: &Page, what: &str) {
+    let script = "
+        const found = await axe.run(document, { resultTypes: ['violations'] });
+        return found.violations.map((v) => `${v.id}: ${v.nodes.map((node) => node.target.join(' ')).slice(0, 4).join('; ')}`);";
+    let found = page.script_that_waits(script).await;
+    assert_eq!(found, Value::Array(Vec::new()), "{what}");
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn nothing_shuts_anybody_out() {
+    with_page("access", async |page| {
+        let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
+        let axe = fs::read_to_string(axe).expect("axe-core can be read");
+        for (width, height) in [(1440, 900), (820, 1100), (360, 800)] {
+            for theme in [Theme::Light, Theme::Dark] {
+                page.look(width, height, theme).await;
+                page.open("").await;
+                page.find("grid", "Partitions").await;
+                page.script(&axe, vec![]).await;
+                let what = |view: &str| format!("{view} at {width}×{height}, {theme}");
+                check(&page, &what("the opening")).await;
+                page.script("document.querySelector('[aria-label=\"Kill broker 1\"]').click()", vec![]).await;
+                page.wait_for_text("Broker 1 is out.").await;
+                page.script("document.querySelector('.play').click()", vec![]).await;
+                check(&page, &what("a failover")).await;
+                for tab in ["Events", "Inspector", "Packets", "Console", "Branches", "Partition state"] {
+                    let show = "
+                        const tabs = [...document.querySelectorAll('[role=tab]')];
+                        tabs.find((tab) => tab.textContent === arguments[0]).click();
+                        if (arguments[0] === 'Inspector') document.querySelector('.row-head .title').click();";
+                    page.script(show, vec![tab.into()]).await;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    check(&page, &what(tab)).await;
+                }
+                for dialog in ["Add a topic", "Embed", "Help"] {
+                    let open = "document.querySelector(`[aria-label='${arguments[0]}']`).click()";
+                    page.script(open, vec![dialog.into()]).await;
+                    page.find("dialog", dialog).await;
+                    check(&page, &what(dialog)).await;
+                    page.script("document.querySelector('dialog').close()", vec![]).await;
+                    page.wait_until_gone("dialog", dialog).await;
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,172 @@
+//! What the page lets a person find out and do beyond looking: messages, reasons, futures, additions.
+
+use crate::browser::{Page, with_page};
+
+async fn type_line(page: &Page, line: &str) {
+    let input = page.find("textbox", "Console input").await;
+    input.fill(line).await;
+    input.press("\u{e007}").await;
+}
+
+async fn text_of(page: &Page, label: &str) -> String {
+    let script = "return document.querySelector(`section[aria-label='${arguments[0]}']`)?.textContent ?? ''";
+    page.script(script, vec![label.into()]).await.as_str().unwrap_or_default().to_owned()
+}
+
+/// Presses a button that a panel in front may have scrolled out of view.
+async fn press(page: &Page, name: &str) {
+    page.find("button", name).await;
+    let script = "
+        const named = [...document.querySelectorAll('button')].filter((b) => (b.ariaLabel ?? b.textContent) === arguments[0]);
+        named[0].click();";
+    page.script(script, vec![name.into()]).await;
+}
+
+async fn move_time(page: &Page, millis: i64) {
+    let script = "
+        const time = document.querySelector('[aria-label=Time]');
+        time.value = arguments[0];
+        time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
+    page.script(script, vec![millis.into()]).await;
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn a_message_on_its_way_is_read_and_lost() {
+    with_page("a message", async |page| {
+        page.open("").await;
+        page.find("button", "Pause").await.click().await;
+        page.find("button", "Play").await;
+        type_line(&page, "send app orders alice=watched").await;
+        page.find("tab", "Packets").await.click().await;
+        let mut message = None;
+        for _ in 0..60 {
+            page.find("button", "Step").await.click().await;
+            let buttons = page.all_within(&page.find("region", "Packets").await, "button").await;
+            message =
+                buttons.into_iter().find(|part| part.name.starts_with("PRODUCE app") && part.name.contains("watched"));
+            if message.is_some() {
+                break;
+            }
+        }
+        message.expect("the record is sent within sixty steps").click().await;
+        page.find("heading", "PRODUCE request").await;
+        let read = text_of(&page, "Inspector").await;
+        for name in ["Delay", "Duplicate"] {
+            page.find("button", name).await;
+        }
+        for says in ["correlation id", "version", "Bytes", "000000", "watched"] {
+            assert!(read.contains(says), "the inspector does not say {says:?}");
+        }
+        page.find("button", "Drop").await.click().await;
+        page.wait_until("it is gone", async || !text_of(&page, "Packets").await.contains("watched")).await;
+        page.find("checkbox", "only what matters").await.click().await;
+        page.wait_until("its loss is told", async || {
+            let told = text_of(&page, "Events").await;
+            told.contains("PRODUCE") && told.contains("lost")
+        })
+        .await;
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn why_leads_from_a_value_to_its_causes() {
+    with_page("why", async |page| {
+        page.open("").await;
+        page.find("button", "Kill broker 1").await.click().await;
+        page.wait_for_text("Broker 1 is out.").await;
+        press(&page, "orders-0").await;
+        page.find("heading", "orders-0").await;
+        press(&page, "Why is leader 2?").await;
+        page.wait_until("the causes are shown", async || {
+            let told = text_of(&page, "Events").await;
+            told.contains("orders-0: leader 1 → 2") && told.contains("broker 1 died")
+        })
+        .await;
+        // The last link is the kill; it is a jump in time.
+        page.script("[...document.querySelectorAll('.chain .at')].at(-1).click()", vec![]).await;
+        page.wait_for_text("You look at the past.").await;
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn a_future_that_was_left_is_kept_compared_named_and_deleted() {
+    with_page("futures", async |page| {
+        page.open("").await;
+        page.find("button", "Pause").await.click().await;
+        page.find("button", "Play").await;
+        let before = page.script("return Number(document.querySelector('[aria-label=Time]').value)", vec![]).await;
+        let before = before.as_i64().expect("the slider has a value");
+        page.find("button", "Kill broker 1").await.click().await;
+        page.find("button", "Start broker 1").await;
+        let leads = async |leader: &str| {
+            let script = "return document.querySelector('.partition-state tbody tr').cells[1].textContent";
+            page.script(script, vec![]).await == leader
+        };
+        for _ in 0..12 {
+            page.find("button", "Next event").await.click().await;
+            if leads("2").await {
+                break;
+            }
+        }
+        assert!(leads("2").await, "broker 2 took over within twelve events");
+
+        move_time(&page, before - 100).await;
+        page.wait_for_text("You look at the past.").await;
+        press(&page, "Freeze broker 3").await;
+        page.find("tab", "Branches").await.click().await;
+        page.find("textbox", "Name of Future 1").await;
+        for _ in 0..8 {
+            page.find("button", "Next event").await.click().await;
+        }
+        press(&page, "Compare with Future 1").await;
+        let table = page.find("table", "Differences").await;
+        assert!(table.text().await.contains("orders-0: leader"), "{}", table.text().await);
+
+        let script = "
+            const name = document.querySelector('[aria-label=\"Name of Future 1\"]');
+            name.value = 'The kill';
+            name.dispatchEvent(new Event('change', { bubbles: true }));";
+        page.script(script, vec![]).await;
+        press(&page, "Go to The kill").await;
+        page.find("button", "Start broker 1").await;
+        assert!(leads("2").await, "the future that was left is as it was");
+        press(&page, "Delete Future 2").await;
+        page.wait_until_gone("button", "Delete Future 2").await;
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn topics_brokers_and_clients_are_added_by_forms_with_kafkas_names() {
+    with_page("additions", async |page| {
+        page.open("").await;
+        page.find("button", "Add a topic").await.click().await;
+        let dialog = page.find("dialog", "Add a topic").await;
+        page.find_within(&dialog, "textbox", "name").await.fill("payments").await;
+        page.find_within(&dialog, "textbox", "partitions").await.fill("0").await;
+        page.find_within(&dialog, "button", "Add").await.click().await;
+        page.find_within(&dialog, "alert", "").await;
+        page.find_within(&dialog, "textbox", "partitions").await.fill("1").await;
+        page.find_within(&dialog, "button", "Add").await.click().await;
+        page.wait_until_gone("dialog", "Add a topic").await;
+        page.find("row", "payments-0").await;
+
+        for (what, field, value, region) in [
+            ("Add a producer", "client.id", "shop", "Producer shop"),
+            ("Add a consumer", "client.id", "c9", "Consumer c9"),
+            ("Add a broker", "id", "4", "Broker 4"),
+        ] {
+            page.find("button", what).await.click().await;
+            let dialog = page.find("dialog", what).await;
+            page.find_within(&dialog, "textbox", field).await.fill(value).await;
+            page.find_within(&dialog, "button", "Add").await.click().await;
+            page.find("region", region).await;
+        }
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
