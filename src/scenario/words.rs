@@ -82,6 +82,7 @@ pub const QUESTIONS: &[&str] = &[
     "reordered",
     "skipped",
     "under-replicated",
+    "diverged",
     "under-min-isr",
     "offline",
 ];

@@ -2,6 +2,7 @@
 
 mod bad_scripts;
 mod brokers;
+mod campaign;
 mod command;
 mod golden;
 mod golden_builtin_partitioner;

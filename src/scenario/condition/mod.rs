@@ -79,6 +79,7 @@ pub enum Question {
     Reordered,
     Skipped(String),
     UnderReplicated,
+    Diverged,
     UnderMinIsr,
     Offline,
 }
@@ -147,6 +148,7 @@ impl Question {
             Question::Reordered => "reordered",
             Question::Skipped(_) => "skipped",
             Question::UnderReplicated => "under-replicated",
+            Question::Diverged => "diverged",
             Question::UnderMinIsr => "under-min-isr",
             Question::Offline => "offline",
         }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::kafka::controller::image::PartitionRegistration;
+use crate::kafka::log::Log;
 use crate::scenario::condition::{BrokerState, Observe};
 use crate::sim::World;
 use crate::sim::action::BrokerRef;
@@ -168,6 +170,23 @@ impl Observe for World {
     fn under_replicated(&self) -> i64 {
         self.partitions().filter(|(_, registration)| registration.isr.len() < registration.replicas.len()).count()
             as i64
+    }
+
+    fn diverged(&self) -> i64 {
+        let last = |log: &Log| {
+            let last = log.batches(log.log_end() + -1).last().map(|batch| batch.leader_epoch);
+            (log.log_end(), last.filter(|_| log.log_end() > log.log_start()))
+        };
+        let differ = |(partition, registration): (TopicPartition, &PartitionRegistration)| {
+            let leader = self.log_of(&partition, None);
+            let replicas = registration.replicas.iter();
+            let differs = |replica: &&BrokerId| {
+                let log = self.log_of(&partition, Some(**replica));
+                log.map(last) != leader.filter(|leader| leader.high_watermark() == leader.log_end()).map(last)
+            };
+            replicas.filter(differs).count() as i64
+        };
+        self.partitions().map(differ).sum()
     }
 
     fn under_min_isr(&self) -> i64 {

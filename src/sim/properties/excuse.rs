@@ -82,5 +82,7 @@ impl Doubts {
 pub(super) fn candidates(registration: &PartitionRegistration) -> impl Iterator<Item = BrokerId> + Clone + '_ {
     let alone = registration.isr.is_empty() && registration.elr.is_empty();
     let last_known = registration.last_known_elr.iter().filter(move |_| alone);
-    registration.isr.iter().chain(&registration.elr).chain(last_known).copied()
+    // The ELR keeps who left the partition in a reassignment, and never elects it (PartitionChangeBuilder).
+    let eligible = registration.elr.iter().filter(|member| registration.replicas.contains(member));
+    registration.isr.iter().chain(eligible).chain(last_known).copied()
 }

@@ -78,7 +78,7 @@ fn check_registration(finder: &mut Finder<'_>, partition: &TopicPartition, new: 
     let count = members.len();
     members.sort_unstable();
     members.dedup();
-    let are_replicas = members.iter().all(|member| new.replicas.contains(member));
+    let are_replicas = new.isr.iter().all(|member| new.replicas.contains(member));
     let image = finder.world.image();
     let has_elr = image.has_eligible_leader_replicas();
     if members.len() < count || !are_replicas || (!has_elr && new.isr.is_empty()) {

@@ -15,6 +15,7 @@ use crate::sim::properties::property::Property;
 use crate::sim::properties::sequences::Sequences;
 use crate::sim::properties::written::{Conflict, Stamp, Written};
 use crate::sim::properties::{Finder, below, log_of};
+use crate::sim::world::World;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, LeaderEpoch, Offset, TopicPartition, Uuid};
 
@@ -136,7 +137,11 @@ impl PartitionWatch {
             self.written.truncated(broker, end);
             self.ends.insert(broker, end);
         }
-        self.doubts.crashed(broker, lost);
+        // A machine that goes down after its broker stopped in good order takes nothing with it.
+        let is_clean = finder.world.broker(broker).is_some_and(|broker| broker.disk().clean_shutdown.is_some());
+        if lost || !is_clean {
+            self.doubts.crashed(broker, lost);
+        }
         if let Some(registration) = finder.world.registration(&self.name) {
             self.look_for_excuse(registration, finder.event);
         }
@@ -165,15 +170,19 @@ impl PartitionWatch {
             self.doubts.rejoined(leader);
         }
         for member in new.isr.iter().filter(|member| !was.contains(member)) {
+            let complete = self.has_everything(finder, *member);
+            // The controller may choose one that died a moment ago: it has not joined before it lives.
+            if !is_registered(finder.world, *member) {
+                continue;
+            }
             if self.excuse.is_none() && !new.recovering {
-                let complete = self.has_everything(finder, *member);
                 self.report(finder, Property::JoinSafety, *member, complete);
             }
             self.doubts.rejoined(*member);
         }
         self.look_for_excuse(new, finder.event);
         if self.excuse.is_none() {
-            for member in new.isr.iter().chain(&new.elr).copied() {
+            for member in candidates(new) {
                 if self.doubts.is_impaired(member) {
                     continue;
                 }
@@ -185,8 +194,9 @@ impl PartitionWatch {
 
     /// A broker came back from a crash in a new incarnation: it must not count as eligible.
     pub fn returned(&self, finder: &mut Finder<'_>, broker: BrokerId, registration: &PartitionRegistration) {
-        let counts = registration.isr.contains(&broker) || registration.elr.contains(&broker);
-        if counts && self.doubts.is_suspect(broker) {
+        let counts = [&registration.isr, &registration.elr].iter().any(|set| set.contains(&broker));
+        // What a process asked for that has died since says nothing of the next one.
+        if counts && self.doubts.is_suspect(broker) && is_registered(finder.world, broker) {
             let text = format!("broker {} crashed and is in ISR or ELR as it registers again", broker.0);
             finder.broken(Property::UncleanExcluded, Some(&self.name), text);
         }
@@ -328,7 +338,7 @@ impl PartitionWatch {
             self.report(finder, Property::HighWatermarkJustified, member, has);
         }
         let Some(registration) = finder.world.registration(&self.name) else { return };
-        let left_out = registration.isr.iter().chain(&registration.elr).find(|member| !maximal.contains(member));
+        let left_out = candidates(registration).find(|member| !maximal.contains(member));
         if let Some(left_out) = left_out {
             let text = format!("leader {} moves to {mark} without broker {}", seen.broker.0, left_out.0);
             finder.broken(Property::MaximalIsrCoversCandidates, Some(&self.name), text);
@@ -389,4 +399,11 @@ impl PartitionWatch {
             finder.broken(property, Some(&self.name), text);
         }
     }
+}
+
+/// Whether the process that runs is the incarnation that the controllers know.
+fn is_registered(world: &World, broker: BrokerId) -> bool {
+    let known = world.image().brokers.get(&broker).map(|registration| registration.incarnation);
+    let process = world.broker(broker).and_then(|broker| broker.process());
+    process.is_some_and(|process| Some(process.lifecycle().incarnation()) == known)
 }

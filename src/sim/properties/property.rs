@@ -98,7 +98,7 @@ properties! {
     // The controller's metadata.
     LeaderInIsr: "A partition's leader is in its ISR.",
         "kafka-specification: LeaderInIsr; PartitionChangeBuilder", Always;
-    IsrIsLegal: "ISR and ELR hold only replicas of the partition, each once, in one of them; with a full ISR the ELR is empty.",
+    IsrIsLegal: "An ISR holds only replicas of its partition; nobody is in ISR and ELR, or twice in one of them.",
         "KIP-966; ReplicationControlManager", Always;
     FencedNotInIsr: "No fenced broker is in an ISR.",
         "KIP-841; KIP-966", Always;
@@ -124,6 +124,8 @@ properties! {
     MetadataHighWatermark: "No node's metadata high watermark goes back, and no committed metadata record is cut off.",
         "KIP-595", WhileTheQuorumKeepsItsDisks;
     // After the faults.
+    IdempotentOrder: "Records of one key that an idempotent producer sent stand in the order in which it sent them.",
+        "KIP-98; KAFKA-5494", WhileCommittedIsSafe;
     ReplicasConverge: "When the faults have ended, all replicas of a partition have the same log.",
         "KIP-101; KIP-279", Always;
 }

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::log::Log;
+use crate::sim::ledger::AckedBatch;
 use crate::sim::properties::partition::PartitionWatch;
 use crate::sim::properties::property::Property;
 use crate::sim::properties::written::Stamp;
 use crate::sim::properties::{Finder, Key, log_of};
 use crate::sim::world::World;
+use crate::sim::{Anomaly, AnomalyKind};
 use crate::wire::TopicPartition;
+use crate::wire::batch::Batch;
 
 pub(super) fn look_at(finder: &mut Finder<'_>, watches: &BTreeMap<Key, Arc<PartitionWatch>>) {
     for watch in watches.values() {
@@ -48,6 +51,17 @@ fn acknowledged_is_kept(finder: &mut Finder<'_>, watch: &PartitionWatch) {
         let text = format!("offset {} was acknowledged and lies at or above the high watermark", batch.last());
         finder.broken(Property::AcknowledgedIsKept, Some(name), text);
     }
+    let idempotent = |batch: &AckedBatch| {
+        Batch::split_first(&mut batch.records.clone(), false).is_ok_and(|batch| batch.has_producer())
+    };
+    let reordered = |a: &&Anomaly| a.kind == AnomalyKind::Reordered && a.partition == *name;
+    if let Some(anomaly) = world.ledger().anomalies().find(reordered).filter(|_| ledger.acked.iter().all(idempotent)) {
+        let text = format!(
+            "offsets {} to {}: records of a key stand in another order than they were sent",
+            anomaly.first, anomaly.last
+        );
+        finder.broken(Property::IdempotentOrder, Some(name), text);
+    }
     if let Some(lost) = lost_with_all_acks(world, name) {
         finder.broken(Property::AcknowledgedIsKept, Some(name), lost);
     }
@@ -56,7 +70,7 @@ fn acknowledged_is_kept(finder: &mut Finder<'_>, watch: &PartitionWatch) {
 fn lost_with_all_acks(world: &World, name: &TopicPartition) -> Option<String> {
     let ledger = world.ledger();
     let acked = &ledger.partition(name)?.acked;
-    let lost = ledger.anomalies().filter(|a| a.kind == crate::sim::AnomalyKind::Lost && a.partition == *name);
+    let lost = ledger.anomalies().filter(|a| a.kind == AnomalyKind::Lost && a.partition == *name);
     let mut of_all = lost.filter(|a| acked.iter().any(|batch| batch.base == a.first && batch.acks == -1));
     of_all.next().map(|anomaly| format!("offsets {} to {} were acknowledged and are gone", anomaly.first, anomaly.last))
 }
