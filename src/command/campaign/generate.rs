@@ -35,10 +35,13 @@ pub enum Kind {
     Unclean,
     /// Partitions move to other brokers
     Reassign,
+    /// Moves of partitions are cancelled. Below min.insync.replicas Kafka's ELR then keeps a broker that
+    /// has no replica any more: the partition may stay offline, or elect it when it is empty and back
+    Cancel,
 }
 
 impl Kind {
-    /// All but those after which committed records are gone by design.
+    /// All but those after which committed records may be gone, or a partition offline, by Kafka's design.
     pub const USUAL: [Kind; 12] = [
         Kind::Kill,
         Kind::PowerOff,
@@ -240,6 +243,11 @@ impl Timeline {
                 let line = self.reassign();
                 self.then(at, line);
             }
+            Kind::Cancel => {
+                let (line, partition) = (self.reassign(), self.partition());
+                self.then(at, line);
+                self.then(end, format!("reassign {partition} cancel"));
+            }
         }
     }
 
@@ -382,9 +390,6 @@ impl Timeline {
 
     fn reassign(&mut self) -> String {
         let partition = self.partition();
-        if self.draw.0.percent(15) {
-            return format!("reassign {partition} cancel");
-        }
         let mut brokers: Vec<i32> = self.names.brokers.iter().copied().collect();
         let mut replicas = Vec::new();
         for _ in 0..brokers.len().min(3) {

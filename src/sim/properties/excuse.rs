@@ -28,12 +28,18 @@ pub enum ExcuseKind {
     UncleanElection,
     /// All who may lead crashed, and one of them lost records.
     TooManyLosses,
+    /// A broker left the partition when its move was cancelled, came back with an empty log while the
+    /// ELR still named it, and was elected.
+    StaleElr,
 }
 
 impl Excuse {
     pub fn text(&self) -> &'static str {
         match self.kind {
             ExcuseKind::UncleanElection => "a replica that was not in sync was made leader (unclean election)",
+            ExcuseKind::StaleElr => {
+                "a broker that had left the partition came back empty while the ELR still named it, and leads"
+            }
             ExcuseKind::TooManyLosses => "every replica that may lead has crashed, and one of them lost what it had",
         }
     }

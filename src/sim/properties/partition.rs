@@ -169,6 +169,7 @@ impl PartitionWatch {
             self.excuse = Some(Excuse { kind: ExcuseKind::UncleanElection, event });
             self.doubts.rejoined(leader);
         }
+        self.note_stale_elr(finder, old, new);
         for member in new.isr.iter().filter(|member| !was.contains(member)) {
             let complete = self.has_everything(finder, *member);
             // The controller may choose one that died a moment ago: it has not joined before it lives.
@@ -189,6 +190,25 @@ impl PartitionWatch {
                 let complete = self.has_everything(finder, member);
                 self.report(finder, Property::StrongIsr, member, complete);
             }
+        }
+    }
+
+    /// PartitionChangeBuilder takes nobody out of the ELR for leaving the partition, so one that returns
+    /// counts as eligible with an empty log.
+    fn note_stale_elr(
+        &mut self,
+        finder: &Finder<'_>,
+        old: Option<&PartitionRegistration>,
+        new: &PartitionRegistration,
+    ) {
+        let came_back = |member: &&BrokerId| old.is_some_and(|old| !old.replicas.contains(member));
+        for member in new.elr.iter().filter(|member| new.replicas.contains(member)).filter(came_back) {
+            self.doubts.crashed(*member, true);
+        }
+        let leader =
+            new.leader.filter(|leader| self.doubts.is_impaired(*leader) && is_registered(finder.world, *leader));
+        if leader.is_some() && old.is_some_and(|old| old.leader != new.leader) && self.excuse.is_none() {
+            self.excuse = Some(Excuse { kind: ExcuseKind::StaleElr, event: finder.event });
         }
     }
 
@@ -338,6 +358,12 @@ impl PartitionWatch {
             self.report(finder, Property::HighWatermarkJustified, member, has);
         }
         let Some(registration) = finder.world.registration(&self.name) else { return };
+        // Metadata that arrives late discards a proposal in flight (Partition.makeLeader): until the next
+        // arrives, the leader does not know what the controller decided.
+        let knows = registration.partition_epoch == replica.partition_epoch() || replica.pending().is_some();
+        if !knows {
+            return;
+        }
         let left_out = candidates(registration).find(|member| !maximal.contains(member));
         if let Some(left_out) = left_out {
             let text = format!("leader {} moves to {mark} without broker {}", seen.broker.0, left_out.0);
