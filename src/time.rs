@@ -18,6 +18,27 @@ pub struct Instant(pub i64);
 #[serde(transparent)]
 pub struct Duration(pub i64);
 
+/// So many times in a span, evenly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// At least 1.
+    pub count: u32,
+    pub per: Duration,
+}
+
+impl Rate {
+    /// When the `number`th is due after the first, which is number 0. What does not divide evenly is
+    /// rounded down each time, so that nothing adds up.
+    pub fn due(self, number: u64) -> Duration {
+        Duration((i128::from(self.per.0) * i128::from(number) / i128::from(self.count.max(1))) as i64)
+    }
+
+    /// From one to the next, rounded down.
+    pub fn interval(self) -> Duration {
+        self.due(1)
+    }
+}
+
 impl Instant {
     pub const ZERO: Instant = Instant(0);
     /// Later than anything that happens.

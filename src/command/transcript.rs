@@ -6,11 +6,10 @@ use std::io::{self, Write};
 use crate::history::{Check, Run};
 use crate::kafka::fact::Names;
 use crate::sim::Event;
-use crate::view::events::is_hidden;
 
 /// `   9.412 s  orders-0: leader 1 → 2, epoch 1, ISR 2,3`
 pub fn line(run: &Run, event: &Event, out: &mut dyn Write) -> io::Result<()> {
-    if is_hidden(&event.fact) {
+    if event.fact.is_internal() {
         return Ok(());
     }
     writeln!(out, "{:>12}  {}", event.at.to_string(), event.fact.text(&run.world as &dyn Names))

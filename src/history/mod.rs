@@ -1,12 +1,13 @@
 //! Remembers a run and finds every instant of it again. The script is the truth; the steps are what
 //! it led to; snapshots are only a cache: seeking is replaying from the nearest one.
 
+pub mod attention;
 pub mod playback;
 pub mod run;
 
 use std::sync::Arc;
 
-use crate::scenario::script::{Script, Statement};
+use crate::scenario::script::{Line, Script, Statement};
 use crate::sim::{Cause, Event, EventId, Refused, Step, World};
 use crate::time::{Duration, Instant};
 
@@ -162,6 +163,20 @@ impl History {
         self.look_at(steps, at);
     }
 
+    /// Goes on by one step if it is due by `limit`, else to `limit`; true if there was a step.
+    pub fn advance(&mut self, limit: Instant) -> bool {
+        if self.past.is_none() {
+            return self.extend(limit);
+        }
+        let position = self.position();
+        let Some(at) = self.steps.get(position as usize).map(|step| step.at).filter(|at| *at <= limit) else {
+            self.seek(limit);
+            return false;
+        };
+        self.look_at(position + 1, at);
+        true
+    }
+
     /// Looks at the state after the first `steps` steps, at the time of the last of them.
     pub fn seek_step(&mut self, steps: u64) {
         let steps = steps.min(self.steps.len() as u64);
@@ -211,8 +226,14 @@ impl History {
     /// what an act is added to.
     pub fn script_until(&self, at: Instant) -> Script {
         let mut script = Script::clone(&self.script);
-        script.lines.truncate(self.viewed().lines_behind());
-        if script.names().earliest < at {
+        // The set-up stays: the world began with it, though its line may not have been carried out.
+        let is_setup = |line: &Line| matches!(line.statement, Some(Statement::Cluster(_)));
+        let setup = script.lines.iter().position(is_setup).map_or(0, |index| index + 1);
+        script.lines.truncate(self.viewed().lines_behind().max(setup));
+        // An `at` gives up waiting for an administrative answer, also when no time passes. Where the
+        // script's next line is due, its lines so far lead to this very instant, and none may.
+        let time_passes = script.names().earliest < at || self.viewed().waits_for_an_answer();
+        if time_passes && !self.viewed().is_at_a_line() {
             script.push(Statement::At(at));
         }
         script

@@ -1,20 +1,19 @@
 //! How fast virtual time passes for the one who looks. Protocol timing is never bent: only this is.
 
 use crate::history::History;
-use crate::sim::{EventId, InFlight, Payload, World};
-use crate::time::{Duration, Instant};
-use crate::wire::{ApiKey, Body, Request, Response};
+use crate::history::attention::{Attention, is_unsettled, something_travels};
+use crate::time::Duration;
 
 /// Virtual microseconds per real second.
 const REAL_TIME: i64 = 1_000_000;
-/// While something that a person set off travels: a flight of half a millisecond takes half a second.
-const TRAVELLING: i64 = 1_000;
-/// While a story is open and nothing of it travels, time runs ever faster, up to this.
+/// In slow motion a flight of half a millisecond takes half a second.
+const SLOW_MOTION: i64 = 1_000;
+/// Through idle stretches of a story time runs ever faster, up to this.
 const IDLE_MAX: i64 = 20 * REAL_TIME;
 /// How quickly it gathers speed: doubled in so many real microseconds.
 const IDLE_DOUBLING: i64 = 300_000;
-/// How long after a person's act (in virtual time) its consequences are followed.
-const STORY: Duration = Duration::from_secs(40);
+/// A tab that slept does not catch up, it goes on: one tick is worth at most so much real time.
+const TICK_MAX: Duration = Duration::from_millis(100);
 
 /// The slowest and the fastest fixed speed, in virtual microseconds per real second.
 pub const SLOWEST: i64 = REAL_TIME / 1_000;
@@ -33,15 +32,22 @@ pub enum Speed {
 pub struct Playback {
     pub playing: bool,
     pub speed: Speed,
-    /// Virtual time owed in billionths of a microsecond's share: what rounding left over.
+    /// Virtual time owed in millionths of a microsecond: what rounding left over.
     remainder: i64,
     /// The present idle speed of follow mode.
     idle: i64,
+    attention: Attention,
 }
 
 impl Default for Playback {
     fn default() -> Playback {
-        Playback { playing: false, speed: Speed::Follow, remainder: 0, idle: REAL_TIME }
+        Playback {
+            playing: false,
+            speed: Speed::Follow,
+            remainder: 0,
+            idle: REAL_TIME,
+            attention: Attention::default(),
+        }
     }
 }
 
@@ -51,81 +57,156 @@ impl Playback {
         if !self.playing {
             return;
         }
-        // A tab that slept does not catch up: it goes on.
-        let real = Duration(real.0.min(100_000));
-        let rate = self.rate(history, real);
-        let owed = rate * real.0 + self.remainder;
+        let real = real.min(TICK_MAX);
+        self.attention.look(history);
+        let pace = self.pace(history);
+        self.pass(pace, real);
+        let owed = self.rate_of(pace) * real.0 + self.remainder;
         self.remainder = owed % 1_000_000;
         let target = history.now() + Duration(owed / 1_000_000);
-        match self.speed {
-            Speed::Fixed(_) => history.seek(target),
-            Speed::Follow => seek_until_something_travels(history, target),
+        match pace {
+            Pace::Slow | Pace::Fixed(_) => history.seek(target),
+            Pace::Idle | Pace::Real => {
+                while history.advance(target) {
+                    self.attention.look(history);
+                    if self.attention.is_awake() && something_travels(history.world()) {
+                        return;
+                    }
+                }
+            }
         }
     }
 
     /// The speed at this moment, in virtual microseconds per real second.
-    pub fn rate(&mut self, history: &History, real: Duration) -> i64 {
-        let Speed::Follow = self.speed else {
-            let Speed::Fixed(rate) = self.speed else { unreachable!("there are two kinds of speed") };
-            return rate.clamp(SLOWEST, FASTEST);
+    pub fn rate(&self, history: &History) -> i64 {
+        self.rate_of(self.pace(history))
+    }
+
+    fn pace(&self, history: &History) -> Pace {
+        match self.speed {
+            Speed::Fixed(rate) => Pace::Fixed(rate.clamp(SLOWEST, FASTEST)),
+            Speed::Follow if self.attention.is_awake() && something_travels(history.world()) => Pace::Slow,
+            Speed::Follow if self.attention.is_in_story(history) && is_unsettled(history.world()) => Pace::Idle,
+            Speed::Follow => Pace::Real,
+        }
+    }
+
+    fn rate_of(&self, pace: Pace) -> i64 {
+        match pace {
+            Pace::Fixed(rate) => rate,
+            Pace::Slow => SLOW_MOTION,
+            Pace::Idle => self.idle,
+            Pace::Real => REAL_TIME,
+        }
+    }
+
+    /// What real time does to patience: slow motion uses it up, idle stretches gather speed.
+    fn pass(&mut self, pace: Pace, real: Duration) {
+        match pace {
+            Pace::Slow => self.attention.spend(real),
+            Pace::Idle => self.idle = (self.idle + self.idle * real.0 / IDLE_DOUBLING).min(IDLE_MAX),
+            Pace::Real | Pace::Fixed(_) => {}
+        }
+        if pace != Pace::Idle {
+            self.idle = REAL_TIME;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    /// Something that a person set off travels, and there is patience left to watch it.
+    Slow,
+    /// Nothing of the story travels, and the cluster has yet to react to what was done to it.
+    Idle,
+    /// Nothing is to be waited for.
+    Real,
+    Fixed(i64),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::scenario::script::Script;
+    use crate::time::Instant;
+
+    const FRAME: Duration = Duration::from_micros(16_667);
+
+    fn open(script: &str) -> (History, Playback) {
+        let script = Script::read(script).expect("the script is right");
+        let mut history = History::open(Arc::new(script)).expect("the cluster settles");
+        history.finish_script();
+        let playback = Playback { playing: true, ..Playback::default() };
+        (history, playback)
+    }
+
+    fn act(history: &mut History, line: &str) {
+        let at = history.settle_for_act();
+        let mut script = history.script_until(at);
+        script.push_text(line).expect("the line is right");
+        history.continue_with(script);
+    }
+
+    /// Real seconds until it holds, watched frame by frame.
+    fn watched(history: &mut History, playback: &mut Playback, holds: impl Fn(&History) -> bool) -> f64 {
+        let mut real = Duration::ZERO;
+        while !holds(history) {
+            playback.tick(history, FRAME);
+            real = Duration(real.0 + FRAME.0);
+            assert!(real < Duration::from_secs(60), "watched for a minute in vain, at {}", history.now());
+        }
+        real.0 as f64 / 1e6
+    }
+
+    const BUSY: &str = "cluster brokers=3 controllers=3\ntopic orders partitions=3 replication-factor=3\nproducer app\n\
+        consumer c1 group=billing topics=orders\nload app orders rate=1/s keys=6 size=12 for=1h\nwait 8s";
+
+    #[test]
+    fn a_failover_of_nine_seconds_and_a_flight_are_each_watched_within_a_few_seconds() {
+        let (mut history, mut playback) = open(BUSY);
+        let acted = history.now();
+        act(&mut history, "send app orders alice=created");
+        let acked = |history: &History| history.world().producers().all(|(_, p)| p.pending() == 0);
+        history.seek(acted + Duration::from_micros(1));
+        let flight = watched(&mut history, &mut playback, acked);
+        assert!((0.5..6.0).contains(&flight), "a record was on its way for {flight:.1} s");
+
+        let (mut history, mut playback) = open(BUSY);
+        act(&mut history, "kill broker 1");
+        let moved = |history: &History| {
+            history.world().partitions().filter(|(p, _)| !p.is_internal()).all(|(_, r)| r.isr.len() == 2)
         };
-        if something_travels(history.world()) {
-            self.idle = REAL_TIME;
-            return TRAVELLING;
-        }
-        if !story_is_open(history) {
-            self.idle = REAL_TIME;
-            return REAL_TIME;
-        }
-        self.idle = (self.idle + self.idle * real.0 / IDLE_DOUBLING).min(IDLE_MAX);
-        self.idle
+        let failover = watched(&mut history, &mut playback, moved);
+        assert!((2.0..10.0).contains(&failover), "the failover took {failover:.1} s to watch");
     }
-}
 
-/// Goes on to `target`, but not past the moment when something worth watching sets off.
-fn seek_until_something_travels(history: &mut History, target: Instant) {
-    if something_travels(history.world()) || history.is_in_past() {
-        history.seek(target);
-        return;
+    #[test]
+    fn a_failover_in_the_past_is_watched_as_slowly() {
+        let (mut history, mut playback) = open(BUSY);
+        let acted = history.now();
+        act(&mut history, "kill broker 1");
+        history.seek(acted + Duration::from_secs(30));
+        history.seek(acted - Duration::from_millis(100));
+        let real = watched(&mut history, &mut playback, |history| history.now() >= acted + Duration::from_secs(12));
+        assert!(history.is_in_past());
+        assert!((2.0..12.0).contains(&real), "{real:.1} s");
     }
-    while history.extend(target) {
-        if something_travels(history.world()) {
-            return;
+
+    #[test]
+    fn a_quiet_cluster_runs_in_real_time() {
+        let (mut history, mut playback) = open(BUSY);
+        let from = history.now();
+        for _ in 0..60 {
+            playback.tick(&mut history, FRAME);
         }
+        let passed = history.now().since(from);
+        assert!(passed > Duration::from_millis(990) && passed < Duration::from_millis(1010), "{passed}");
+        playback.speed = Speed::Fixed(FASTEST * 2);
+        let from = history.now();
+        playback.tick(&mut history, Duration::from_millis(10));
+        assert_eq!(history.now().since(from), Duration::from_secs(10), "the fastest is 1000 times");
+        assert!(history.now() > Instant::ZERO);
     }
-}
-
-fn something_travels(world: &World) -> bool {
-    world.network().in_flight().any(|message| tells_a_story(world, message))
-}
-
-/// Set off by a person's act, on its way, and not one of the cluster's empty rounds.
-pub fn tells_a_story(world: &World, message: &InFlight) -> bool {
-    let recent = |_root: EventId| world.now.since(message.sent_at) < Duration::from_secs(1);
-    message.cause.and_then(|cause| cause.root).is_some_and(recent)
-        && message.deliver_at < Instant::FAR_FUTURE
-        && carries_something(message)
-}
-
-/// Whether a message is more than an empty fetch or a heartbeat.
-pub fn carries_something(message: &InFlight) -> bool {
-    let Payload::Message(envelope) = &message.payload else { return true };
-    match &envelope.body {
-        Body::Request(
-            Request::Fetch(_) | Request::Heartbeat(_) | Request::BrokerHeartbeat(_) | Request::Metadata(_),
-        ) => false,
-        Body::Response(Response::Fetch(fetch)) => {
-            fetch.responses.iter().flat_map(|topic| &topic.partitions).any(|partition| {
-                partition.records.as_ref().is_some_and(|records| !records.is_empty()) || partition.error_code != 0
-            })
-        }
-        Body::Response(Response::Heartbeat(heartbeat)) => heartbeat.error_code != 0,
-        Body::Response(Response::BrokerHeartbeat(_) | Response::Metadata(_)) => false,
-        _ => envelope.api() != ApiKey::OffsetCommit,
-    }
-}
-
-/// Whether a person's act is so recent that its consequences may still come.
-fn story_is_open(history: &History) -> bool {
-    history.last_act().is_some_and(|act| history.now().since(act) < STORY)
 }

@@ -95,6 +95,11 @@ impl Run {
         self.waiting == Waiting::Nothing && !self.is_finished()
     }
 
+    /// Whether an administrative statement has yet to take effect.
+    pub fn waits_for_an_answer(&self) -> bool {
+        matches!(self.waiting, Waiting::Admin { .. })
+    }
+
     /// Whether the line begun last only lets time pass, and is not done.
     fn is_in_a_wait(&self) -> bool {
         matches!(self.waiting, Waiting::Time(_) | Waiting::For { .. })

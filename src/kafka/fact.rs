@@ -65,6 +65,12 @@ facts! {
     LinkBent { from: NodeId, to: NodeId, latency: Duration, loss_percent: u32 },
     /// A message was lost on its way (a cut, a loss, or a chosen drop).
     MessageLost { from: NodeId, to: NodeId, api: ApiKey, request: bool },
+    /// A chosen message takes longer than others.
+    MessageDelayed { from: NodeId, to: NodeId, api: ApiKey, request: bool, by: Duration },
+    /// A chosen message arrives twice.
+    MessageDuplicated { from: NodeId, to: NodeId, api: ApiKey, request: bool },
+    /// Every write of this broker's to its log takes that long from now on.
+    DiskSlowed { broker: BrokerId, latency: Duration },
     /// A request got no answer in time.
     RequestTimedOut { node: NodeId, to: NodeId, api: ApiKey },
 
@@ -112,13 +118,24 @@ facts! {
     /// The controller refused an ISR change.
     IsrChangeRefused { partition: TopicPartition, broker: BrokerId, error: ErrorCode },
     LogStartMoved { partition: TopicPartition, broker: BrokerId, to: Offset },
+    /// A new segment was begun: the one before it grows no more, so it can be deleted or compacted.
+    SegmentRolled { partition: TopicPartition, broker: BrokerId, base: Offset },
+    /// Old segments were deleted; `why` names the setting.
+    SegmentsDeleted { partition: TopicPartition, broker: BrokerId, count: u32, why: StrBytes },
+    /// The cleaner was here: of every key below `to` the latest record is left.
+    LogCompacted { partition: TopicPartition, broker: BrokerId, to: Offset, bytes_before: i64, bytes_after: i64 },
+    /// Records up to here are safe from a loss of power now.
+    LogFlushed { partition: TopicPartition, broker: BrokerId, to: Offset },
+    /// Idempotent producers that were silent for producer.id.expiration.ms are forgotten.
+    ProducersExpired { partition: TopicPartition, broker: BrokerId, count: u32 },
     /// A produce request was refused by the partition's leader.
     ProduceRefused { partition: TopicPartition, broker: BrokerId, error: ErrorCode },
     /// A batch that the leader had already was answered with its first offsets.
     DuplicateBatch { partition: TopicPartition, broker: BrokerId, first: Offset, last: Offset },
 
     // Groups, told by their coordinator.
-    CoordinatorLoaded { partition: TopicPartition, broker: BrokerId },
+    /// It leads the partition of `__consumer_offsets` where these groups have their records.
+    CoordinatorLoaded { partition: TopicPartition, broker: BrokerId, groups: Vec<GroupId> },
     RebalanceStarted { group: GroupId, reason: StrBytes },
     /// A generation has its assignment: the group is stable.
     GenerationStable { group: GroupId, generation: i32, members: i32 },
@@ -143,6 +160,8 @@ facts! {
     Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, generation: i32 },
     Revoked { consumer: ClientId, partitions: Vec<TopicPartition>, lost: bool },
     PositionSet { consumer: ClientId, partition: TopicPartition, to: Offset, reason: PositionReason },
+    /// The consumer's position lies outside of the log: what it was to read next is gone, or never was.
+    PositionOutOfRange { consumer: ClientId, partition: TopicPartition, at: Offset },
     /// `poll()` handed records to the application: those of `records` (whole batches) from `first` to `last`.
     Delivered { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, count: u32, records: Bytes },
     CommitFailed { consumer: ClientId, error: ErrorCode },
@@ -171,11 +190,41 @@ impl Fact {
             self,
             Fact::Appended { .. }
                 | Fact::HighWatermarkMoved { .. }
+                | Fact::SegmentRolled { .. }
+                | Fact::LogFlushed { .. }
                 | Fact::RecordSent { .. }
                 | Fact::Acknowledged { .. }
                 | Fact::Delivered { .. }
                 | Fact::OffsetCommitted { .. }
         )
+    }
+
+    /// What changes who leads, who is in sync, who is there, or what is kept: a turn of the story.
+    pub fn matters(&self) -> bool {
+        !self.is_routine()
+            && !self.is_internal()
+            && !matches!(
+                self,
+                Fact::BecameLeader { .. }
+                    | Fact::BecameFollower { .. }
+                    | Fact::IsrChangeProposed { .. }
+                    | Fact::ProducerIdAssigned { .. }
+                    | Fact::CoordinatorLoaded { .. }
+                    | Fact::MemberJoined { .. }
+                    | Fact::PositionSet { .. }
+                    | Fact::DuplicateBatch { .. }
+                    | Fact::BrokerRegistered { .. }
+                    | Fact::SendRetried { .. }
+                    | Fact::ElrChanged { .. }
+            )
+    }
+
+    /// What concerns only Kafka's internal topics: there are fifty partitions of them.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Fact::CoordinatorLoaded { groups, .. } => groups.is_empty(),
+            fact => fact.partition().is_some_and(TopicPartition::is_internal),
+        }
     }
 
     /// The partition it is about, where it is about one.
@@ -193,6 +242,12 @@ impl Fact {
             | Fact::IsrChangeProposed { partition, .. }
             | Fact::IsrChangeRefused { partition, .. }
             | Fact::LogStartMoved { partition, .. }
+            | Fact::SegmentRolled { partition, .. }
+            | Fact::SegmentsDeleted { partition, .. }
+            | Fact::LogCompacted { partition, .. }
+            | Fact::LogFlushed { partition, .. }
+            | Fact::ProducersExpired { partition, .. }
+            | Fact::PositionOutOfRange { partition, .. }
             | Fact::ProduceRefused { partition, .. }
             | Fact::DuplicateBatch { partition, .. }
             | Fact::CoordinatorLoaded { partition, .. }
@@ -217,6 +272,7 @@ impl Fact {
             | Fact::Frozen { node: NodeId::Broker(broker) }
             | Fact::Thawed { node: NodeId::Broker(broker) }
             | Fact::Wiped { node: NodeId::Broker(broker) }
+            | Fact::DiskSlowed { broker, .. }
             | Fact::BrokerRegistered { broker, .. }
             | Fact::BrokerUnfenced { broker }
             | Fact::BrokerFenced { broker, .. }
@@ -230,6 +286,11 @@ impl Fact {
             | Fact::IsrChangeProposed { broker, .. }
             | Fact::IsrChangeRefused { broker, .. }
             | Fact::LogStartMoved { broker, .. }
+            | Fact::SegmentRolled { broker, .. }
+            | Fact::SegmentsDeleted { broker, .. }
+            | Fact::LogCompacted { broker, .. }
+            | Fact::LogFlushed { broker, .. }
+            | Fact::ProducersExpired { broker, .. }
             | Fact::ProduceRefused { broker, .. }
             | Fact::DuplicateBatch { broker, .. }
             | Fact::CoordinatorLoaded { broker, .. } => Some(*broker),
@@ -271,6 +332,20 @@ impl Fact {
             Fact::MessageLost { from, to, api, request } => {
                 let what = if *request { "request" } else { "response" };
                 format!("{} {what} {} → {} was lost", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::MessageDelayed { from, to, api, request, by } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} takes {by} longer", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::MessageDuplicated { from, to, api, request } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} arrives twice", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::DiskSlowed { broker, latency } if *latency == Duration::ZERO => {
+                format!("the disk of broker {} is quick again", broker.0)
+            }
+            Fact::DiskSlowed { broker, latency } => {
+                format!("the disk of broker {} is slow: a write takes {latency}", broker.0)
             }
             Fact::RequestTimedOut { node, to, api } => {
                 format!("{}: {} to {} got no answer in time", names.node(*node), api.name(), names.node(*to))
@@ -356,14 +431,40 @@ impl Fact {
             Fact::LogStartMoved { partition, broker, to } => {
                 format!("{partition}: log of broker {} starts at {to} now", broker.0)
             }
+            Fact::SegmentRolled { partition, broker, base } => {
+                format!("{partition}: broker {} begins a segment at offset {base}", broker.0)
+            }
+            Fact::SegmentsDeleted { partition, broker, count, why } => {
+                let segments = if *count == 1 { "segment" } else { "segments" };
+                format!("{partition}: broker {} deletes {count} old {segments} ({why})", broker.0)
+            }
+            Fact::LogCompacted { partition, broker, to, bytes_before, bytes_after } => {
+                let (broker, below) = (broker.0, *to);
+                format!(
+                    "{partition}: broker {broker} compacted below offset {below}: {bytes_before} → {bytes_after} bytes"
+                )
+            }
+            Fact::LogFlushed { partition, broker, to } => {
+                format!("{partition}: broker {} flushed up to offset {to}", broker.0)
+            }
+            Fact::ProducersExpired { partition, broker, count } => {
+                format!("{partition}: broker {} forgets {count} silent producers", broker.0)
+            }
+            Fact::PositionOutOfRange { consumer, partition, at } => {
+                format!(
+                    "{}: offset {at} of {partition} is out of range: the log does not have it",
+                    names.client(*consumer)
+                )
+            }
             Fact::ProduceRefused { partition, broker, error } => {
                 format!("{partition}: broker {} refuses a produce: {}", broker.0, error_name(*error))
             }
             Fact::DuplicateBatch { partition, broker, first, last } => {
                 format!("{partition}: leader {} has this batch already as {}", broker.0, offsets(*first, *last))
             }
-            Fact::CoordinatorLoaded { partition, broker } => {
-                format!("broker {} coordinates the groups of {partition}", broker.0)
+            Fact::CoordinatorLoaded { partition, broker, groups } => {
+                let names: Vec<&str> = groups.iter().map(|group| group.0.as_str()).collect();
+                format!("broker {} coordinates {} ({partition})", broker.0, names.join(", "))
             }
             Fact::RebalanceStarted { group, reason } => {
                 format!("group {} rebalances: {reason}", group.0)

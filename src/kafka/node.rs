@@ -6,12 +6,14 @@
 //! absolute instant; [`Node::next_alarm`] says which is due first, and the world comes back with
 //! that [`Alarm`] at that instant.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::kafka::fact::Fact;
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
-use crate::wire::{Correlation, Envelope, NodeId, Offset, Request, Response, TopicPartition};
+use crate::time::{Duration, Instant, Rate};
+use crate::wire::{Correlation, Envelope, NodeId, Offset, Request, Response, StrBytes, TopicPartition, str_bytes};
 
 /// What a node does when the world turns to it.
 pub trait Node {
@@ -81,6 +83,8 @@ pub enum Alarm {
     LogFlush,
     /// When to compact.
     LogCleaner,
+    /// When to forget idempotent producers that were silent for long.
+    ProducerExpiry,
     /// When a group's join phase, a member's session or a pending member ends.
     Group,
     /// When to look for committed offsets that have expired.
@@ -108,10 +112,10 @@ pub enum Alarm {
 pub enum Command {
     /// `KafkaProducer.send`.
     Send(ProducerRecord),
-    /// Steady traffic from this producer: every `interval` one record, until `until`.
+    /// Steady traffic from this producer: so many records at this rate, until `until`.
     Load {
         topic: crate::wire::TopicName,
-        interval: Duration,
+        rate: Rate,
         keys: u32,
         size: u32,
         until: Instant,
@@ -191,12 +195,23 @@ pub struct Effects {
     /// share a counter.
     pub correlation: Correlation,
     pub sends: Vec<(NodeId, Envelope)>,
+    /// Peers whose connection is to be closed, after what was sent.
+    pub closes: Vec<NodeId>,
     pub facts: Vec<Fact>,
+    /// The `client.id` of every client, by its number: what the header of its requests says.
+    pub clients: Arc<Vec<String>>,
 }
 
 impl Effects {
     pub fn new(seed: u64) -> Effects {
-        Effects { rng: Rng::new(seed), correlation: Correlation(0), sends: Vec::new(), facts: Vec::new() }
+        Effects {
+            rng: Rng::new(seed),
+            correlation: Correlation(0),
+            sends: Vec::new(),
+            closes: Vec::new(),
+            facts: Vec::new(),
+            clients: Arc::default(),
+        }
     }
 }
 
@@ -217,6 +232,17 @@ impl<'a> Turn<'a> {
     /// Answers a request.
     pub fn respond(&mut self, to: NodeId, correlation: Correlation, response: impl Into<Response>) {
         self.effects.sends.push((to, Envelope::response(correlation, response)));
+    }
+
+    /// Closes the connection to a peer, which learns of it a flight later.
+    pub fn close(&mut self, peer: NodeId) {
+        self.effects.closes.push(peer);
+    }
+
+    /// The `client.id` in the header of a client's requests; empty for other nodes.
+    pub fn client_id(&self, node: NodeId) -> StrBytes {
+        let NodeId::Client(client) = node else { return StrBytes::default() };
+        self.effects.clients.get(client.0 as usize).map(|name| str_bytes(name)).unwrap_or_default()
     }
 
     /// Leaves what is worth telling; the world adds the cause.

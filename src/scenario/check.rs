@@ -186,13 +186,16 @@ impl Check<'_> {
             Action::Kill(node) | Action::Stop(node) | Action::Start(node) => self.node(node),
             Action::Freeze(NodeRef::Client(name)) | Action::Thaw(NodeRef::Client(name)) => self.client_of_kind(name),
             Action::Freeze(node) | Action::Thaw(node) => self.node(node),
-            Action::PowerOff(broker) | Action::Wipe(broker) => self.broker(broker),
+            Action::PowerOff(broker) | Action::Wipe(broker) | Action::SlowDisk { broker, .. } => self.broker(broker),
             Action::Cut { sides } => {
                 for node in sides.iter().flatten() {
                     self.node(node);
                 }
             }
-            Action::Link { from, to, .. } | Action::DropNext { from, to, .. } => {
+            Action::Link { from, to, .. }
+            | Action::DropNext { from, to, .. }
+            | Action::DelayNext { from, to, .. }
+            | Action::DuplicateNext { from, to, .. } => {
                 self.node(from);
                 self.node(to);
             }
@@ -361,6 +364,12 @@ impl Check<'_> {
             | Question::LogEnd(_, Some(broker))
             | Question::LogStart(_, Some(broker))
             | Question::LastStable(_, Some(broker))
+            | Question::LogBytes(_, Some(broker))
+            | Question::Flushed(_, Some(broker))
+            | Question::Cleaned(_, Some(broker))
+            | Question::Producers(_, Some(broker))
+            | Question::Segments(_, Some(broker))
+            | Question::Records(_, Some(broker))
             | Question::Broker(broker) => self.broker(broker),
             Question::GroupState(group)
             | Question::Generation(group)

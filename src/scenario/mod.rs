@@ -74,9 +74,13 @@
 //! heal
 //! link 1->2 [latency=300ms] [jitter=50ms] [loss=20%] one direction; `1<->2` both
 //! drop next FETCH 2->1                               `FETCH response 1->2`: the next response
+//! delay next FETCH 2->1 by=300ms                     and what comes after it on that connection
+//! duplicate next PRODUCE app->1                      it arrives twice
+//! disk 1 latency=50ms                                every write to its log takes that long; `0ms`: none
 //! ```
-//! In `cut`, `link` and `drop`, `c1` is the controller where there is one; a client of that name is
-//! written `client:c1`.
+//! In `cut`, `link`, `drop`, `delay` and `duplicate`, `c1` is the controller where there is one; a
+//! client of that name is written `client:c1`. A slow disk does one write after the other, and what
+//! its broker says because of a write leaves when the write is done; reading costs nothing.
 //!
 //! Administration.
 //! ```text
@@ -107,19 +111,23 @@
 //! ```text
 //! leader P = 2|none        leader-epoch P >= 1      isr P = 2,3       isr-size P >= 2    elr P = none
 //! replicas P = 1,2,3       partition-epoch P > 0    hw P = 5          hw P@2 = 4         leo P@2 = 5
-//! log-start P = 0          lso P = 3                records P = created,null
+//! log-start P = 0          lso P = 3                records P = created,null   flushed P = 3
+//! segments P = 0,5         cleaned P = 3|none       producers P = 1   log-bytes P > 300
+//! offset-of P earliest|latest|max-timestamp|earliest-local|2s = 4|none       what LIST_OFFSETS answers
 //! broker 1 = alive|fenced|dead|frozen|shutting-down
 //! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2
 //! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
 //! partition-of TOPIC KEY = 2
-//! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0
+//! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0     phantom = 0
 //! under-replicated = 0     under-min-isr = 0     offline = 0     diverged = 0
 //! ```
 //! Here `P` is a partition, `G` a group, `C` a consumer and `R` a producer. Without `@`, `hw`, `leo`,
-//! `log-start` and `lso` are those of the leader. `replicas`, `values` and `records` are compared in
-//! order, other lists as sets; of records, `null` is a tombstone. About what there is not (a partition
+//! `log-start`, `lso`, `records`, `flushed` (up to where the log survives a loss of power), `segments`
+//! (their base offsets), `log-bytes`, `cleaned` (up to where it is compacted) and `producers` (how many it remembers)
+//! are those of the leader. `replicas`, `segments`, `values` and `records` are compared in order, other
+//! lists as sets; of records, `null` is a tombstone. About what there is not (a partition
 //! that is not there, the log of a dead broker) nothing holds, neither `=` nor `!=`.
 //!
 //! # Not simulated yet

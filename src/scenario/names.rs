@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kafka::config::BrokerConfig;
-use crate::scenario::lex::{LineBody, lex};
+use crate::scenario::lex::{LineBody, Word, lex};
 use crate::scenario::script::{Line, Script, Statement};
+use crate::scenario::words::{VERBS, nearest};
 use crate::sim::action::{Action, ClusterSetup};
 use crate::time::Instant;
+
+/// A mistaken `cluster` line is believed up to so many nodes.
+const COUNT_MAX: i32 = 1000;
 
 /// What a client is; the word stands before its name in `kill consumer c1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,8 +178,12 @@ impl Names {
         let LineBody::Words(words) = lexed.body else { return };
         self.empty = false;
         let name = words.get(1).map(|word| word.text());
-        match (words[0].text().as_str(), name) {
-            ("cluster", _) => self.cluster = true,
+        let verb = words[0].text();
+        // A misspelt verb declares what the nearest one would.
+        let verb =
+            if VERBS.contains(&verb.as_str()) { Some(verb.as_str()) } else { nearest(&verb, VERBS.iter().copied()) };
+        match (verb.unwrap_or_default(), name) {
+            ("cluster", _) => self.declare_broken_cluster(&words),
             ("topic", Some(name)) => {
                 self.topics.insert(name, None);
             }
@@ -187,6 +195,21 @@ impl Names {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// How many brokers and controllers it would have, where that can be read.
+    fn declare_broken_cluster(&mut self, words: &[Word]) {
+        self.cluster = true;
+        for (key, value) in words.iter().filter_map(|word| word.split_once("=")) {
+            let Some(count) = value.text().parse().ok().filter(|count| (1..=COUNT_MAX).contains(count)) else {
+                continue;
+            };
+            if key.is("brokers") {
+                self.brokers = (1..=count).collect();
+            } else if key.is("controllers") {
+                self.controllers = (1..=count).collect();
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::scenario::names::ClientKind;
 use crate::scenario::quantity::{print_instant, print_rate, print_size};
 use crate::scenario::script::{Ask, Script, Statement, Stream};
 use crate::sim::action::{Action, ClusterSetup, NodeRef, ResetTo};
-use crate::wire::BrokerId;
+use crate::wire::{ApiKey, BrokerId};
 
 /// A whole script, its comments and blank lines kept.
 pub fn script(script: &Script) -> String {
@@ -160,11 +160,11 @@ fn admin(action: &Action) -> String {
 fn traffic(action: &Action) -> String {
     match action {
         Action::Send { producer, record } => send(producer, record),
-        Action::Load { producer, topic, interval, keys, size, duration } => format!(
+        Action::Load { producer, topic, rate, keys, size, duration } => format!(
             "load {} {} rate={} keys={keys} size={} for={duration}",
             word(producer),
             word(topic),
-            print_rate(*interval),
+            print_rate(*rate),
             print_size(*size)
         ),
         Action::Seek { consumer, partition, to } => {
@@ -241,12 +241,22 @@ fn fault(action: &Action, kind: &str) -> String {
             }
             text
         }
-        Action::DropNext { api, response, from, to } => {
-            let response = if *response { "response " } else { "" };
-            format!("drop next {} {response}{}->{}", api.name(), node(from), node(to))
+        Action::DropNext { api, response, from, to } => format!("drop {}", next_message(*api, *response, from, to)),
+        Action::DelayNext { api, response, from, to, by } => {
+            format!("delay {} by={by}", next_message(*api, *response, from, to))
         }
+        Action::DuplicateNext { api, response, from, to } => {
+            format!("duplicate {}", next_message(*api, *response, from, to))
+        }
+        Action::SlowDisk { broker, latency } => format!("disk {} latency={latency}", broker_ref(broker)),
         _ => String::new(),
     }
+}
+
+/// A message as it is chosen: `next FETCH response 1->2`.
+fn next_message(api: ApiKey, response: bool, from: &NodeRef, to: &NodeRef) -> String {
+    let response = if response { "response " } else { "" };
+    format!("next {} {response}{}->{}", api.name(), node(from), node(to))
 }
 
 /// With its kind before it: `broker 1`.

@@ -1,6 +1,6 @@
 //! Durations, sizes and rates: how they are read and written.
 
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 
 /// No span of a script is longer: ten years.
 pub const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -61,31 +61,20 @@ pub fn print_size(size: u32) -> String {
     size.to_string()
 }
 
-/// Reads `100/s`, `30/min`, `1/h`: the time between two. At most a million a second.
-pub fn rate(text: &str) -> Option<Duration> {
+const RATE_UNITS: [(&str, Duration); 3] =
+    [("s", Duration::from_secs(1)), ("min", Duration::from_secs(60)), ("h", Duration::from_secs(3_600))];
+
+/// Reads `100/s`, `30/min`, `1/h`: at most a million a second.
+pub fn rate(text: &str) -> Option<Rate> {
     let (count, unit) = text.split_once('/')?;
-    let size = match unit {
-        "s" => 1_000_000,
-        "min" => 60_000_000,
-        "h" => 3_600_000_000,
-        _ => return None,
-    };
-    let count = count.parse::<u32>().ok().map(i64::from)?;
-    (count > 0 && size / count > 0).then(|| Duration::from_micros(size / count))
+    let (_, per) = RATE_UNITS.into_iter().find(|(name, _)| *name == unit)?;
+    let count = count.parse::<u32>().ok()?;
+    (count > 0 && i64::from(count) <= per.micros()).then_some(Rate { count, per })
 }
 
-/// The roundest rate that is read back as this interval, in the first unit that has one.
-pub fn print_rate(interval: Duration) -> String {
-    let interval = interval.micros().clamp(1, 3_600_000_000);
-    for (size, unit) in [(1_000_000, "s"), (60_000_000, "min"), (3_600_000_000, "h")] {
-        // Every count in low..=high is read back as the interval.
-        let (low, high) = (size / (interval + 1) + 1, size / interval);
-        let round = |step: i64| high / step * step;
-        if let Some(step) = [1_000, 500, 100, 50, 10, 5, 1].into_iter().find(|step| round(*step) >= low) {
-            return format!("{}/{unit}", round(step));
-        }
-    }
-    format!("{}/h", 3_600_000_000 / interval)
+pub fn print_rate(rate: Rate) -> String {
+    let unit = RATE_UNITS.into_iter().find(|(_, per)| *per == rate.per).map_or("s", |(name, _)| name);
+    format!("{}/{unit}", rate.count)
 }
 
 #[cfg(test)]
@@ -105,16 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn every_rate_is_read_back_as_the_same_interval() {
-        for count in 1..=5_000 {
-            for unit in ["s", "min", "h"] {
-                let interval = rate(&format!("{count}/{unit}")).expect("a rate");
-                assert_eq!(rate(&print_rate(interval)), Some(interval), "{count}/{unit}");
-            }
+    fn rates_are_exact_and_read_back() {
+        for text in ["1/s", "300/s", "1000000/s", "7/min", "5000/h"] {
+            assert_eq!(print_rate(rate(text).expect("a rate")), text);
         }
-        assert_eq!(print_rate(rate("1500/s").unwrap()), "1500/s");
-        assert_eq!(rate("0/s"), None);
-        assert_eq!(rate("2000000/s"), None);
+        let third = rate("3/s").expect("a rate");
+        assert_eq!([0, 1, 2, 3].map(|n| third.due(n).micros()), [0, 333_333, 666_666, 1_000_000]);
+        for bad in ["0/s", "2000000/s", "1/d", "s", "1", "-1/s"] {
+            assert_eq!(rate(bad), None, "{bad}");
+        }
     }
 
     #[test]

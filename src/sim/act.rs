@@ -9,6 +9,7 @@ use crate::sim::action::{Action, NodeRef, Refused};
 use crate::sim::admin;
 use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
+use crate::sim::network::{Mishap, PendingMishap};
 use crate::sim::world::{ADMIN, Actor, World};
 use crate::wire::{ClientId, ControllerId, NodeId, topic_name};
 
@@ -49,8 +50,12 @@ impl World {
                 Action::KillClient { .. } | Action::StartClient { .. } => self.act_on_process(action)?,
                 Action::PowerOff(broker) => self.resolve_broker(broker).map(|id| self.power_off(id))?,
                 Action::Wipe(broker) => self.resolve_broker(broker).and_then(|id| self.wipe(id))?,
-                Action::Cut { .. } | Action::Heal | Action::Link { .. } | Action::DropNext { .. } => {
-                    self.act_on_network(action)?
+                Action::Cut { .. } | Action::Heal | Action::Link { .. } => self.act_on_network(action)?,
+                Action::DropNext { .. } | Action::DelayNext { .. } | Action::DuplicateNext { .. } => {
+                    self.prepare_mishap(action)?
+                }
+                Action::SlowDisk { broker, latency } => {
+                    self.resolve_broker(broker).map(|id| self.slow_disk(id, *latency))?
                 }
                 _ => self.act_on_client(action)?,
             },
@@ -122,22 +127,30 @@ impl World {
                 }
                 events
             }
-            Action::DropNext { api, response, from, to } => {
-                let (from, to) = (self.resolve(from)?, self.resolve(to)?);
-                self.drop_next(*api, *response, from, to);
-                Vec::new()
-            }
             _ => Vec::new(),
         })
+    }
+
+    /// Nothing is told before it happens.
+    fn prepare_mishap(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
+        let (api, response, from, to, mishap) = match action {
+            Action::DropNext { api, response, from, to } => (api, response, from, to, Mishap::Drop),
+            Action::DelayNext { api, response, from, to, by } => (api, response, from, to, Mishap::Delay(*by)),
+            Action::DuplicateNext { api, response, from, to } => (api, response, from, to, Mishap::Duplicate),
+            _ => return Ok(Vec::new()),
+        };
+        let (from, to) = (self.resolve(from)?, self.resolve(to)?);
+        self.prepare(PendingMishap { api: *api, response: *response, from, to, mishap });
+        Ok(Vec::new())
     }
 
     fn act_on_client(&mut self, action: &Action) -> Result<Vec<Event>, Refused> {
         let (name, command) = match action {
             Action::Send { producer, record } => (producer, Command::Send(record.clone())),
-            Action::Load { producer, topic, interval, keys, size, duration } => {
+            Action::Load { producer, topic, rate, keys, size, duration } => {
                 let until = self.now + *duration;
                 let topic = topic_name(topic);
-                (producer, Command::Load { topic, interval: *interval, keys: *keys, size: *size, until })
+                (producer, Command::Load { topic, rate: *rate, keys: *keys, size: *size, until })
             }
             Action::Seek { consumer, partition, to } => {
                 (consumer, Command::Seek { partition: partition.clone(), to: *to })
@@ -173,7 +186,7 @@ impl World {
     }
 
     fn add_client(&mut self, action: &Action) -> Vec<Event> {
-        let id = ClientId(self.clients.len() as u32);
+        let id = ClientId(self.effects.clients.len() as u32);
         let bootstrap = self.bootstrap_brokers();
         let (name, actor) = match action {
             Action::AddProducer { name, config, .. } => {
@@ -184,7 +197,7 @@ impl World {
             }
             _ => return Vec::new(),
         };
-        Arc::make_mut(&mut self.clients).push(name.clone());
+        Arc::make_mut(&mut self.effects.clients).push(name.clone());
         let node = NodeId::Client(id);
         self.add(node, actor);
         self.switch_on(node)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig};
 use crate::kafka::node::{ProducerRecord, SeekTo};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::{ApiKey, BrokerId, ControllerId, Offset, TopicPartition};
 
 /// What a script's first statement asks for.
@@ -113,7 +113,7 @@ pub enum Action {
     Load {
         producer: String,
         topic: String,
-        interval: Duration,
+        rate: Rate,
         keys: u32,
         size: u32,
         duration: Duration,
@@ -172,6 +172,26 @@ pub enum Action {
         response: bool,
         from: NodeRef,
         to: NodeRef,
+    },
+    /// The next such message takes that much longer.
+    DelayNext {
+        api: ApiKey,
+        response: bool,
+        from: NodeRef,
+        to: NodeRef,
+        by: Duration,
+    },
+    /// The next such message arrives twice.
+    DuplicateNext {
+        api: ApiKey,
+        response: bool,
+        from: NodeRef,
+        to: NodeRef,
+    },
+    /// Every write of this broker's to its log takes that long; zero: as good as none.
+    SlowDisk {
+        broker: BrokerRef,
+        latency: Duration,
     },
 }
 

@@ -8,10 +8,10 @@ use crate::kafka::node::{Command, Input};
 use crate::kafka::quorum::Quorum;
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
 use crate::sim::event::Event;
-use crate::sim::network::{Link, PendingDrop};
+use crate::sim::network::{Link, PendingMishap};
 use crate::sim::world::{Actor, Power, World};
 use crate::time::Duration;
-use crate::wire::{ApiKey, BrokerId, NodeId, TopicPartition};
+use crate::wire::{BrokerId, NodeId, TopicPartition};
 
 impl World {
     /// The broker that a role means at this moment.
@@ -210,8 +210,8 @@ impl World {
         self.record(None, vec![fact], None)
     }
 
-    pub(super) fn drop_next(&mut self, api: ApiKey, response: bool, from: NodeId, to: NodeId) {
-        self.network.drop_next(PendingDrop { api, response, from, to });
+    pub(super) fn prepare(&mut self, mishap: PendingMishap) {
+        self.network.prepare(mishap);
     }
 
     /// A command of the application or the operator; a frozen client takes it when it thaws.

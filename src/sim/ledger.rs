@@ -170,19 +170,7 @@ impl Ledger {
             .filter(|batch| !holds(log, batch.base, batch.last(), &batch.records))
             .map(|batch| lost(partition, batch, event))
             .collect();
-        ledger.phantom = ledger
-            .handed
-            .iter()
-            .filter(|handed| !holds(log, handed.first, handed.last, &handed.records))
-            .map(|handed| Anomaly {
-                kind: AnomalyKind::Phantom,
-                partition: partition.clone(),
-                first: handed.first,
-                last: handed.last,
-                group: None,
-                event,
-            })
-            .collect();
+        ledger.phantom = ledger.handed.iter().filter_map(|handed| phantom(partition, handed, log, event)).collect();
     }
 
     fn delivered(
@@ -205,13 +193,21 @@ impl Ledger {
             event,
         };
         if let Some((first, last)) = again {
-            ledger.duplicated += (last - first + 1) as u64;
+            // A compacted log has holes: no more than what was handed out can be a duplicate.
+            ledger.duplicated += ((last - first + 1) as u64).min(u64::from(handed.count));
             self.group_anomalies.push_back(anomaly(AnomalyKind::Duplicated, first, last));
         }
         if let Some(expected) = ledger.expected
             && expected < handed.first
         {
-            let missed = unseen_records(world, partition, ledger, expected, handed.first);
+            let missed = missed_records(
+                world,
+                partition,
+                self.partitions.get(partition).map(Arc::as_ref),
+                ledger,
+                expected,
+                handed.first,
+            );
             if missed > 0 {
                 ledger.skipped += missed;
                 self.group_anomalies.push_back(anomaly(AnomalyKind::Skipped, expected, handed.first + -1));
@@ -241,7 +237,8 @@ impl Ledger {
         if let (PositionReason::Reset, Some(expected)) = (reason, expected)
             && expected < to
         {
-            let missed = unseen_records(world, partition, ledger, expected, to);
+            let missed =
+                missed_records(world, partition, self.partitions.get(partition).map(Arc::as_ref), ledger, expected, to);
             if missed > 0 {
                 ledger.skipped += missed;
                 self.group_anomalies.push_back(Anomaly {
@@ -364,6 +361,19 @@ fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId) -> Anoma
     }
 }
 
+/// What a reader was handed is looked for batch by batch: one answer may bring several.
+fn phantom(partition: &TopicPartition, handed: &Handed, log: &Log, event: EventId) -> Option<Anomaly> {
+    let batches = Batch::parse_all(handed.records.clone(), false).unwrap_or_default();
+    let mut gone = batches.iter().filter_map(|batch| {
+        let (first, last) = (batch.base_offset.max(handed.first), batch.last_offset.min(handed.last));
+        (first <= last && !holds(log, first, last, batch.bytes())).then_some((first, last))
+    });
+    let (first, last) = gone.next()?;
+    let last = gone.last().map_or(last, |(_, last)| last);
+    let kind = AnomalyKind::Phantom;
+    Some(Anomaly { kind, partition: partition.clone(), first, last, group: None, event })
+}
+
 /// Whether the log still has these very records there (or had them, before its present start).
 fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
     if last < log.log_start() || log.config().compact {
@@ -378,7 +388,12 @@ fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
 
 fn same_records(batch: &Batch, records: &Bytes) -> bool {
     let (ours, theirs) = (batch.bytes(), records);
-    ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..)
+    if ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..) {
+        return true;
+    }
+    // A leader may have compressed them otherwise than the producer did.
+    let Ok(sent) = Batch::split_first(&mut records.clone(), false) else { return false };
+    sent.compression() != batch.compression() && sent.plain_records() == batch.plain_records()
 }
 
 /// Whether the leader that the metadata names is another than the one that appended at `base`: the
@@ -389,12 +404,32 @@ fn is_replaced(world: &World, partition: &TopicPartition, base: Offset, log: &Lo
     newest.is_some_and(|(epoch, start)| epoch == registration.leader_epoch && start <= base)
 }
 
-/// Data records in `from..to` of the leader's log that the group was never handed.
-fn unseen_records(world: &World, partition: &TopicPartition, seen: &GroupLedger, from: Offset, to: Offset) -> u64 {
+/// Data records in `from..to` that the group was never handed: those of the leader's log, and those
+/// that were acknowledged and have been deleted since.
+fn missed_records(
+    world: &World,
+    partition: &TopicPartition,
+    acked: Option<&PartitionLedger>,
+    seen: &GroupLedger,
+    from: Offset,
+    to: Offset,
+) -> u64 {
     let Some(log) = world.leader_log(partition) else { return 0 };
-    let data = log.batches(from).take_while(|batch| batch.base_offset < to).filter(|batch| !batch.is_control());
-    let offsets = data.flat_map(|batch| batch.base_offset.0.max(from.0)..=batch.last_offset.0.min(to.0 - 1));
-    offsets.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64
+    let data = log.batches(from.max(log.log_start())).take_while(|batch| batch.base_offset < to);
+    let kept = data.filter(|batch| !batch.is_control()).flat_map(offsets_of);
+    let deleted = acked.into_iter().flat_map(|ledger| &ledger.acked).filter(|batch| batch.base < log.log_start());
+    let deleted = deleted.flat_map(|batch| batch.base.0..=batch.last().0.min(log.log_start().0 - 1));
+    let between = kept.chain(deleted).filter(|offset| (from.0..to.0).contains(offset));
+    between.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64
+}
+
+/// The offsets of a batch's records; compaction leaves holes.
+fn offsets_of(batch: &Batch) -> Vec<i64> {
+    let span = batch.base_offset.0..=batch.last_offset.0;
+    if batch.last_offset - batch.base_offset + 1 == i64::from(batch.record_count) {
+        return span.collect();
+    }
+    batch.records().unwrap_or_default().iter().map(|record| record.offset).collect()
 }
 
 fn share_a_key(a: &Bytes, b: &Bytes) -> bool {

@@ -5,6 +5,7 @@ pub mod action;
 mod admin;
 mod boot;
 pub mod digest;
+mod disk;
 pub mod event;
 mod faults;
 pub mod ledger;

@@ -56,13 +56,24 @@ pub struct InFlight {
     pub payload: Payload,
 }
 
-/// A drop that waits for its message (`drop next FETCH 2->1`).
+/// What happens to one chosen message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PendingDrop {
+pub enum Mishap {
+    Drop,
+    /// It takes that much longer, and what is sent after it on the same connection waits behind it.
+    Delay(Duration),
+    /// It arrives twice, as if the sender had sent it again.
+    Duplicate,
+}
+
+/// A mishap that waits for its message (`drop next FETCH 2->1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingMishap {
     pub api: ApiKey,
     pub response: bool,
     pub from: NodeId,
     pub to: NodeId,
+    pub mishap: Mishap,
 }
 
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -74,7 +85,8 @@ pub struct Network {
     links: BTreeMap<(NodeId, NodeId), Link>,
     /// Sides of each cut in force: nodes of different sides of one cut cannot talk.
     cuts: Vec<Vec<BTreeSet<NodeId>>>,
-    drops: Vec<PendingDrop>,
+    /// In the order they were asked for.
+    mishaps: Vec<PendingMishap>,
     /// The last delivery time of each direction: a connection keeps its order.
     last: BTreeMap<(NodeId, NodeId), Instant>,
     /// Open connections, with the incarnations of both ends (lower node first).
@@ -148,16 +160,18 @@ impl Network {
         }
     }
 
-    pub fn drop_next(&mut self, drop: PendingDrop) {
-        self.drops.push(drop);
+    pub fn prepare(&mut self, mishap: PendingMishap) {
+        self.mishaps.push(mishap);
     }
 
-    /// True (once) if a pending drop was waiting for this message.
-    pub fn takes_drop(&mut self, from: NodeId, to: NodeId, envelope: &Envelope) -> bool {
-        let waiting = self.drops.iter().position(|drop| {
-            (drop.from, drop.to) == (from, to) && drop.api == envelope.api() && drop.response != envelope.is_request()
-        });
-        waiting.map(|index| self.drops.remove(index)).is_some()
+    /// The mishap that was waiting for this message; each happens once.
+    pub fn take_mishap(&mut self, from: NodeId, to: NodeId, envelope: &Envelope) -> Option<Mishap> {
+        let waiting = self.mishaps.iter().position(|waiting| {
+            (waiting.from, waiting.to) == (from, to)
+                && waiting.api == envelope.api()
+                && waiting.response != envelope.is_request()
+        })?;
+        Some(self.mishaps.remove(waiting).mishap)
     }
 
     /// Whether an open connection to this incarnation of the other end exists, as the sender sees it.
@@ -189,27 +203,31 @@ impl Network {
     }
 
     /// Forgets what is on its way to a process that is gone, and what it had not got out yet
-    /// because a cut held it up.
-    pub fn discard(&mut self, node: NodeId) {
-        self.queue.retain(|_, message| message.to != node);
+    /// because a cut held it up or its disk was slow.
+    pub fn discard(&mut self, node: NodeId, now: Instant) {
+        self.queue.retain(|_, message| message.to != node && (message.from != node || message.sent_at <= now));
         self.held.retain(|message| message.to != node && message.from != node);
     }
 
-    /// A client that gave up waiting closes its connection: what a cut held up between the two is gone.
+    /// A client that gave up waiting closes its connection: what a cut held up between the two is gone,
+    /// and what they send from now on does not wait behind what the old connection was slow with.
     pub fn give_up(&mut self, a: NodeId, b: NodeId) {
+        self.last.remove(&(a, b));
+        self.last.remove(&(b, a));
         self.held.retain(|m| (m.from, m.to) != (a, b) && (m.from, m.to) != (b, a));
     }
 
     pub fn send(&mut self, message: Outgoing, now: Instant, rng: &mut Rng) -> MessageId {
         self.next_id += 1;
         let id = MessageId(self.next_id);
-        let Outgoing { from, to, cause, incarnation, payload } = message;
+        let Outgoing { from, to, cause, incarnation, payload, departs, delay } = message;
+        let sent_at = now.max(departs);
         let mut message =
-            InFlight { id, from, to, sent_at: now, deliver_at: Instant::FAR_FUTURE, cause, incarnation, payload };
+            InFlight { id, from, to, sent_at, deliver_at: Instant::FAR_FUTURE, cause, incarnation, payload };
         if self.is_cut(from, to) {
             self.held.push(message);
         } else {
-            let at = now + self.draw_latency(&message, rng);
+            let at = sent_at + delay + self.draw_latency(&message, rng);
             message.deliver_at = self.in_order(from, to, at);
             self.queue.insert((message.deliver_at, id), message);
         }
@@ -245,6 +263,10 @@ pub struct Outgoing {
     pub cause: Option<Because>,
     pub incarnation: u32,
     pub payload: Payload,
+    /// When it gets out of the sender: later than now when the sender's disk is slow.
+    pub departs: Instant,
+    /// How much longer than usual it takes.
+    pub delay: Duration,
 }
 
 fn pair(a: NodeId, b: NodeId) -> (NodeId, NodeId) {

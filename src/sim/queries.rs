@@ -9,6 +9,7 @@ use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::group::records::CommittedOffset;
 use crate::kafka::log::Log;
+use crate::kafka::replica::offsets::Isolation;
 use crate::sim::world::{Actor, Member, Power, World};
 use crate::wire::{BrokerId, GroupId, NodeId, Offset, TopicPartition, str_bytes, topic_name};
 
@@ -40,11 +41,12 @@ impl World {
             return Some(BrokerCondition::ShuttingDown);
         }
         let has_run = process.lifecycle().state() == BrokerState::Running;
-        Some(match self.image().brokers.get(&id) {
-            Some(registration) if !registration.fenced => BrokerCondition::Alive,
-            // It served already, and the controller has given it up since.
-            Some(_) if has_run => BrokerCondition::Fenced,
-            _ => BrokerCondition::Starting,
+        // Until the new process has registered, what the controller holds is about the old one.
+        let unfenced = self.image().brokers.get(&id).is_some_and(|registration| !registration.fenced);
+        Some(match (has_run, unfenced) {
+            (true, true) => BrokerCondition::Alive,
+            (true, false) => BrokerCondition::Fenced,
+            (false, _) => BrokerCondition::Starting,
         })
     }
 
@@ -143,9 +145,17 @@ impl World {
         Some(partitioner::partition_for_key(key, partitions))
     }
 
-    /// The values in the leader's log in offset order, control records left out.
-    pub fn values_in(&self, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
-        let log = self.log_of(partition, None)?;
+    /// What the leader answers to a consumer's LIST_OFFSETS; the inner `None`: there is no such record.
+    pub fn list_offset(&self, partition: &TopicPartition, timestamp: i64) -> Option<Option<Offset>> {
+        let leader = self.broker(self.registration(partition)?.leader?)?;
+        let (replica, log) = leader.replica(partition).zip(leader.log(partition))?;
+        let found = replica.list_offset(log, None, timestamp, Isolation::ReadUncommitted).ok()?;
+        Some(found.map(|found| found.offset))
+    }
+
+    /// The values in a log in offset order, control records left out.
+    pub fn values_in(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Vec<Option<Bytes>>> {
+        let log = self.log_of(partition, at)?;
         let batches = log.batches(log.log_start()).filter(|batch| !batch.is_control());
         Some(batches.flat_map(|batch| batch.records().unwrap_or_default()).map(|record| record.value).collect())
     }

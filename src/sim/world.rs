@@ -11,11 +11,12 @@ use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Alarm, Effects, Input, Node, Turn};
 use crate::sim::action::ClusterSetup;
+use crate::sim::disk::SlowDisk;
 use crate::sim::event::{Because, Cause, Event, EventId, Step};
 use crate::sim::ledger::Ledger;
-use crate::sim::network::{InFlight, Network, Outgoing, Payload};
+use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
 use crate::sim::properties::{Broken, Properties};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, ClientId, ControllerId, Envelope, NodeId, TopicPartition};
 
 /// The admin client that carries out a script's administrative statements.
@@ -67,8 +68,6 @@ pub struct World {
     /// One entry for each running node with an alarm.
     alarms: BTreeSet<(Instant, NodeId)>,
     pub(super) effects: Effects,
-    /// Names of the clients, by id; the admin client comes first.
-    pub(super) clients: Arc<Vec<String>>,
     pub(super) ledger: Ledger,
     /// The observers of what must always hold. `None`: nobody looks, to measure what looking costs.
     properties: Option<Box<Properties>>,
@@ -83,11 +82,13 @@ pub struct World {
     pub(super) silenced: BTreeMap<NodeId, Instant>,
     /// The last fault that hit each node, for the chain of causes.
     pub(super) faults: BTreeMap<NodeId, Because>,
+    /// The disks that are slow.
+    pub(super) disks: BTreeMap<BrokerId, SlowDisk>,
 }
 
 impl Names for World {
     fn client(&self, id: ClientId) -> &str {
-        self.clients.get(id.0 as usize).map_or("client", String::as_str)
+        self.effects.clients.get(id.0 as usize).map_or("client", String::as_str)
     }
 }
 
@@ -128,12 +129,11 @@ impl World {
     pub(super) fn empty(setup: ClusterSetup, at: Instant) -> World {
         World {
             now: at,
-            effects: Effects::new(setup.seed),
+            effects: Effects { clients: Arc::new(vec!["admin".to_string()]), ..Effects::new(setup.seed) },
             setup: Arc::new(setup),
             members: BTreeMap::new(),
             network: Network::default(),
             alarms: BTreeSet::new(),
-            clients: Arc::new(vec!["admin".to_string()]),
             ledger: Ledger::default(),
             properties: Some(Box::default()),
             image: MetadataImage::new(),
@@ -142,6 +142,7 @@ impl World {
             is_acting: false,
             silenced: BTreeMap::new(),
             faults: BTreeMap::new(),
+            disks: BTreeMap::new(),
         }
     }
 
@@ -226,6 +227,7 @@ impl World {
         let ended = member.power == Power::Running && !member.actor.is_running();
         let facts = std::mem::take(&mut self.effects.facts);
         let sends = std::mem::take(&mut self.effects.sends);
+        let departs = self.departure(id, &facts);
         let mut events = self.record(Some(id), facts, because);
         self.watch(|properties, world| properties.took_turn(world, id, world.last_event));
         let carried = events.last().map(Event::because).or(because);
@@ -233,7 +235,11 @@ impl World {
             member.last_event = carried;
         }
         for (to, envelope) in sends {
-            self.send(id, to, envelope, carried);
+            self.send(id, to, envelope, carried, departs);
+        }
+        for peer in std::mem::take(&mut self.effects.closes) {
+            self.network.disconnect(id, peer);
+            self.reset(id, peer, carried);
         }
         if ended {
             self.process_ended(id, Power::Dead, carried);
@@ -300,7 +306,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: NodeId, to: NodeId, envelope: Envelope, cause: Option<Because>) {
+    fn send(&mut self, from: NodeId, to: NodeId, envelope: Envelope, cause: Option<Because>, departs: Instant) {
         let Some(receiver) = self.members.get(&to) else {
             // No such machine: nothing ever answers.
             return;
@@ -310,27 +316,34 @@ impl World {
             // The connection that the request came over is gone, and the answer with it.
             return;
         }
-        if self.network.takes_drop(from, to, &envelope) {
-            let fact = Fact::MessageLost { from, to, api: envelope.api(), request: envelope.is_request() };
-            let lost = self.record(None, vec![fact], cause);
-            self.untold.extend(lost);
+        let mishap = self.network.take_mishap(from, to, &envelope);
+        if let Some(mishap) = mishap {
+            let told = self.record(None, vec![mishap_fact(mishap, from, to, &envelope)], cause);
+            self.untold.extend(told);
+        }
+        if mishap == Some(Mishap::Drop) {
             return;
         }
         let incarnation = self.network.connect((from, incarnations.0), (to, incarnations.1));
         let payload = Payload::Message(Arc::new(envelope));
-        let outgoing = Outgoing { from, to, cause, incarnation, payload };
-        self.network.send(outgoing, self.now, &mut self.effects.rng);
+        let delay = if let Some(Mishap::Delay(by)) = mishap { by } else { Duration::ZERO };
+        let copies = if mishap == Some(Mishap::Duplicate) { 2 } else { 1 };
+        for _ in 0..copies {
+            let outgoing = Outgoing { from, to, cause, incarnation, payload: payload.clone(), departs, delay };
+            self.network.send(outgoing, self.now, &mut self.effects.rng);
+        }
     }
 
     /// `from`'s end of a connection is gone: `to` learns it after a flight.
     fn reset(&mut self, from: NodeId, to: NodeId, cause: Option<Because>) {
-        let outgoing = Outgoing { from, to, cause, incarnation: 0, payload: Payload::Reset };
+        let (departs, delay) = (self.now, Duration::ZERO);
+        let outgoing = Outgoing { from, to, cause, incarnation: 0, payload: Payload::Reset, departs, delay };
         self.network.send(outgoing, self.now, &mut self.effects.rng);
     }
 
     /// A process is gone: its connections break, or fall silent when the machine lost its power.
     pub(super) fn process_ended(&mut self, id: NodeId, power: Power, cause: Option<Because>) {
-        self.network.discard(id);
+        self.network.discard(id, self.now);
         if power == Power::Dead {
             for peer in self.network.peers(id) {
                 self.network.disconnect(id, peer);
@@ -429,7 +442,7 @@ impl World {
     }
 
     pub fn client_named(&self, name: &str) -> Option<ClientId> {
-        self.clients.iter().position(|client| client == name).map(|index| ClientId(index as u32))
+        self.effects.clients.iter().position(|client| client == name).map(|index| ClientId(index as u32))
     }
 
     pub fn network(&self) -> &Network {
@@ -489,6 +502,7 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::LogRetention
         | Alarm::LogFlush
         | Alarm::LogCleaner
+        | Alarm::ProducerExpiry
         | Alarm::OffsetsExpiry
         | Alarm::MetadataRefresh
         | Alarm::LeaderRebalance
@@ -509,6 +523,15 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::RetryBackoff
         | Alarm::DeliveryTimeout
         | Alarm::Shutdown => true,
+    }
+}
+
+fn mishap_fact(mishap: Mishap, from: NodeId, to: NodeId, envelope: &Envelope) -> Fact {
+    let (api, request) = (envelope.api(), envelope.is_request());
+    match mishap {
+        Mishap::Drop => Fact::MessageLost { from, to, api, request },
+        Mishap::Delay(by) => Fact::MessageDelayed { from, to, api, request, by },
+        Mishap::Duplicate => Fact::MessageDuplicated { from, to, api, request },
     }
 }
 

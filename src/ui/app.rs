@@ -11,12 +11,14 @@ use yew::prelude::*;
 
 use crate::lesson::FIRST_MINUTE;
 use crate::scenario::link;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::ui::browser::{self, document, window};
 use crate::ui::cards::{Group, Producer};
 use crate::ui::command::{Ask, Command, Tab};
 use crate::ui::console::{Kind, Said};
+use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
+use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
 use crate::ui::flights::{Flown, Glow, Layer, show_tip};
 use crate::ui::keys;
 use crate::ui::session::Session;
@@ -86,8 +88,14 @@ pub struct App {
     muted: Rc<Vec<Family>>,
     log: Rc<Vec<Said>>,
     problems: Vec<String>,
+    /// The last act was typed into the console, which shows what comes of it.
+    acted_by_typing: bool,
     news: Vec<(u64, String)>,
-    help: bool,
+    over: Option<Over>,
+    embedded: Option<Embedded>,
+    /// What the page around this one was told last: the size, and the part of the script.
+    told_size: (i32, i32),
+    told_part: Option<usize>,
     shared: bool,
     pointer: Option<(f64, f64)>,
     frame: Option<AnimationFrame>,
@@ -100,7 +108,12 @@ impl Component for App {
     type Properties = ();
 
     fn create(ctx: &Context<App>) -> App {
-        if let Some(theme) = browser::kept(THEME).filter(|theme| theme == "dark" || theme == "light") {
+        let embedded = embed::asked();
+        let theme = match &embedded {
+            Some(embedded) => embedded.theme.clone(),
+            None => browser::kept(THEME).filter(|theme| theme == "dark" || theme == "light"),
+        };
+        if let Some(theme) = theme {
             set_theme(&theme);
         }
         let (mut session, scenario, problems) = open();
@@ -132,8 +145,12 @@ impl Component for App {
             muted: Rc::default(),
             log: Rc::default(),
             problems,
+            acted_by_typing: false,
             news: Vec::new(),
-            help: false,
+            over: None,
+            embedded,
+            told_size: (0, 0),
+            told_part: None,
             shared: false,
             pointer: None,
             frame: None,
@@ -154,7 +171,7 @@ impl Component for App {
             Msg::Key(event) => {
                 let situation = keys::Situation {
                     playing: self.session.is_playing(),
-                    help: self.help,
+                    covered: self.over.is_some(),
                     selected: self.selected_broker(),
                     stage: &self.shown.stage,
                 };
@@ -208,50 +225,100 @@ impl Component for App {
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
         }
+        self.tell_host(first);
     }
 
     fn view(&self, ctx: &Context<App>) -> Html {
-        let shown = &self.shown;
         let ask = &self.ask;
+        let controls = self.embedded.as_ref().map_or(Controls::All, |embedded| embedded.controls);
+        let in_past = self.session.is_in_past();
+        let class = classes!("page", in_past.then_some("in-past"), self.embedded.is_some().then_some("embedded"));
+        let point = |event: PointerEvent| Some((f64::from(event.client_x()), f64::from(event.client_y())));
         html! {
-            <div class={classes!("page", self.session.is_in_past().then_some("in-past"))} onclick={ctx.link().callback(Msg::Clicked)}
-                onpointermove={ctx.link().callback(|event: PointerEvent| Msg::Pointed(Some((f64::from(event.client_x()), f64::from(event.client_y())))))}
+            <div {class} onclick={ctx.link().callback(Msg::Clicked)}
+                onpointermove={ctx.link().callback(move |event: PointerEvent| Msg::Pointed(point(event)))}
                 onpointerleave={ctx.link().callback(|_| Msg::Pointed(None))}>
-                <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
-                <aside class="producers" aria-label="Producers">
-                    <span class="label">{ "Producers" }</span>
-                    { for shown.stage.producers.iter().map(|card| html! {
-                        <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
-                    }) }
-                </aside>
-                <Stage stage={shown.stage.clone()} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
-                <aside class="groups" aria-label="Consumer groups">
-                    <span class="label">{ "Consumer groups" }</span>
-                    { for shown.stage.groups.iter().map(|card| html! { <Group key={card.id.clone()} card={card.clone()} ask={ask.clone()} /> }) }
-                </aside>
-                <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
-                    causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
-                    selected={self.selection.is_some()} flights={shown.flights.clone()}
-                    now={if self.tab == Tab::Packets { self.session.now() } else { crate::time::Instant::ZERO }}
-                    muted={self.muted.clone()} log={self.log.clone()} ask={ask.clone()} />
-                <Timeline playing={self.session.is_playing()} in_past={self.session.is_in_past()} speed={self.session.speed()}
-                    rate={shown.rate} partition={self.focus()} ask={ask.clone()} />
+                if self.embedded.is_some() {
+                    <embed::Bar scenario={self.scenario.clone()} />
+                } else {
+                    <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
+                }
+                <Stage stage={self.shown.stage.clone()} {in_past} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                if controls == Controls::All { { self.clients() } }
+                if self.embedded.is_none() { { self.dock() } }
+                if controls != Controls::None {
+                    <Timeline playing={self.session.is_playing()} {in_past} speed={self.session.speed()}
+                        rate={self.shown.rate} partition={self.focus()} ask={ask.clone()} />
+                }
                 <canvas id="flights" aria-hidden="true" />
                 <div id="flight-tip" hidden=true aria-hidden="true" />
-                if self.session.is_in_past() {
-                    <p class="past-note">{ "You look at the past. What you do here begins another future." }</p>
-                }
                 <div class="news" role="status" aria-live="polite">
                     { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ text }</p> }) }
                 </div>
                 if !self.problems.is_empty() { { self.problems() } }
-                if self.help { <Help ask={ask.clone()} /> }
+                { match self.over {
+                    Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
+                    Some(Over::Embed) => {
+                        let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
+                        html! { <EmbedDialog {link} ask={ask.clone()} /> }
+                    }
+                    None => html! {},
+                } }
             </div>
         }
     }
 }
 
 impl App {
+    /// The clients on both sides of the stage.
+    fn clients(&self) -> Html {
+        let (shown, ask) = (&self.shown, &self.ask);
+        html! {
+            <>
+                <aside class="producers" aria-label="Producers">
+                    <span class="label">{ "Producers" }</span>
+                    { for shown.stage.producers.iter().map(|card| html! {
+                        <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
+                    }) }
+                </aside>
+                <aside class="groups" aria-label="Consumer groups">
+                    <span class="label">{ "Consumer groups" }</span>
+                    { for shown.stage.groups.iter().map(|card| html! { <Group key={card.id.clone()} card={card.clone()} ask={ask.clone()} /> }) }
+                </aside>
+            </>
+        }
+    }
+
+    fn dock(&self) -> Html {
+        let shown = &self.shown;
+        let now = if self.looks_at_packets() { self.session.now() } else { Instant::ZERO };
+        html! {
+            <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
+                causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
+                selected={self.selection.is_some()} flights={shown.flights.clone()} {now}
+                muted={self.muted.clone()} log={self.log.clone()} ask={self.ask.clone()} />
+        }
+    }
+
+    /// Tells the page around this one what is new for it.
+    fn tell_host(&mut self, first: bool) {
+        if self.embedded.is_none() {
+            return;
+        }
+        if first {
+            embed::tell_host("ready", &[]);
+        }
+        let size = embed::size();
+        if size != self.told_size {
+            self.told_size = size;
+            embed::tell_host("size", &[("width", size.0.into()), ("height", size.1.into())]);
+        }
+        if let Some((part, name)) = self.session.part().filter(|(part, _)| Some(*part) != self.told_part) {
+            self.told_part = Some(part);
+            embed::tell_host("step", &[("step", (part as u32).into()), ("name", name.into())]);
+        }
+    }
+
     fn next_frame(&mut self, ctx: &Context<App>) {
         let link = ctx.link().clone();
         self.frame = Some(request_animation_frame(move |at| link.send_message(Msg::Frame(at))));
@@ -317,17 +384,24 @@ impl App {
         }
         self.shown.causes = self.why.map(|id| Rc::new(self.session.causes(id)));
         self.shown.inspection = self.selection.as_ref().and_then(|s| self.session.inspect(s)).map(Rc::new);
-        if self.tab == Tab::Packets {
+        if self.looks_at_packets() {
             self.look_at_flights();
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
         }
         self.shown.rate = self.session.rate();
+        let refused = self.session.refusals();
+        self.refuse(refused);
         for sentence in self.session.news() {
             let id = self.news.last().map_or(0, |(id, _)| id + 1);
             self.news.push((id, sentence));
         }
         let surplus = self.news.len().saturating_sub(NEWS_KEPT);
         self.news.drain(..surplus);
+    }
+
+    /// The list of packets changes with every frame: it is kept current only for whoever looks at it.
+    fn looks_at_packets(&self) -> bool {
+        self.tab == Tab::Packets || !self.session.is_playing()
     }
 
     fn paint_timeline(&mut self) {
@@ -408,12 +482,7 @@ impl App {
                 self.muted = Rc::new(muted);
             }
             Command::Theme => self.switch_theme(ctx),
-            Command::Help(open) => {
-                self.help = open;
-                if open {
-                    Timeout::new(0, || browser::focus("#close-help")).forget();
-                }
-            }
+            Command::Open(over) => self.over = over,
             Command::Share => self.share(ctx),
             Command::Dismiss => {
                 self.problems.clear();
@@ -427,16 +496,19 @@ impl App {
         self.rewound = self.session.is_in_past();
         let now = self.session.now();
         self.say(Kind::Line, format!("{now}  {line}"));
-        match self.session.act(line) {
-            Ok(()) => self.problems.clear(),
-            Err(problems) => {
-                for problem in &problems {
-                    self.say(Kind::Error, problem.clone());
-                }
-                if !typed {
-                    self.problems = problems;
-                }
-            }
+        let refused = self.session.act(line).err().unwrap_or_default();
+        self.acted_by_typing = typed;
+        self.problems.clear();
+        self.refuse(refused);
+    }
+
+    /// Says why something was not done: where it was asked for.
+    fn refuse(&mut self, problems: Vec<String>) {
+        for problem in &problems {
+            self.say(Kind::Error, problem.clone());
+        }
+        if !self.acted_by_typing && !problems.is_empty() {
+            self.problems = problems;
         }
     }
 
@@ -550,8 +622,8 @@ fn glows(before: &StageView, after: &StageView, since: f64) -> Vec<Glow> {
 fn open() -> (Session, String, Vec<String>) {
     let default = || Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
     let hash = window().location().hash().unwrap_or_default();
-    let asked = hash.trim_start_matches('#').split('&').any(|part| part.starts_with("s="));
-    if !asked {
+    let hash = if hash.len() > 1 { hash } else { embed::scenario_in_query().unwrap_or(hash) };
+    if hash.trim_start_matches('#').is_empty() {
         return (default(), "The first minute".to_string(), Vec::new());
     }
     let opened = match link::decode(&hash) {

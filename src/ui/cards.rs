@@ -5,6 +5,7 @@ use std::rc::Rc;
 use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
+use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command, on};
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::inspect::Selection;
@@ -72,6 +73,8 @@ pub fn Producer(props: &ProducerProps) -> Html {
                 </label>
                 <div class="row">
                     <button type="submit" class="primary" disabled={!card.running || count == 0}>{ "Send" }</button>
+                </div>
+                <div class="row">
                     <Route topic={topic_name.clone()} key_text={(*key).clone()} partitions={count} {fixed} />
                 </div>
             </form>
@@ -122,12 +125,12 @@ fn Progress(props: &ProgressProps) -> Html {
                 <span><i>{ card.sent }</i>{ " sent" }</span>
                 <span><i>{ card.acked }</i>{ " acked" }</span>
                 <span><i>{ card.pending }</i>{ " pending" }</span>
-                if card.failed > 0 { <span class="bad"><i>{ card.failed }</i>{ " failed" }</span> }
+                <span class={(card.failed > 0).then_some("bad")}><i>{ card.failed }</i>{ " failed" }</span>
             </p>
             <ul class="pending" aria-label="In flight">
                 { for card.in_flight.iter().take(3).map(|batch| html! {
-                    <li>
-                        <span class="what"><span class="dot" style={batch.hue.map(|hue| format!("--h:{hue}"))} />{ &batch.partition }<small>{ &batch.records }</small></span>
+                    <li title={format!("{}: {}, {}", batch.partition, batch.records, batch.state)}>
+                        <span class="what"><span class="dot" />{ &batch.partition }<small>{ "×" }{ batch.records.split(' ').next() }</small></span>
                         <span class="state">{ batch.state.replace("in flight to ", "→ ") }</span>
                     </li>
                 }) }
@@ -156,19 +159,10 @@ fn chosen_number(state: &UseStateHandle<Option<i32>>) -> Callback<Event> {
 
 /// `send app orders alice=created partition=0`
 fn send_line(producer: &str, topic: &str, key: &str, value: &str, partition: Option<i32>) -> String {
+    let quoted = |text: &str| quote(text, &['=']);
     let key = if key.is_empty() { String::new() } else { quoted(key) };
     let partition = partition.map_or(String::new(), |partition| format!(" partition={partition}"));
     format!("send {producer} {topic} {key}={}{partition}", quoted(value))
-}
-
-/// A text as the script language writes it.
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
-    if plain {
-        return text.to_string();
-    }
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
-    format!("\"{escaped}\"")
 }
 
 #[derive(Properties, PartialEq)]

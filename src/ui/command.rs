@@ -4,6 +4,7 @@ use yew::Callback;
 
 use crate::history::Speed;
 use crate::time::Instant;
+use crate::ui::dialog::Over;
 use crate::view::inspect::Selection;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +29,8 @@ pub enum Command {
     OnlyWhatMatters(bool),
     Mute(crate::view::flights::Family),
     Theme,
-    Help(bool),
+    /// Lays a dialog over the page, or takes it away.
+    Open(Option<Over>),
     Share,
     Dismiss,
 }

@@ -1,5 +1,5 @@
 //! The dock: panels beside one another, of which one is in front. The others stay there for whoever
-//! does not look but reads; reaching into one brings it to the front.
+//! does not look but reads; reaching into one brings it to the front. The console's line is always at hand.
 
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ pub struct Props {
     pub only_what_matters: bool,
     pub inspection: Option<Rc<Inspection>>,
     pub selected: bool,
-    /// Only what is in front is kept current.
+    /// Kept current while in front, or while time stands still.
     pub flights: Rc<Vec<Flight>>,
     pub now: Instant,
     pub muted: Rc<Vec<Family>>,
@@ -62,7 +62,7 @@ pub fn Dock(props: &Props) -> Html {
             { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected} /> }) }
             { panel(Tab::Packets, html! { <>
                 <Legend muted={props.muted.clone()} ask={ask.clone()} />
-                if props.tab == Tab::Packets { <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} /> }
+                <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} />
             </> }) }
             { panel(Tab::Console, html! { <Console log={props.log.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }

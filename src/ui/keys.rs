@@ -4,13 +4,15 @@ use web_sys::KeyboardEvent;
 
 use crate::ui::browser::{is_on_control, is_typing};
 use crate::ui::command::{Command, Tab};
+use crate::ui::dialog::Over;
 use crate::view::inspect::Selection;
 use crate::view::stage::{BrokerState, Stage};
 
 /// What the page is doing when a key is pressed.
 pub struct Situation<'a> {
     pub playing: bool,
-    pub help: bool,
+    /// A dialog lies over the page.
+    pub covered: bool,
     pub selected: Option<i32>,
     pub stage: &'a Stage,
 }
@@ -22,9 +24,9 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
         return None;
     }
     if key == "Escape" {
-        return Some(if now.help { Command::Help(false) } else { Command::Dismiss });
+        return Some(if now.covered { Command::Open(None) } else { Command::Dismiss });
     }
-    if is_typing(event) || now.help {
+    if is_typing(event) || now.covered {
         return None;
     }
     Some(match key.as_str() {
@@ -35,7 +37,7 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
         "n" => Command::NextEvent,
         "p" => Command::PreviousEvent,
         "/" => Command::Show(Tab::Console),
-        "?" => Command::Help(true),
+        "?" => Command::Open(Some(Over::Help)),
         "k" => {
             let broker = now.stage.brokers.iter().find(|broker| Some(broker.id) == now.selected)?;
             let verb = if broker.state == BrokerState::Dead { "start" } else { "kill" };

@@ -107,7 +107,7 @@ fn Cell(props: &CellProps) -> Html {
     let missing = cell.log_end..widest.min(cell.log_end + MISSING_SHOWN);
     html! {
         <div class={classes!("cell", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
-            aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
+            aria-label={format!("{} on broker {}", row.name, cell.broker)} aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
             onclick={select} onkeydown={keys}>
             <div class="cell-head" aria-hidden="true">
                 <span class="which">{ cell.broker }</span>

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::history::{History, Playback, Speed};
 use crate::scenario::error::ScriptError;
 use crate::scenario::link;
-use crate::scenario::script::Script;
+use crate::scenario::script::{Script, Statement};
 use crate::time::{Duration, Instant};
 use crate::view::cards::node_name;
 use crate::view::events::{self, EventRow};
@@ -31,6 +31,8 @@ pub struct Session {
     told: u64,
     /// How many steps have been looked through for events that matter.
     looked: u64,
+    /// How many of the script's checks and refusals have been told.
+    checked: usize,
 }
 
 impl Session {
@@ -42,7 +44,8 @@ impl Session {
         let told = history.position();
         let mut playback = Playback::default();
         playback.playing = true;
-        Ok(Session { history, playback, painter: Painter::default(), stage: None, told, looked: u64::MAX })
+        let checked = history.head().checks().len();
+        Ok(Session { history, playback, painter: Painter::default(), stage: None, told, looked: u64::MAX, checked })
     }
 
     /// Lets real time pass: the viewed instant moves on by what it is worth.
@@ -84,8 +87,8 @@ impl Session {
     }
 
     /// Virtual microseconds per real second at this moment.
-    pub fn rate(&mut self) -> i64 {
-        self.playback.rate(&self.history, Duration::ZERO)
+    pub fn rate(&self) -> i64 {
+        self.playback.rate(&self.history)
     }
 
     pub fn seek(&mut self, at: Instant) {
@@ -144,7 +147,7 @@ impl Session {
 
     fn matters(&self, step: u64) -> bool {
         let step = self.history.steps().get(step as usize);
-        step.is_some_and(|step| step.events.iter().any(|event| events::matters(&event.fact)))
+        step.is_some_and(|step| step.events.iter().any(|event| event.fact.matters()))
     }
 
     pub fn jump_to_now(&mut self) {
@@ -172,16 +175,30 @@ impl Session {
             self.told = self.told.min(self.history.position());
             self.looked = u64::MAX;
         }
-        let before = self.history.head().checks().len();
+        self.checked = self.history.head().checks().len();
         self.history.seek(at);
-        let checks = self.history.head().checks();
-        let refused: Vec<String> = checks
-            .iter()
-            .skip(before)
-            .filter(|check| !check.ok)
-            .map(|check| refusal(&check.text, &check.actual))
-            .collect();
+        let refused = self.refusals();
         if refused.is_empty() { Ok(()) } else { Err(refused) }
+    }
+
+    /// What has been refused, or did not hold, since this was last asked: an administrative statement
+    /// is answered only when the cluster has answered.
+    pub fn refusals(&mut self) -> Vec<String> {
+        let checks = self.history.head().checks();
+        let new = checks.iter().skip(self.checked).filter(|check| !check.ok);
+        let refused = new.map(|check| refusal(&check.text, &check.actual)).collect();
+        self.checked = checks.len();
+        refused
+    }
+
+    /// The named part of the script at the viewed instant: its number from 1, and its name.
+    pub fn part(&self) -> Option<(usize, String)> {
+        let lines = &self.history.script().lines[..self.history.viewed().lines_behind()];
+        let names = lines.iter().filter_map(|line| match &line.statement {
+            Some(Statement::Step(name)) => Some(name),
+            _ => None,
+        });
+        names.enumerate().last().map(|(index, name)| (index + 1, name.to_string()))
     }
 
     pub fn stage(&mut self) -> Rc<Stage> {

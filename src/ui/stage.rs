@@ -15,6 +15,7 @@ pub struct Props {
     pub selected: Option<i32>,
     /// Time went backwards: what vanishes was not truncated.
     pub rewound: bool,
+    pub in_past: bool,
     pub ask: Ask,
 }
 
@@ -30,8 +31,8 @@ pub fn Stage(props: &Props) -> Html {
     };
     html! {
         <main class="stage" data-density={density}>
+            <Guide stage={props.stage.clone()} in_past={props.in_past} />
             <Controllers chips={controllers.clone()} ask={props.ask.clone()} />
-            <Guide stage={props.stage.clone()} />
             <div class="grid" role="grid" aria-label="Partitions" style={style} onkeydown={walk}>
                 <div class="grid-row heads" role="row">
                     <div class="corner" role="columnheader">{ "Partition" }</div>
@@ -66,6 +67,7 @@ fn walk(event: KeyboardEvent) {
 #[derive(Properties, PartialEq)]
 struct GuideProps {
     stage: Rc<StageView>,
+    in_past: bool,
 }
 
 /// One sentence: the invitation, then what to look for.
@@ -74,7 +76,9 @@ fn Guide(props: &GuideProps) -> Html {
     let stage = &props.stage;
     let down = |state| stage.brokers.iter().find(move |broker| broker.state == state);
     let dead = down(BrokerState::Dead);
-    let (strong, rest) = if let Some(broker) = dead {
+    let (strong, rest) = if props.in_past {
+        ("You look at the past.".to_string(), "What you do here begins another future.".to_string())
+    } else if let Some(broker) = dead {
         let id = broker.id;
         let led = stage.rows.iter().any(|row| row.leader == Some(id));
         if !broker.fenced && led {
@@ -200,7 +204,10 @@ fn BrokerHead(props: &HeadProps) -> Html {
                 <div class="note">{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
                 <div class="acts">
                     { match state {
-                        BrokerState::Dead => button("Start", "start", "start", "The process starts with the log that it left"),
+                        BrokerState::Dead => html! { <>
+                            { button("Start", "start", "start", "The process starts with the log that it left") }
+                            { button("Wipe", "wipe", "", "The disk is lost: it starts with nothing") }
+                        </> },
                         BrokerState::Frozen => html! { <>{ button("Thaw", "thaw", "start", "It runs on as if nothing had been") }{ kill() }{ power_off() }</> },
                         BrokerState::ShuttingDown => html! { <>{ kill() }{ power_off() }</> },
                         _ => html! { <>

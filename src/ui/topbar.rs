@@ -3,6 +3,7 @@
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::dialog::{Dialog, Over};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
@@ -18,8 +19,10 @@ pub fn TopBar(props: &Props) -> Html {
     html! {
         <header class="topbar">
             <h1 class="logo"><Logo />{ "Highwater" }</h1>
-            <span class="scenario">{ &props.scenario }</span>
+            <span class="scenario" title={props.scenario.clone()}>{ &props.scenario }</span>
             <span class="spacer" />
+            <button class="wide-only" aria-label="Embed" title="Show this run inside a page of yours"
+                onclick={on(ask, Command::Open(Some(Over::Embed)))}>{ "Embed" }</button>
             <button class="primary" aria-label="Share" title="Copy a link to this very run"
                 onclick={on(ask, Command::Share)}>{ share }</button>
             <button class="icon" aria-label="Theme" title="Light or dark" onclick={on(ask, Command::Theme)}>
@@ -29,14 +32,14 @@ pub fn TopBar(props: &Props) -> Html {
                 </svg>
             </button>
             <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
-                onclick={on(ask, Command::Help(true))}>{ "?" }</button>
+                onclick={on(ask, Command::Open(Some(Over::Help)))}>{ "?" }</button>
         </header>
     }
 }
 
 /// Three logs, and the water that they all reach.
 #[component]
-fn Logo() -> Html {
+pub fn Logo() -> Html {
     html! {
         <svg class="mark" viewBox="0 0 26 24" aria-hidden="true">
             <rect x="2" y="4" width="6" height="17" rx="2" />
@@ -50,7 +53,6 @@ fn Logo() -> Html {
 /// What you see, and the keys.
 #[component]
 pub fn Help(props: &HelpProps) -> Html {
-    let close = on(&props.ask, Command::Help(false));
     let keys = [
         ("Space", "play or pause"),
         (".  ,", "one step forward, one step back"),
@@ -62,9 +64,7 @@ pub fn Help(props: &HelpProps) -> Html {
         ("Esc", "close"),
     ];
     html! {
-        <div class="veil" onclick={close.clone()}>
-            <div class="help" role="dialog" aria-modal="true" aria-label="Help"
-                onclick={|event: MouseEvent| event.stop_propagation()}>
+        <Dialog name="Help" ask={props.ask.clone()}>
                 <h2>{ "A Kafka cluster in this tab" }</h2>
                 <p>{ "Every broker, controller and client follows Kafka 4.2's rules, request by request. \
                      Nothing here is a recording: break it and see." }</p>
@@ -84,9 +84,7 @@ pub fn Help(props: &HelpProps) -> Html {
                 <dl class="keys">
                     { for keys.iter().map(|(key, what)| html! { <><dt><kbd>{ *key }</kbd></dt><dd>{ *what }</dd></> }) }
                 </dl>
-                <button class="primary" id="close-help" onclick={close}>{ "Close" }</button>
-            </div>
-        </div>
+        </Dialog>
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::history::History;
-use crate::kafka::fact::{Fact, Names};
+use crate::kafka::fact::Names;
 use crate::sim::{Event, EventId, World};
 use crate::time::Instant;
 
@@ -21,7 +21,7 @@ pub struct EventRow {
 /// The newest events up to the viewed instant, the youngest first.
 pub fn events(history: &History, only_what_matters: bool, limit: usize) -> Vec<EventRow> {
     let told = history.steps_seen().iter().rev().flat_map(|step| step.events.iter().rev());
-    let wanted = told.filter(|event| !is_hidden(&event.fact) && (!only_what_matters || matters(&event.fact)));
+    let wanted = told.filter(|event| !event.fact.is_internal() && (!only_what_matters || event.fact.matters()));
     wanted.take(limit).map(|event| row(history.world(), event)).collect()
 }
 
@@ -35,7 +35,7 @@ pub fn sentences(history: &History, since: u64) -> Vec<String> {
     let steps = history.steps_seen();
     let new = steps.get(since as usize..).unwrap_or_default();
     let told = new.iter().flat_map(|step| &step.events);
-    let worth = told.filter(|event| matters(&event.fact) && !is_hidden(&event.fact));
+    let worth = told.filter(|event| event.fact.matters());
     worth.map(|event| format!("{}.", capital(&event.fact.text(history.world())))).collect()
 }
 
@@ -46,41 +46,16 @@ fn row(world: &World, event: &Event) -> EventRow {
         kind: event.fact.kind(),
         text: event.fact.text(world as &dyn Names),
         cause: event.cause.map(|cause| cause.0),
-        matters: matters(&event.fact),
+        matters: event.fact.matters(),
     }
 }
 
-/// A stop of "Next event": what changes who leads, who is in sync, who is there, or what is kept.
-pub fn matters(fact: &Fact) -> bool {
-    if is_hidden(fact) {
-        return false;
-    }
-    !fact.is_routine()
-        && !matches!(
-            fact,
-            Fact::BecameLeader { .. }
-                | Fact::BecameFollower { .. }
-                | Fact::IsrChangeProposed { .. }
-                | Fact::ProducerIdAssigned { .. }
-                | Fact::CoordinatorLoaded { .. }
-                | Fact::MemberJoined { .. }
-                | Fact::PositionSet { .. }
-                | Fact::DuplicateBatch { .. }
-                | Fact::BrokerRegistered { .. }
-                | Fact::SendRetried { .. }
-                | Fact::ElrChanged { .. }
-        )
-}
-
-/// What concerns only Kafka's internal topics: there are fifty partitions of it.
-pub fn is_hidden(fact: &Fact) -> bool {
-    match fact {
-        Fact::CoordinatorLoaded { .. } | Fact::OffsetCommitted { .. } => false,
-        fact => fact.partition().is_some_and(|partition| partition.is_internal()),
-    }
-}
-
+/// A word begins a sentence with a capital letter; a name stays as it is written.
 fn capital(text: &str) -> String {
+    let first = text.split(' ').next().unwrap_or_default();
+    if !first.chars().all(|c| c.is_ascii_lowercase()) {
+        return text.to_string();
+    }
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

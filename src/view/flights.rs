@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::history::playback;
+use crate::history::attention::carries_something;
 use crate::sim::{InFlight, Payload, World};
 use crate::time::Instant;
 use crate::view::cards::{first_record, node_name};
@@ -87,7 +87,7 @@ fn flight(world: &World, message: &InFlight) -> Option<Flight> {
         sent_at: message.sent_at,
         deliver_at: message.deliver_at,
         held: message.deliver_at >= Instant::FAR_FUTURE,
-        matters: cargo.is_some() || playback::carries_something(message) && family != Family::Quorum,
+        matters: cargo.is_some() || carries_something(message) && family != Family::Quorum,
         hue: cargo.as_ref().and_then(|cargo| cargo.hue),
         partition: cargo.map(|cargo| cargo.partition),
         label,

@@ -83,7 +83,7 @@ pub fn guarantees(world: &World) -> Guarantees {
         lost => format!("Yes. {lost} of {acked} acknowledged records are gone."),
     };
     let order_text = match reordered {
-        0 => "No. Every key's records stand in the order they were sent.".to_string(),
+        0 => "No. Every key’s records stand in order.".to_string(),
         1 => "Yes, once: a later record of a key stands before an earlier one.".to_string(),
         times => format!("Yes, {times} times: later records of a key stand before earlier ones."),
     };

@@ -188,6 +188,11 @@ fn record(batch: &Batch, record: &Record) -> Value {
         "sequence": record.sequence,
         "control": control,
     });
+    if let Ok(compression) = batch.compression()
+        && batch.is_compressed()
+    {
+        value["compression"] = json!(compression.to_string());
+    }
     if !record.headers.is_empty() {
         let headers = record.headers.iter().map(|(name, header)| (name.to_string(), bytes(header.as_ref())));
         value["headers"] = Value::Object(headers.collect());

@@ -6,7 +6,7 @@ use crate::history::History;
 use crate::kafka::fact::{Fact, brokers};
 use crate::sim::{Event, Step};
 use crate::time::Instant;
-use crate::view::events::is_hidden;
+
 use crate::wire::{BrokerId, NodeId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -124,7 +124,7 @@ impl Painter {
 }
 
 fn mark(fact: &Fact) -> Option<(MarkKind, String)> {
-    if is_hidden(fact) {
+    if fact.is_internal() {
         return None;
     }
     let name = |node: &NodeId| match node {

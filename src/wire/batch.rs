@@ -5,6 +5,7 @@
 //! the least timestamp as the base, where Kafka takes the first record's.
 
 mod build;
+mod compression;
 mod control;
 mod records;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::wire::{ErrorCode, LeaderEpoch, Offset, ProducerId};
 
 pub use build::{BatchBuilder, NewRecord};
+pub use compression::Compression;
 pub use control::{ControlType, EndTxnMarker};
 pub use records::{Record, RecordIter, get_varint, get_varlong, put_varint, put_varlong, varint_size, varlong_size};
 
@@ -109,8 +111,14 @@ impl Batch {
 
     /// Builds a batch at base offset 0 from records in order (their offsets are taken as 0…n-1).
     pub fn build(header: &BatchHeader, records: &[NewRecord]) -> Batch {
+        Batch::build_compressed(header, Compression::None, records)
+    }
+
+    /// As `build`, with the records compressed.
+    pub fn build_compressed(header: &BatchHeader, compression: Compression, records: &[NewRecord]) -> Batch {
         let size = records.iter().map(NewRecord::size_upper_bound).sum();
         let mut builder = BatchBuilder::with_capacity(header.clone(), Offset::ZERO, size);
+        builder.compression = compression;
         for (offset, record) in (0..).zip(records) {
             builder.push(Offset(offset), record);
         }
@@ -142,12 +150,44 @@ impl Batch {
         Ok(all)
     }
 
-    /// The records one by one, for who stops early. UNSUPPORTED_COMPRESSION_TYPE when compressed.
+    /// The records one by one, for who stops early. CORRUPT_MESSAGE when they cannot be decompressed.
     pub fn record_iter(&self) -> Result<RecordIter<'_>, ErrorCode> {
-        if self.attributes & COMPRESSION_MASK != 0 {
-            return Err(ErrorCode::UnsupportedCompressionType);
+        match self.compression()? {
+            Compression::None => Ok(RecordIter::new(self, self.bytes.clone(), HEADER_SIZE)),
+            packed => {
+                let plain = packed.decompress(&self.bytes[HEADER_SIZE..]).ok_or(ErrorCode::CorruptMessage)?;
+                Ok(RecordIter::new(self, plain.into(), 0))
+            }
         }
-        Ok(RecordIter::new(self))
+    }
+
+    /// How the records are compressed; UNSUPPORTED_COMPRESSION_TYPE for a number that nobody knows.
+    pub fn compression(&self) -> Result<Compression, ErrorCode> {
+        Compression::from_id(self.attributes & COMPRESSION_MASK).ok_or(ErrorCode::UnsupportedCompressionType)
+    }
+
+    /// The same records compressed another way, as a leader writes them whose topic says so.
+    pub fn recompressed(&self, compression: Compression) -> Result<Batch, ErrorCode> {
+        let packed = compression.compress(&self.plain_records()?);
+        let mut bytes = BytesMut::with_capacity(HEADER_SIZE + packed.len());
+        bytes.put_slice(&self.bytes[..HEADER_SIZE]);
+        bytes.put_slice(&packed);
+        let attributes = self.attributes & !COMPRESSION_MASK | compression.id();
+        let length = (bytes.len() - LOG_OVERHEAD) as i32;
+        bytes[LENGTH_AT..LEADER_EPOCH_AT].copy_from_slice(&length.to_be_bytes());
+        bytes[ATTRIBUTES_AT..LAST_OFFSET_DELTA_AT].copy_from_slice(&attributes.to_be_bytes());
+        let crc = crc32c::crc32c(&bytes[ATTRIBUTES_AT..]);
+        bytes[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+        Ok(Batch::read(bytes.freeze()))
+    }
+
+    /// The section of the records, decompressed: what two batches with the same records have in common.
+    pub fn plain_records(&self) -> Result<Bytes, ErrorCode> {
+        let records = self.bytes.slice(HEADER_SIZE..);
+        match self.compression()? {
+            Compression::None => Ok(records),
+            packed => packed.decompress(&records).map(Bytes::from).ok_or(ErrorCode::CorruptMessage),
+        }
     }
 
     pub fn is_control(&self) -> bool {
@@ -163,7 +203,7 @@ impl Batch {
     }
 
     pub fn is_compressed(&self) -> bool {
-        self.attributes & COMPRESSION_MASK != 0
+        self.attributes & COMPRESSION_MASK != Compression::None.id()
     }
 
     pub fn has_producer(&self) -> bool {

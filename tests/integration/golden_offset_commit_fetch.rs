@@ -145,7 +145,7 @@ fn check_replay(log: &[(Offset, GroupRecord)]) -> Result<(), String> {
         }
     }
     for ((group, partition), value) in expected {
-        let got = loaded.coordinator.offsets(&group).find(|(p, _)| **p == partition).map(|(_, o)| o.clone());
+        let got = loaded.coordinator.offsets_in_log(&group).find(|(p, _)| **p == partition).map(|(_, o)| o.clone());
         check(got, value)?;
     }
     Ok(())

@@ -48,7 +48,7 @@ impl Manager {
             }
             "high_watermark" => self.state.on_high_watermark(Offset(number("offset")?)),
             "sleep" => self.now += Duration::from_millis(number("ms")?),
-            "expire" => self.state.remove_expired(self.now),
+            "expire" => drop(self.state.remove_expired(self.now)),
             "snapshot" => self.state.take_snapshot(),
             "truncate_and_reload" => {
                 let (start, end) = (Offset(number("log_start_offset")?), Offset(number("log_end_offset")?));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use highwater::history::{History, Run};
 use highwater::rng::Rng;
+use highwater::scenario::error::ScriptError;
 use highwater::scenario::script::Script;
 use highwater::sim::Step;
 use highwater::time::{Duration, Instant};
@@ -83,14 +84,14 @@ fn a_fork_shares_its_past() {
         let old_end = history.end();
         history.seek_step(draw.range(0, history.steps().len() as i64) as u64);
         let past: Vec<Step> = history.steps_seen().to_vec();
-        act(&mut history, &name, "freeze broker 1");
+        act(&mut history, "freeze broker 1").expect("there is a broker 1");
         assert_eq!(history.steps()[..past.len()], past[..], "{name}");
         let branches = history.branches();
         assert_eq!((branches.len(), branches[0].end), (1, old_end), "{name}: the old future is kept");
 
         // A second act, at the head; then the text alone leads to the same state, and so does seeking.
         history.seek(history.end() + Duration::from_secs(2));
-        act(&mut history, &name, "thaw broker 1");
+        act(&mut history, "thaw broker 1").expect("there is a broker 1");
         history.seek(history.end() + Duration::from_secs(3));
         let at = history.end();
         let again = Script::read(&history.script().print()).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
@@ -103,12 +104,13 @@ fn a_fork_shares_its_past() {
     }
 }
 
-/// What a click does.
-fn act(history: &mut History, name: &str, line: &str) {
+/// What a click does; what is wrong with the line otherwise.
+pub fn act(history: &mut History, line: &str) -> Result<(), Vec<ScriptError>> {
     let at = history.settle_for_act();
     let mut script = history.script_until(at);
-    script.push_text(line).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+    script.push_text(line)?;
     history.continue_with(script);
+    Ok(())
 }
 
 #[test]
@@ -117,5 +119,27 @@ fn text_is_faithful() {
         let script = Script::parse(&text).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         let printed = script.print();
         assert_eq!(Script::parse(&printed).as_ref(), Ok(&script), "{name}");
+    }
+}
+
+/// Acting at any step whatever leads to the same state as the text alone.
+#[test]
+fn acting_at_any_step_is_written_down_faithfully() {
+    let scripts = scripts::all();
+    let (name, text) = scripts.iter().find(|(_, text)| text.contains("topic")).expect("a script makes a topic");
+    let mut whole = History::open(scripts::read(name, text)).expect("the script's cluster settles");
+    whole.finish_script();
+    for step in 0..whole.steps().len().min(60) as u64 {
+        let mut history = History::open(scripts::read(name, text)).expect("it settled before");
+        history.seek(whole.end());
+        history.finish_script();
+        history.seek_step(step);
+        act(&mut history, "freeze broker 1").expect("there is a broker 1");
+        history.seek(history.end() + Duration::from_secs(1));
+        let at = history.end();
+        let again = Script::read(&history.script().print()).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        let mut fresh = Run::start(Arc::new(again), None).expect("it settled before");
+        while fresh.advance(at).is_some() {}
+        assert_eq!(history.world().digest(), fresh.world.digest(), "{name} at step {step}");
     }
 }

@@ -67,7 +67,7 @@ impl LogCase {
             }
             "update_hw" => json!(self.log.update_high_watermark(offset("offset")?).0),
             "increment_log_start" => result(self.log.increment_log_start(offset("offset")?), |moved| json!(moved)),
-            "delete_old_segments" => json!(self.log.delete_old_segments(self.now)),
+            "delete_old_segments" => json!(self.log.delete_old_segments(self.now).segments()),
             "first_unstable_offset" => json!(self.log.first_unstable_offset().map(|first| first.0)),
             "end_offset_for_epoch" => {
                 let end = self.log.end_offset_for(LeaderEpoch(int(step, "epoch")? as i32));

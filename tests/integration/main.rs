@@ -3,6 +3,7 @@
 mod bad_scripts;
 mod brokers;
 mod campaign;
+mod clicks;
 mod command;
 mod golden;
 mod golden_builtin_partitioner;
@@ -31,5 +32,6 @@ mod laws;
 mod log_cases;
 mod partition_cases;
 mod quorum_cases;
+mod read_committed;
 mod scripts;
 mod small_cluster;

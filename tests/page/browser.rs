@@ -122,6 +122,11 @@ impl Page {
         self.client.goto(&address).await.expect("the address can be opened");
     }
 
+    /// Has a script run in every document before anything of its own does.
+    pub async fn before_loading(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
     /// Loads the page anew, at the address where it is.
     pub async fn reload(&self) {
         self.client.refresh().await.expect("the page can be loaded again");

@@ -1,11 +1,14 @@
 //! The finished page, used as a person would, in a real browser.
 //!
 //! `cargo xtask test page` builds and serves the page, starts the browser's driver and runs what
-//! stands in `scenario` (and, in `hands`, that the tests themselves see and touch rightly); `cargo xtask screenshots` and `cargo xtask bench` run the others.
+//! stands in `scenario`, `contract` and `mischief` (and, in `hands`, that the tests themselves see and
+//! touch rightly); `cargo xtask screenshots` and `cargo xtask bench` run the others.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod browser;
+mod contract;
 mod frames;
 mod hands;
+mod mischief;
 mod scenario;
 mod screenshots;

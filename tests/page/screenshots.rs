@@ -1,35 +1,89 @@
 //! Pictures of the page in every size and theme that is promised.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::browser::{Page, Theme, with_page};
 
-/// What is shown, by the name of its picture. A scene that needs clicks gets an arm in `prepare`.
-const SCENES: [Scene; 1] = [Scene { name: "opening", address: "" }];
-
-const SIZES: [(u32, u32); 2] = [(1440, 900), (360, 800)];
-
-struct Scene {
-    name: &'static str,
-    /// What follows the page's address.
-    address: &'static str,
+/// What is shown, by the name of its picture.
+#[derive(Clone, Copy, Debug)]
+enum Scene {
+    Opening,
+    MidFailover,
+    FailoverDone,
+    Past,
+    Record,
+    Help,
 }
 
-async fn prepare(scene: &Scene, page: &Page) {
-    page.open(scene.address).await;
-    page.wait_for_text("Highwater").await;
+const SCENES: [Scene; 6] =
+    [Scene::Opening, Scene::MidFailover, Scene::FailoverDone, Scene::Past, Scene::Record, Scene::Help];
+
+const SIZES: [(u32, u32); 4] = [(1440, 900), (1366, 680), (820, 1100), (360, 800)];
+
+impl Scene {
+    fn name(self) -> &'static str {
+        match self {
+            Scene::Opening => "opening",
+            Scene::MidFailover => "mid-failover",
+            Scene::FailoverDone => "failover-done",
+            Scene::Past => "past",
+            Scene::Record => "record",
+            Scene::Help => "help",
+        }
+    }
+
+    /// Does what leads to the scene, after the scene before it.
+    async fn prepare(self, page: &Page) {
+        match self {
+            Scene::Opening => {
+                page.open("").await;
+                page.find("grid", "Partitions").await;
+                tokio::time::sleep(Duration::from_millis(2_500)).await;
+            }
+            Scene::MidFailover => {
+                page.find("button", "Kill broker 1").await.click().await;
+                tokio::time::sleep(Duration::from_millis(1_200)).await;
+            }
+            Scene::FailoverDone => {
+                page.wait_for_text("Broker 1 is out.").await;
+                tokio::time::sleep(Duration::from_millis(2_500)).await;
+            }
+            Scene::Past => {
+                let script = "
+                    const time = document.querySelector('[aria-label=Time]');
+                    time.value = Number(time.max) * 0.6;
+                    time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
+                page.script(script, vec![]).await;
+                page.script(
+                    "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === 'Events').click()",
+                    vec![],
+                )
+                .await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+            Scene::Record => {
+                page.script("document.querySelector('.cell.leader .rec.committed').click()", vec![]).await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+            Scene::Help => {
+                page.find("button", "Help").await.click().await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+    }
 }
 
 #[test]
 #[ignore = "needs the page and a browser: cargo xtask screenshots"]
 fn screenshots_are_taken() {
     with_page("screenshots", async |page| {
-        for scene in &SCENES {
-            for (width, height) in SIZES {
-                for theme in [Theme::Light, Theme::Dark] {
-                    page.look(width, height, theme).await;
-                    prepare(scene, &page).await;
-                    let name = format!("{}-{width}x{height}-{theme}.png", scene.name);
+        for (width, height) in SIZES {
+            for theme in [Theme::Light, Theme::Dark] {
+                page.look(width, height, theme).await;
+                for scene in SCENES {
+                    scene.prepare(&page).await;
+                    let name = format!("{}-{width}x{height}-{theme}.png", scene.name());
                     page.screenshot(&PathBuf::from("target/screenshots").join(&name)).await;
                     println!("{name}");
                 }

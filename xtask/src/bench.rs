@@ -20,7 +20,7 @@ pub struct Options {
 pub fn bench(options: &Options) -> Result<()> {
     if !options.page_only {
         announce("Benchmarks of the engine");
-        let mut benches = cargo(["bench", "--package", "highwater", "--benches"]);
+        let mut benches = cargo(["bench", "--package", "highwater", "--bench", "engine"]);
         run::visibly(benches.arg("--").args(&options.arguments))?;
     }
     page::build()?;

@@ -25,6 +25,8 @@ enum Step {
     Format,
     /// No lint complains about anything that runs natively.
     Lints,
+    /// The documentation is whole: every link in it leads somewhere.
+    Docs,
     /// The tests of everything that runs natively.
     Native,
     /// No lint complains about what runs in the browser.
@@ -40,6 +42,7 @@ impl Step {
         match self {
             Step::Format => "the sources are formatted",
             Step::Lints => "no lint complains (native)",
+            Step::Docs => "the documentation is whole",
             Step::Native => "tests, native",
             Step::WebLints => "no lint complains (WebAssembly)",
             Step::Browser => "tests in the browser",
@@ -51,12 +54,13 @@ impl Step {
         match self {
             Step::Format => run::visibly(&mut cargo(["fmt", "--all", "--check"])),
             Step::Lints => run::visibly(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+            Step::Docs => run::visibly(cargo(["doc", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings")),
             Step::Native => run::visibly(&mut cargo(["test", "--workspace"])),
             Step::WebLints => lints_for_the_web(),
             Step::Browser => tests_in_the_browser(),
             Step::Page => {
                 page::build()?;
-                Stage::set()?.run(&["hands::", "scenario::"])
+                Stage::set()?.run(&["hands::", "scenario::", "contract::", "mischief::"])
             }
         }
     }

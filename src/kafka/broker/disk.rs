@@ -10,6 +10,7 @@ use crate::kafka::config::TopicConfig;
 use crate::kafka::log::Log;
 use crate::kafka::quorum::QuorumDisk;
 use crate::kafka::replica::fetcher::FollowerLogs;
+use crate::time::{Duration, Instant};
 use crate::wire::{BrokerEpoch, Offset, TopicPartition, Uuid};
 
 /// A replica's folder.
@@ -43,11 +44,19 @@ impl Disk {
     }
 
     /// The log of a partition, made empty if it is not there or belonged to another topic of that name.
-    pub fn open(&mut self, partition: &TopicPartition, topic_id: Uuid, config: &TopicConfig) {
+    pub fn open(
+        &mut self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        config: &TopicConfig,
+        producer_expiration: Duration,
+        now: Instant,
+    ) {
         let known = self.folders.get(partition).is_some_and(|folder| folder.topic_id == topic_id);
         if !known {
-            let log = Arc::new(Log::new(config.clone()));
-            self.folders.insert(partition.clone(), Folder { topic_id, log });
+            let mut log = Log::created_at(config.clone(), now);
+            log.set_producer_expiration(producer_expiration);
+            self.folders.insert(partition.clone(), Folder { topic_id, log: Arc::new(log) });
         } else if self.log(partition).is_some_and(|log| log.config() != config)
             && let Some(log) = self.log_mut(partition)
         {

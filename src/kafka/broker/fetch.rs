@@ -80,7 +80,8 @@ impl Process {
             (None, _) => ReadUpTo::HighWatermark,
         };
         let limit = if follower.is_some() { i32::MAX } else { self.config.fetch_max_bytes };
-        Reader { from, follower, up_to, min_bytes: request.min_bytes, max_bytes: request.max_bytes.min(limit) }
+        let (min_bytes, max_bytes) = (request.min_bytes, request.max_bytes.min(limit));
+        Reader { from, follower, up_to, rack: request.rack_id.clone(), min_bytes, max_bytes }
     }
 
     /// DelayedFetch.onComplete: read again, without recording the follower's position again.
@@ -132,6 +133,10 @@ impl Process {
         let absent = ErrorCode::NotLeaderOrFollower;
         let Some((follower, epoch)) = reader.follower else {
             let log = disk.log(&partition).ok_or(absent)?;
+            if let Some(preferred) = self.preferred_read_replica(replica, log, &reader.rack, fetch.offset, turn.now) {
+                replica.check_leader_epoch(fetch.current_leader_epoch)?;
+                return Ok(ReadInfo { preferred: Some(preferred), ..ReadInfo::bounds(log, fetch.offset) });
+            }
             return replica.read_as_consumer(log, fetch, reader.up_to, false);
         };
         if !update {
@@ -171,6 +176,10 @@ impl Process {
         if cached.fetch.offset < log.log_start() || cached.fetch.offset > log.log_end() {
             return None;
         }
+        // A reader on an older segment than the end is answered with what there is (DelayedFetch, case F).
+        if log.is_on_older_segment(cached.fetch.offset, session.reader.up_to) {
+            return None;
+        }
         Some(log.bytes_between(cached.fetch.offset, session.reader.up_to).min(i64::from(cached.fetch.max_bytes)))
     }
 
@@ -193,8 +202,7 @@ impl Process {
         for (key, read) in reads {
             let Some(cached) = session.partitions.get_mut(&key) else { continue };
             let telling = read.as_ref().ok().map(|read| (read.high_watermark, read.log_start));
-            let nothing = read.as_ref().is_ok_and(|read| read.records.is_empty() && read.diverging.is_none());
-            if nothing && !session.full && cached.told == telling {
+            if read.as_ref().is_ok_and(ReadInfo::is_nothing) && !session.full && cached.told == telling {
                 continue;
             }
             cached.told = telling;
@@ -236,13 +244,15 @@ impl Process {
         };
         let member = session.reader.follower.is_none_or(|(id, _)| replica.isr().contains(&id));
         let told_all = read.high_watermark == log.high_watermark() && read.log_start == log.log_start();
-        member && told_all && read.records.is_empty() && read.diverging.is_none() && cached.fetch.offset == end
+        member && told_all && read.is_nothing() && cached.fetch.offset == end
     }
 }
 
-/// Enough to answer at once: bytes, an error, or a divergence.
+/// Enough to answer at once: bytes, an error, a divergence, or another replica to read from.
 fn is_enough(reads: &Reads, min_bytes: i32) -> bool {
-    let urgent = |read: &Result<ReadInfo, ErrorCode>| read.as_ref().map_or(true, |read| read.diverging.is_some());
+    let urgent = |read: &Result<ReadInfo, ErrorCode>| {
+        read.as_ref().map_or(true, |read| read.diverging.is_some() || read.preferred.is_some())
+    };
     if reads.iter().any(|(_, read)| urgent(read)) {
         return true;
     }

@@ -15,7 +15,7 @@ use crate::kafka::log::ReadUpTo;
 use crate::kafka::replica::Fetch;
 use crate::kafka::replica::session::next_epoch;
 use crate::time::{Duration, Instant};
-use crate::wire::{BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Uuid};
+use crate::wire::{BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, StrBytes, Uuid};
 
 /// A partition as FETCH names it.
 pub type Key = (Uuid, i32);
@@ -32,6 +32,8 @@ pub struct Reader {
     pub from: NodeId,
     pub follower: Option<(BrokerId, BrokerEpoch)>,
     pub up_to: ReadUpTo,
+    /// Where the consumer runs (`client.rack`); empty when it does not say.
+    pub rack: StrBytes,
     pub min_bytes: i32,
     pub max_bytes: i32,
 }

@@ -19,6 +19,7 @@ mod process;
 mod produce;
 pub mod producer_ids;
 mod purgatory;
+mod read_replica;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

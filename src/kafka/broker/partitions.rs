@@ -113,6 +113,9 @@ impl Process {
         if appended.duplicate {
             turn.tell(Fact::DuplicateBatch { partition: name, broker, first, last });
         } else {
+            if appended.rolled {
+                turn.tell(Fact::SegmentRolled { partition: name.clone(), broker, base: first });
+            }
             turn.tell(Fact::Appended { partition: name, broker, first, last, leader_epoch, leader: true });
             self.touched.insert(partition.clone());
         }
@@ -228,7 +231,7 @@ impl Process {
             return;
         }
         let config = self.topic_config(&partition.topic);
-        disk.open(partition, topic_id, &config);
+        disk.open(partition, topic_id, &config, self.config.producer_id_expiration, turn.now);
         if !self.replicas.contains_key(partition) {
             let replica = Partition::new(self.id, &self.config);
             self.replicas.insert(partition.clone(), Arc::new(replica));

@@ -51,8 +51,12 @@ impl Process {
                 answers.push(self.produce_partition(disk, turn, name.as_ref(), topic.topic_id, data, request.acks));
             }
         }
-        // acks=0: nobody waits for an answer; Kafka only closes the connection on an error.
+        // acks=0: nobody waits for an answer. A closed connection is all that tells the producer of an
+        // error, so that it looks for the leader anew (KafkaApis.handleProduceRequest).
         if request.acks == 0 {
+            if answers.iter().any(|answer| answer.response.error_code != 0) {
+                turn.close(from);
+            }
             return;
         }
         let waits: Vec<TopicPartition> =

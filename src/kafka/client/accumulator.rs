@@ -1,69 +1,17 @@
 //! Where a producer's records wait for the network: one queue of batches for each partition
-//! (RecordAccumulator, ProducerBatch, BufferPool).
+//! (RecordAccumulator, BufferPool).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-use bytes::Bytes;
 
 use crate::kafka::client::idempotence::Sequences;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::partitioner::{LoadStats, Sticky};
+use crate::kafka::client::producer_batch::{ProducerBatch, Stamp, UNCOMPRESSED, increment_sequence, size_upper_bound};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::node::Turn;
 use crate::time::{Duration, Instant};
-use crate::wire::batch::{Batch, BatchHeader, NewRecord};
-use crate::wire::{LeaderEpoch, NodeId, ProducerId, TopicName, TopicPartition, Uuid};
-
-/// Bytes of a batch before its first record (DefaultRecordBatch.RECORD_BATCH_OVERHEAD).
-const BATCH_OVERHEAD: u32 = 61;
-/// The most that a record adds to its key, value and headers (DefaultRecord.MAX_RECORD_OVERHEAD).
-const RECORD_OVERHEAD: u32 = 21;
-
-/// Who wrote a batch and where it stands in the partition's sequence: given when the batch is
-/// drained, and kept over retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    pub producer_id: ProducerId,
-    pub epoch: i16,
-    pub base_sequence: i32,
-}
-
-/// Records of one partition that travel, succeed and fail together.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProducerBatch {
-    /// Index of its topic in the accumulator.
-    pub topic: u32,
-    pub partition: i32,
-    /// The running number of its first record among the producer's records to this partition.
-    pub first_record: u64,
-    pub created: Instant,
-    /// How often it was sent and failed.
-    pub attempts: u32,
-    /// When it may be sent again.
-    pub retry_at: Instant,
-    pub stamp: Option<Stamp>,
-    /// Its sequence was rewritten after an epoch bump (ProducerBatch.sequenceHasBeenReset).
-    pub sequence_reset: bool,
-    /// Its records' fate is told already (it expired); an answer comes too late.
-    pub done: bool,
-    /// It is part of a batch that was too large.
-    pub is_split: bool,
-    records: Arc<Vec<NewRecord>>,
-    /// The batch as it travels: encoded once, when it is drained.
-    encoded: Option<Bytes>,
-    /// Bytes of the batch with the records so far.
-    size: u32,
-    largest_record: u32,
-    /// Bytes of `buffer.memory` that it holds.
-    reserved: u32,
-    /// No record is added any more.
-    closed: bool,
-    /// The leader epoch that the partition had when the batch was looked at last.
-    leader_epoch: LeaderEpoch,
-    /// The attempt at which the leader epoch was seen to change (KIP-951); 0: none.
-    leader_changed_at: u32,
-}
+use crate::wire::batch::{Compression, NewRecord};
+use crate::wire::{LeaderEpoch, NodeId, TopicName, TopicPartition, Uuid};
 
 /// One partition's queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +36,8 @@ pub struct Topic {
     pub sticky: Sticky,
     /// Partitions that have a leader.
     pub available: Vec<i32>,
+    /// How well its batches could be compressed lately (CompressionRatioEstimator).
+    ratio_permille: u32,
 }
 
 /// A node and the queues whose partitions it leads, by topic index and partition.
@@ -102,6 +52,7 @@ pub struct Accumulator {
     pub led: Vec<Led>,
     batch_size: u32,
     linger: Duration,
+    compression: Compression,
     /// The metadata version that `led` and the queues' leaders stem from.
     synced: Option<u64>,
 }
@@ -122,6 +73,7 @@ impl Accumulator {
             led: Vec::new(),
             batch_size: config.batch_size.max(1) as u32,
             linger: config.linger,
+            compression: config.compression,
             synced: None,
         }
     }
@@ -143,7 +95,9 @@ impl Accumulator {
         }
         let known = metadata.topic(name)?;
         let sticky = Sticky::new(self.batch_size as i32).expect("the batch size is at least one");
-        self.topics.push(Topic { name: name.clone(), id: known.id, queues: Vec::new(), sticky, available: Vec::new() });
+        let (queues, available) = (Vec::new(), Vec::new());
+        let name = name.clone();
+        self.topics.push(Topic { name, id: known.id, queues, sticky, available, ratio_permille: UNCOMPRESSED });
         self.synced = None;
         self.sync(metadata, numbering);
         Some(self.topics.len() as u32 - 1)
@@ -293,9 +247,19 @@ impl Accumulator {
         }
     }
 
+    /// The batch is drained: it is encoded, and the topic learns how well its records compress.
+    pub fn seal(&mut self, batch: &mut ProducerBatch) {
+        batch.encode();
+        if self.compression != Compression::None {
+            self.topics[batch.topic as usize].observe_ratio(batch.actual_ratio_permille());
+        }
+    }
+
     /// RecordAccumulator.splitAndReenqueue: a batch that the broker found too large goes back in parts.
     pub fn split(&mut self, batch: &ProducerBatch) -> Vec<ProducerBatch> {
-        let target = if batch.is_split { (batch.size / 2).max(batch.largest_record) } else { self.batch_size };
+        let (compression, ratio_permille) = (self.compression, batch.actual_ratio_permille().max(UNCOMPRESSED));
+        self.topics[batch.topic as usize].ratio_permille = ratio_permille;
+        let target = if batch.is_split { (batch.size() / 2).max(batch.largest_record) } else { self.batch_size };
         let mut parts: Vec<ProducerBatch> = Vec::new();
         for (number, record) in (batch.first_record..).zip(batch.records.iter()) {
             let refused = match parts.last_mut() {
@@ -308,6 +272,7 @@ impl Accumulator {
                     base_sequence: increment_sequence(stamp.base_sequence, (number - batch.first_record) as i32),
                     ..stamp
                 });
+                (part.compression, part.ratio_permille) = (compression, ratio_permille);
                 part.attempts = batch.attempts;
                 part.retry_at = Instant(i64::MIN);
                 part.is_split = true;
@@ -344,10 +309,11 @@ impl Accumulator {
         let place = &mut self.topics[topic as usize];
         let queue = &mut place.queues[partition as usize];
         let mut batch = ProducerBatch::new(topic, partition, queue.next_record, turn.now, needed, record);
+        (batch.compression, batch.ratio_permille) = (self.compression, place.ratio_permille);
         if let Some((_, epoch)) = queue.leader {
             batch.leader_epoch = epoch;
         }
-        let grown = batch.size;
+        let grown = batch.size();
         queue.next_record += 1;
         queue.batches.push_back(batch);
         if sticky {
@@ -358,6 +324,18 @@ impl Accumulator {
 }
 
 impl Topic {
+    /// CompressionRatioEstimator.updateEstimation: quick to expect worse, slow to expect better.
+    fn observe_ratio(&mut self, actual: u32) {
+        const IMPROVING: u32 = 5;
+        const DETERIORATING: u32 = 50;
+        let now = self.ratio_permille;
+        self.ratio_permille = match actual {
+            worse if worse > now => worse.max(now + DETERIORATING),
+            better if better < now => better.max(now.saturating_sub(IMPROVING)),
+            _ => now,
+        };
+    }
+
     fn choose(&mut self, turn: &mut Turn<'_>, batch_size: u32) -> i32 {
         let count = self.queues.len() as i32;
         let mut draw = || turn.below(1 << 31) as i32;
@@ -397,152 +375,4 @@ impl Queue {
     fn all_full(&self, batch_size: u32) -> bool {
         self.batches.back().is_none_or(|b| b.is_full(batch_size))
     }
-}
-
-impl ProducerBatch {
-    fn new(topic: u32, partition: i32, first_record: u64, now: Instant, reserved: u32, record: NewRecord) -> Self {
-        let size = record_size(&record, 0, 0);
-        ProducerBatch {
-            topic,
-            partition,
-            first_record,
-            created: now,
-            attempts: 0,
-            retry_at: now,
-            stamp: None,
-            sequence_reset: false,
-            done: false,
-            is_split: false,
-            records: Arc::new(vec![record]),
-            encoded: None,
-            size: BATCH_OVERHEAD + size,
-            largest_record: size,
-            reserved,
-            closed: false,
-            leader_epoch: LeaderEpoch::UNKNOWN,
-            leader_changed_at: 0,
-        }
-    }
-
-    pub fn count(&self) -> u32 {
-        self.records.len() as u32
-    }
-
-    /// Bytes of the batch.
-    pub fn size(&self) -> u32 {
-        self.size
-    }
-
-    pub fn bytes(&self) -> Option<&Bytes> {
-        self.encoded.as_ref()
-    }
-
-    /// The batch as it travels, encoded when it is asked for the first time.
-    pub fn encode(&mut self) -> Bytes {
-        self.closed = true;
-        let records = &self.records;
-        let stamp = self.stamp;
-        self.encoded.get_or_insert_with(|| Batch::build(&header(stamp), records).bytes().clone()).clone()
-    }
-
-    /// Another place in the sequence, under another epoch (ProducerBatch.resetProducerState).
-    pub fn restamp(&mut self, stamp: Stamp) {
-        self.stamp = Some(stamp);
-        self.sequence_reset = true;
-        self.encoded = None;
-    }
-
-    pub fn last_sequence(&self) -> Option<i32> {
-        self.stamp.map(|stamp| increment_sequence(stamp.base_sequence, self.count() as i32 - 1))
-    }
-
-    /// The leader epoch rose since it was sent last: no back-off (KIP-951).
-    pub fn leader_changed(&self) -> bool {
-        self.attempts >= 1 && self.attempts == self.leader_changed_at
-    }
-
-    fn see_leader_epoch(&mut self, epoch: LeaderEpoch) {
-        if self.attempts >= 1 && epoch != self.leader_epoch {
-            self.leader_changed_at = self.attempts;
-        }
-        self.leader_epoch = epoch;
-    }
-
-    fn is_full(&self, batch_size: u32) -> bool {
-        self.closed || self.size >= batch_size
-    }
-
-    /// Whether this batch goes before `other` among those that have a sequence.
-    fn precedes(&self, other: &ProducerBatch) -> bool {
-        match (self.stamp, other.stamp) {
-            (Some(mine), Some(theirs)) => mine.base_sequence.wrapping_sub(theirs.base_sequence) < 0,
-            _ => false,
-        }
-    }
-
-    /// Adds a record if there is room: how many bytes it took, or the record back. The batch is
-    /// closed by the first record that does not fit.
-    fn try_append(&mut self, record: NewRecord, batch_size: u32) -> Result<u32, NewRecord> {
-        if self.closed {
-            return Err(record);
-        }
-        let base = self.records.first().map_or(record.timestamp, |first| first.timestamp);
-        let size = record_size(&record, self.records.len() as i64, record.timestamp - base);
-        if self.size + size > batch_size {
-            self.closed = true;
-            return Err(record);
-        }
-        self.size += size;
-        self.largest_record = self.largest_record.max(size);
-        Arc::make_mut(&mut self.records).push(record);
-        Ok(size)
-    }
-}
-
-/// DefaultRecordBatch.incrementSequence: after the greatest comes 0.
-pub fn increment_sequence(sequence: i32, by: i32) -> i32 {
-    if sequence > i32::MAX - by { by - (i32::MAX - sequence) - 1 } else { sequence + by }
-}
-
-/// AbstractRecords.estimateSizeInBytesUpperBound: what `max.request.size` is compared with.
-pub fn size_upper_bound(record: &NewRecord) -> u32 {
-    BATCH_OVERHEAD + RECORD_OVERHEAD + contents_size(record)
-}
-
-fn header(stamp: Option<Stamp>) -> BatchHeader {
-    let stamp = stamp.unwrap_or(Stamp { producer_id: ProducerId(-1), epoch: -1, base_sequence: -1 });
-    BatchHeader {
-        producer_id: stamp.producer_id,
-        producer_epoch: stamp.epoch,
-        base_sequence: stamp.base_sequence,
-        transactional: false,
-        control: false,
-    }
-}
-
-/// DefaultRecord.sizeInBytes: the record with its length before it.
-fn record_size(record: &NewRecord, offset_delta: i64, timestamp_delta: i64) -> u32 {
-    let body = 1 + varint_size(timestamp_delta) + varint_size(offset_delta) + contents_size(record);
-    varint_size(i64::from(body)) + body
-}
-
-fn contents_size(record: &NewRecord) -> u32 {
-    let headers = record
-        .headers
-        .iter()
-        .map(|(name, value)| varint_size(name.len() as i64) + name.len() as u32 + field_size(value.as_ref()));
-    field_size(record.key.as_ref())
-        + field_size(record.value.as_ref())
-        + varint_size(record.headers.len() as i64)
-        + headers.sum::<u32>()
-}
-
-fn field_size(field: Option<&Bytes>) -> u32 {
-    field.map_or(1, |bytes| varint_size(bytes.len() as i64) + bytes.len() as u32)
-}
-
-/// Bytes of a number in the zig-zag encoding of variable length.
-fn varint_size(value: i64) -> u32 {
-    let zigzag = ((value << 1) ^ (value >> 63)) as u64;
-    (64 - (zigzag | 1).leading_zeros()).div_ceil(7)
 }

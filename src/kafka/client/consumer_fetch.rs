@@ -433,6 +433,9 @@ impl Process {
     ) {
         let Some(assigned) = self.subscription.get_mut(&tp) else { return };
         let followed = assigned.preferred.take().is_some();
+        if error == ErrorCode::OffsetOutOfRange && !followed {
+            turn.tell(Fact::PositionOutOfRange { consumer: self.id, partition: tp.clone(), at });
+        }
         match error {
             ErrorCode::OffsetOutOfRange if followed => {}
             ErrorCode::OffsetOutOfRange => match ResetTo::from_policy(config.offset_reset) {

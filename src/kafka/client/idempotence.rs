@@ -1,7 +1,7 @@
 //! A producer's identity and the sequence of its records in each partition (TransactionManager,
 //! TxnPartitionMap): what makes retries safe.
 
-use crate::kafka::client::accumulator::{Stamp, increment_sequence};
+use crate::kafka::client::producer_batch::{Stamp, increment_sequence};
 use crate::time::Instant;
 use crate::wire::ProducerId;
 

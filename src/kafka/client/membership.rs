@@ -64,6 +64,8 @@ pub enum Lookup {
 pub struct Membership {
     pub group: GroupId,
     instance: Option<StrBytes>,
+    /// `client.rack` is set.
+    has_rack: bool,
     topics: Vec<TopicName>,
     assignors: Vec<Assignor>,
     pub coordinator: Lookup,
@@ -95,6 +97,7 @@ impl Membership {
         Membership {
             group: GroupId(str_bytes(group)),
             instance: config.group_instance_id.as_deref().map(str_bytes),
+            has_rack: config.client_rack.is_some(),
             topics,
             assignors,
             coordinator: Lookup::At(Instant(i64::MIN)),
@@ -234,7 +237,7 @@ impl Membership {
         let racks = topic_racks(metadata, &self.group_topics);
         let assignor = self.protocol.unwrap_or(Assignor::Range);
         let assignment = assignor.assign(&racks, members);
-        self.assigned_from = Some(racks);
+        self.assigned_from = Some(self.snapshot(racks));
         let encoded = assignment.iter().map(|(member, partitions)| {
             SyncGroupRequestAssignment::default()
                 .with_member_id(member.clone())
@@ -278,7 +281,17 @@ impl Membership {
     /// Whether the metadata of the group's topics is not what the leader assigned from any more.
     pub fn is_outdated(&self, metadata: &Metadata) -> bool {
         let Some(racks) = &self.assigned_from else { return false };
-        self.is_leader && *racks != topic_racks(metadata, &self.group_topics)
+        self.is_leader && *racks != self.snapshot(topic_racks(metadata, &self.group_topics))
+    }
+
+    /// What of the metadata makes the leader assign anew when it changes: how many partitions there
+    /// are, and their racks only for a consumer that has one itself (ConsumerCoordinator,
+    /// MetadataSnapshot and PartitionRackInfo; KIP-881).
+    fn snapshot(&self, mut topics: TopicRacks) -> TopicRacks {
+        if !self.has_rack {
+            topics.values_mut().flatten().for_each(|racks| *racks = Default::default());
+        }
+        topics
     }
 }
 

@@ -20,6 +20,7 @@ pub mod metadata;
 pub mod network;
 pub mod partitioner;
 pub mod producer;
+pub mod producer_batch;
 #[cfg(test)]
 mod producer_tests;
 pub mod reset_offsets;

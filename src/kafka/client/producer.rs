@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::kafka::client::accumulator::{Append, Led, Queue, size_upper_bound};
+use crate::kafka::client::accumulator::{Append, Led, Queue};
 use crate::kafka::client::idempotence::Identity;
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::partitioner::partition_for_key;
+use crate::kafka::client::producer_batch::size_upper_bound;
 use crate::kafka::client::sender::{BatchResult, Ledger, Purpose, Sender};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Command, Input, Node, ProducerRecord, Turn};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::batch::NewRecord;
 use crate::wire::{Body, ClientId, ErrorCode, NodeId, StrBytes, TopicName, TopicPartition, str_bytes};
 
@@ -53,7 +54,10 @@ struct Process {
 #[derive(Clone, Debug, PartialEq)]
 struct Load {
     topic: TopicName,
-    interval: Duration,
+    rate: Rate,
+    since: Instant,
+    /// How many were due so far.
+    number: u64,
     /// The keys to choose from; none: records without a key.
     keys: Arc<Vec<Bytes>>,
     /// Where each key goes, while the topic has `partitions` partitions.
@@ -230,8 +234,8 @@ impl Producer {
                 reject(&mut self.ledger, turn, &record.topic, "Cannot perform operation after producer has been closed")
             }
             Command::Send(record) => process.calls.push_back(record),
-            Command::Load { topic, interval, keys, size, until } if !process.closing => {
-                process.loads.push(Load::new(turn.now, topic, interval, keys, size, until));
+            Command::Load { topic, rate, keys, size, until } if !process.closing => {
+                process.loads.push(Load::new(turn.now, topic, rate, keys, size, until));
             }
             Command::Close => {
                 process.closing = true;
@@ -392,7 +396,7 @@ impl Process {
                 Ok(()) => {}
                 Err(Stop::Rejected(why)) => {
                     reject(ledger, turn, &load.topic, &why);
-                    load.due += load.interval;
+                    load.advance();
                 }
                 Err(Stop::Blocks(why)) => {
                     let since = *load.blocked_since.get_or_insert(turn.now);
@@ -400,12 +404,12 @@ impl Process {
                         return;
                     }
                     reject(ledger, turn, &load.topic, &why);
-                    load.due += load.interval;
+                    load.advance();
                 }
             }
             load.blocked_since = None;
         }
-        load.wake = if load.interval < BURST { load.due.max(turn.now + BURST) } else { load.due };
+        load.wake = if load.rate.interval() < BURST { load.due.max(turn.now + BURST) } else { load.due };
     }
 
     fn send_due(
@@ -436,7 +440,7 @@ impl Process {
                 Append::NoMemory(record) => return Err(self.no_memory(config, &record)),
             }
             ledger.sent += 1;
-            load.due += load.interval;
+            load.advance();
         }
         Ok(())
     }
@@ -499,12 +503,14 @@ impl Process {
 }
 
 impl Load {
-    fn new(now: Instant, topic: TopicName, interval: Duration, keys: u32, size: u32, until: Instant) -> Load {
+    fn new(now: Instant, topic: TopicName, rate: Rate, keys: u32, size: u32, until: Instant) -> Load {
         let keys = (0..keys).map(|k| Bytes::from(format!("k{k}"))).collect();
         let value = (0..size).map(|i| b'a' + (i % 26) as u8).collect::<Vec<u8>>();
         Load {
             topic,
-            interval: interval.max(Duration::from_micros(1)),
+            rate,
+            since: now,
+            number: 0,
             keys: Arc::new(keys),
             places: Arc::default(),
             partitions: 0,
@@ -514,6 +520,12 @@ impl Load {
             wake: now,
             blocked_since: None,
         }
+    }
+
+    /// On to the next record.
+    fn advance(&mut self) {
+        self.number += 1;
+        self.due = self.since + self.rate.due(self.number);
     }
 
     fn place_keys(&mut self, partitions: i32) {

@@ -5,7 +5,7 @@ use crate::kafka::client::testing::{Bench, topic_id};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Command, Input};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::batch::Batch;
 use crate::wire::messages::ProduceResponse;
 use crate::wire::messages::produce_response::{LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse};
@@ -251,7 +251,7 @@ fn a_load_sends_a_million_records_a_second_and_numbers_them_by_partition() {
     let mut bench = producer(ORDERS, |_| {});
     bench.command(Command::Load {
         topic: topic_name("orders"),
-        interval: Duration::from_micros(1),
+        rate: Rate { count: 1_000_000, per: Duration::from_secs(1) },
         keys: 50,
         size: 100,
         until: Instant::from_millis(20),
@@ -426,7 +426,7 @@ fn how_long_a_record_takes() {
     let mut bench = producer(ORDERS, |_| {});
     bench.command(Command::Load {
         topic: topic_name("orders"),
-        interval: Duration::from_micros(1),
+        rate: Rate { count: 1_000_000, per: Duration::from_secs(1) },
         keys: 1_000,
         size: 100,
         until: Instant::from_millis(1_000),

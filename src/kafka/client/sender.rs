@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::kafka::client::accumulator::{Accumulator, ProducerBatch, Stamp, increment_sequence};
+use crate::kafka::client::accumulator::Accumulator;
 use crate::kafka::client::errors;
 use crate::kafka::client::idempotence::{Identity, IdentityState};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network, backoff};
+use crate::kafka::client::producer_batch::{ProducerBatch, Stamp, increment_sequence};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
@@ -394,9 +395,9 @@ impl Sender {
         {
             batch.stamp = Some(queue.sequences.stamp(identity, batch.count()));
         }
-        batch.encode();
         // guaranteeMessageOrder: without sequences, order needs one batch at a time.
         queue.muted = config.max_in_flight == 1;
+        self.accumulator.seal(&mut batch);
         Some(batch)
     }
 

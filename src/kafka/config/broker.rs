@@ -2,11 +2,15 @@
 //! Kafka itself sets no lower bound on an interval, 1 ms is the bound here: a timer of nothing would
 //! stop virtual time.
 
-use crate::kafka::config::setting::{self, Kind, Scope, Setting, SettingError, Valid};
-use crate::kafka::config::{BrokerConfig, Configs, topic};
+use crate::kafka::config::setting::{Kind, Setting, Valid};
+use crate::kafka::config::{BrokerConfig, topic};
 use crate::time::Duration;
 
 type Row = Setting<BrokerConfig>;
+
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+/// Kafka's own implementations of ReplicaSelector (KIP-392).
+const SELECTORS: &[&str] = &["org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE_SELECTOR];
 
 pub static TABLE: &[Setting<BrokerConfig>] = &[
     Row {
@@ -202,6 +206,14 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.fetch_max_bytes = v.int(),
     },
     Row {
+        name: "replica.selector.class",
+        kind: Kind::String,
+        default: "null",
+        valid: Valid::In(SELECTORS),
+        meaning: "Who decides which replica a consumer reads from; RackAwareReplicaSelector sends it to one in its own rack.",
+        set: |c, v| c.rack_aware_selector = v.text() == RACK_AWARE_SELECTOR,
+    },
+    Row {
         name: "max.incremental.fetch.session.cache.slots",
         kind: Kind::Int,
         default: "1000",
@@ -288,6 +300,14 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         valid: Valid::AtLeast(1),
         meaning: "How long a broker remembers an idempotent producer after its last write.",
         set: |c, v| c.producer_id_expiration = v.millis(),
+    },
+    Row {
+        name: "producer.id.expiration.check.interval.ms",
+        kind: Kind::Int,
+        default: "600000",
+        valid: Valid::AtLeast(1),
+        meaning: "How often a broker looks for producers to forget.",
+        set: |c, v| c.producer_id_expiration_check_interval = v.millis(),
     },
     Row {
         name: "eligible.leader.replicas.version",
@@ -405,6 +425,14 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.topic_defaults.max_message_bytes = v.int(),
     },
     Row {
+        name: "compression.type",
+        kind: Kind::String,
+        default: "producer",
+        valid: topic::COMPRESSION_TYPES,
+        meaning: "compression.type of topics that do not say.",
+        set: |c, v| c.topic_defaults.compression = topic::compression(v.text()),
+    },
+    Row {
         name: "log.message.timestamp.type",
         kind: Kind::String,
         default: "CreateTime",
@@ -437,12 +465,47 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.topic_defaults.flush_messages = v.long(),
     },
     Row {
+        name: "log.flush.scheduler.interval.ms",
+        kind: Kind::Long,
+        default: "9223372036854775807",
+        valid: Valid::Any,
+        meaning: "How often a broker looks for logs whose flush.ms is over; flush.ms of topics that do not say, too.",
+        set: |c, v| {
+            c.log_flush_scheduler_interval = v.millis();
+            c.topic_defaults.flush_time = v.millis();
+        },
+    },
+    Row {
         name: "log.flush.interval.ms",
         kind: Kind::Long,
         default: "null",
         valid: Valid::AtLeast(0),
         meaning: "flush.ms of topics that do not say.",
         set: |c, v| c.topic_defaults.flush_time = v.millis(),
+    },
+    Row {
+        name: "log.initial.task.delay.ms",
+        kind: Kind::Long,
+        default: "30000",
+        valid: Valid::AtLeast(0),
+        meaning: "How long after its start a broker looks for the first time for segments to delete or logs to flush.",
+        set: |c, v| c.log_initial_task_delay = v.millis(),
+    },
+    Row {
+        name: "log.cleaner.enable",
+        kind: Kind::Boolean,
+        default: "true",
+        valid: Valid::Any,
+        meaning: "Whether logs with cleanup.policy=compact are compacted at all.",
+        set: |c, v| c.log_cleaner_enable = v.boolean(),
+    },
+    Row {
+        name: "log.cleaner.backoff.ms",
+        kind: Kind::Long,
+        default: "15000",
+        valid: Valid::AtLeast(0),
+        meaning: "How long the cleaner pauses when no log is dirty enough.",
+        set: |c, v| c.log_cleaner_backoff = v.millis(),
     },
     Row {
         name: "log.cleaner.min.cleanable.ratio",
@@ -477,61 +540,3 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.topic_defaults.delete_retention = v.millis(),
     },
 ];
-
-impl BrokerConfig {
-    /// What these settings make of the brokers and controllers, or every reason why Kafka would not
-    /// start them.
-    pub fn resolve(configs: &Configs) -> Result<BrokerConfig, Vec<SettingError>> {
-        let mut config = BrokerConfig::default();
-        let mut errors = setting::apply(TABLE, Scope::Broker, &mut config, configs);
-        if setting::all_read(&errors) {
-            config.cross_check(configs, &mut errors);
-        }
-        if errors.is_empty() { Ok(config) } else { Err(errors) }
-    }
-
-    /// KafkaConfig.validateValues, as far as it concerns what is simulated.
-    fn cross_check(&self, configs: &Configs, errors: &mut Vec<SettingError>) {
-        let mut require = |holds: bool, names: &[&str], reason: &str| {
-            if !holds {
-                let written = names.iter().find(|name| configs.contains_key(**name));
-                errors.push(setting::refused(written.unwrap_or(&names[0]), reason));
-            }
-        };
-        require(
-            self.replica_fetch_wait_max <= self.replica_socket_timeout,
-            &["replica.socket.timeout.ms", "replica.fetch.wait.max.ms"],
-            "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms \
-             to prevent unnecessary socket timeouts",
-        );
-        require(
-            self.replica_fetch_wait_max <= self.replica_lag_time_max,
-            &["replica.fetch.wait.max.ms", "replica.lag.time.max.ms"],
-            "replica.fetch.wait.max.ms should always be less than or equal to replica.lag.time.max.ms \
-             to prevent frequent changes in ISR",
-        );
-        for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
-            let zero = configs.get(name).is_some_and(|value| value.trim().parse() == Ok(0));
-            let reason = format!("{name} must be unlimited (-1) or, greater than or equal to 1");
-            require(!zero, &[name], &reason);
-        }
-        // BrokerLifecycleManager: Kafka's documentation asks for less than half of the session.
-        require(
-            self.broker_heartbeat_interval < self.broker_session_timeout,
-            &["broker.heartbeat.interval.ms", "broker.session.timeout.ms"],
-            "broker.heartbeat.interval.ms must be less than broker.session.timeout.ms: \
-             the controller would fence every broker between two heartbeats",
-        );
-        require(
-            self.group_min_session_timeout <= self.group_max_session_timeout,
-            &["group.min.session.timeout.ms", "group.max.session.timeout.ms"],
-            "group.min.session.timeout.ms must be less than or equal to group.max.session.timeout.ms: \
-             no member could join",
-        );
-        require(
-            self.topic_defaults.min_compaction_lag <= self.topic_defaults.max_compaction_lag,
-            &["log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"],
-            "conflict topic config setting min.compaction.lag.ms > max.compaction.lag.ms",
-        );
-    }
-}

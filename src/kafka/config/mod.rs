@@ -4,6 +4,7 @@
 //! simulates, and [`foreign`] for those that Kafka has and Highwater does not simulate.
 
 pub mod broker;
+mod broker_rules;
 pub mod consumer;
 pub mod foreign;
 pub mod planted;
@@ -16,6 +17,7 @@ pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, set
 pub use topic::{validate_topic_config, validate_topic_configs};
 
 use crate::time::Duration;
+use crate::wire::batch::Compression;
 
 /// A broker's or controller's settings (KafkaConfig, ReplicationConfigs, QuorumConfig,
 /// GroupCoordinatorConfig). One value for the whole cluster.
@@ -91,8 +93,20 @@ pub struct BrokerConfig {
     pub group_max_session_timeout: Duration,
     /// `group.max.size`
     pub group_max_size: i32,
+    /// `replica.selector.class` = RackAwareReplicaSelector
+    pub rack_aware_selector: bool,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`
+    pub producer_id_expiration_check_interval: Duration,
+    /// `log.initial.task.delay.ms`
+    pub log_initial_task_delay: Duration,
+    /// `log.flush.scheduler.interval.ms`
+    pub log_flush_scheduler_interval: Duration,
+    /// `log.cleaner.enable`
+    pub log_cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`
+    pub log_cleaner_backoff: Duration,
     /// `unclean.leader.election.enable`, `min.insync.replicas` and the other defaults of topics.
     pub topic_defaults: TopicConfig,
     /// `controlled.shutdown.enable` is always true in KRaft; `eligible.leader.replicas.version`.
@@ -138,7 +152,13 @@ impl Default for BrokerConfig {
             group_min_session_timeout: ms(6_000),
             group_max_session_timeout: ms(1_800_000),
             group_max_size: i32::MAX,
+            rack_aware_selector: false,
             producer_id_expiration: ms(86_400_000),
+            producer_id_expiration_check_interval: ms(600_000),
+            log_initial_task_delay: ms(30_000),
+            log_flush_scheduler_interval: ms(i64::MAX),
+            log_cleaner_enable: true,
+            log_cleaner_backoff: ms(15_000),
             topic_defaults: TopicConfig::default(),
             eligible_leader_replicas: true,
         }
@@ -171,6 +191,8 @@ pub struct TopicConfig {
     pub retention_bytes: Option<i64>,
     /// `max.message.bytes`
     pub max_message_bytes: i32,
+    /// `compression.type`; `None` for `producer`: as the batches come
+    pub compression: Option<Compression>,
     /// `message.timestamp.type` = LogAppendTime
     pub log_append_time: bool,
     /// `message.timestamp.before.max.ms`
@@ -206,6 +228,7 @@ impl Default for TopicConfig {
             retention: Some(ms(604_800_000)),
             retention_bytes: None,
             max_message_bytes: 1_048_588,
+            compression: None,
             log_append_time: false,
             timestamp_before_max: ms(i64::MAX),
             timestamp_after_max: ms(3_600_000),
@@ -230,6 +253,8 @@ pub struct ProducerConfig {
     pub linger: Duration,
     /// `batch.size`
     pub batch_size: i32,
+    /// `compression.type`
+    pub compression: Compression,
     /// `buffer.memory`
     pub buffer_memory: i64,
     /// `max.in.flight.requests.per.connection`
@@ -264,6 +289,7 @@ impl Default for ProducerConfig {
             idempotence: true,
             linger: ms(5),
             batch_size: 16_384,
+            compression: Compression::None,
             buffer_memory: 32 << 20,
             max_in_flight: 5,
             max_request_size: 1 << 20,

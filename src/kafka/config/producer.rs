@@ -2,6 +2,7 @@
 
 use crate::kafka::config::setting::{self, Kind, Scope, Setting, SettingError, Valid};
 use crate::kafka::config::{Configs, ProducerConfig};
+use crate::wire::batch::Compression;
 
 type Row = Setting<ProducerConfig>;
 
@@ -43,6 +44,14 @@ pub static TABLE: &[Setting<ProducerConfig>] = &[
         valid: Valid::AtLeast(0),
         meaning: "The size at which a batch is sent without further waiting.",
         set: |c, v| c.batch_size = v.int(),
+    },
+    Row {
+        name: "compression.type",
+        kind: Kind::String,
+        default: "none",
+        valid: Valid::In(&["none", "gzip", "snappy", "lz4", "zstd"]),
+        meaning: "How the records of a batch are compressed.",
+        set: |c, v| c.compression = Compression::from_name(v.text()).unwrap_or_default(),
     },
     Row {
         name: "buffer.memory",

@@ -3,12 +3,14 @@
 use crate::kafka::config::setting::{self, Kind, Scope, Setting, SettingError, Valid};
 use crate::kafka::config::{BrokerConfig, Configs, TopicConfig};
 use crate::time::Duration;
+use crate::wire::batch::Compression;
 
 type Row = Setting<TopicConfig>;
 
 /// The smallest `segment.bytes` since KIP-1030.
 pub(super) const LEAST_SEGMENT_BYTES: i64 = 1 << 20;
 pub(super) const CLEANUP_POLICIES: Valid = Valid::ListOf { values: &["compact", "delete"], empty: true };
+pub(super) const COMPRESSION_TYPES: Valid = Valid::In(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]);
 pub(super) const TIMESTAMP_TYPES: Valid = Valid::In(&["CreateTime", "LogAppendTime"]);
 
 pub static TABLE: &[Setting<TopicConfig>] = &[
@@ -103,6 +105,14 @@ pub static TABLE: &[Setting<TopicConfig>] = &[
         valid: Valid::AtLeast(0),
         meaning: "The largest record batch that is accepted.",
         set: |c, v| c.max_message_bytes = v.int(),
+    },
+    Row {
+        name: "compression.type",
+        kind: Kind::String,
+        default: "producer",
+        valid: COMPRESSION_TYPES,
+        meaning: "How record batches are stored: as the producer compressed them, or compressed anew by the leader.",
+        set: |c, v| c.compression = compression(v.text()),
     },
     Row {
         name: "message.timestamp.type",
@@ -211,6 +221,11 @@ pub fn validate_topic_configs(broker: &BrokerConfig, configs: &Configs) -> Vec<S
         errors.push(setting::refused("min.compaction.lag.ms", reason));
     }
     errors
+}
+
+/// `None` for `producer`: as it comes (BrokerCompressionType).
+pub(super) fn compression(name: &str) -> Option<Compression> {
+    if name == "uncompressed" { Some(Compression::None) } else { Compression::from_name(name) }
 }
 
 /// A limit that a negative number switches off.

@@ -2,7 +2,7 @@
 //! OffsetMetadataManager): classic groups and committed offsets as decide and replay over the
 //! partitions of `__consumer_offsets` that this broker leads.
 //!
-//! A request decides on records and on what follows ([`work::Then`]); the broker appends them and
+//! A request decides on records and on what follows (`work::Then`); the broker appends them and
 //! reports the offset, then the high watermark, and only then the client is answered. Offsets change
 //! when their records are appended. A group's members and timers live in memory alone, as in Kafka:
 //! the log keeps of them what the last finished generation was, and a new coordinator starts there.
@@ -102,7 +102,8 @@ impl GroupCoordinator {
         correlation: Correlation,
         request: &Request,
     ) {
-        self.handle_as(turn, image, &newest(from, correlation, request), request);
+        let context = newest(from, turn.client_id(from), correlation, request);
+        self.handle_as(turn, image, &context, request);
     }
 
     /// The same for a client that speaks another version, or that has a name of its own.
@@ -183,11 +184,12 @@ impl GroupCoordinator {
         for (at, record) in records {
             replay(shard, &record, at, turn.now, true);
         }
+        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         turn.tell(Fact::CoordinatorLoaded {
             partition: TopicPartition { topic: topic_name(OFFSETS_TOPIC), partition },
             broker: self.broker,
+            groups: groups.clone(),
         });
-        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         for group in groups {
             self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
         }
@@ -350,8 +352,14 @@ impl GroupCoordinator {
         self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
     }
 
-    /// What a group has committed, in the order of the partitions, as the log's last record has it.
+    /// What a group has committed, in the order of the partitions, as an OFFSET_FETCH is answered:
+    /// what the high watermark has not passed is not committed yet.
     pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
+        self.shards.values().flat_map(move |shard| shard.offsets.all(group, Some(shard.committed)))
+    }
+
+    /// The same as its log says, uncommitted records included: what a new coordinator would load.
+    pub fn offsets_in_log(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
         self.shards.values().flat_map(move |shard| shard.offsets.all(group, None))
     }
 
@@ -507,16 +515,9 @@ fn group_of(request: &Request) -> Option<&GroupId> {
     }
 }
 
-/// A client of ours: it speaks the newest version, and its name is the one that a consumer gives
-/// itself when the application gives it none (ConsumerConfig, `client.id`).
-fn newest(from: NodeId, correlation: Correlation, request: &Request) -> Context {
-    let (client_id, client_host) = match (request, from) {
-        (Request::JoinGroup(join), NodeId::Client(client)) => (
-            StrBytes::from_string(format!("consumer-{}-{}", join.group_id.0.as_str(), client.0)),
-            StrBytes::from_string(format!("/{from}")),
-        ),
-        _ => (StrBytes::new(), StrBytes::new()),
-    };
+/// A client of ours: it speaks the newest version.
+fn newest(from: NodeId, client_id: StrBytes, correlation: Correlation, request: &Request) -> Context {
+    let client_host = StrBytes::from_string(format!("/{from}"));
     let version = request.api().version();
     Context { from, correlation, client_id, client_host, version, known_member_id: true, skip_assignment: true }
 }

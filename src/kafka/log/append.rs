@@ -8,7 +8,7 @@ use crate::kafka::log::producer_state::{CompletedTxn, ProducerBatch, Verificatio
 use crate::kafka::log::segment::{Incoming, Segment};
 use crate::kafka::log::{Appended, Log, Origin};
 use crate::time::Instant;
-use crate::wire::batch::{Batch, NO_TIMESTAMP};
+use crate::wire::batch::{Batch, Compression, NO_TIMESTAMP};
 use crate::wire::{ErrorCode, LeaderEpoch, Offset};
 
 use std::sync::Arc;
@@ -48,15 +48,15 @@ impl Log {
             return Err(ErrorCode::InvalidRecord);
         }
         self.validate(&batch, origin, now)?;
-        let batch = self.stamp(batch, epoch, origin, now);
+        let batch = self.stamp(self.compressed_as_wanted(batch, origin)?, epoch, origin, now);
         self.epochs.assign(epoch, batch.base_offset);
         if batch.size() > self.config.segment_bytes {
             return Err(ErrorCode::RecordListTooLarge);
         }
-        self.maybe_roll(&incoming(std::slice::from_ref(&batch)), now);
+        let rolled = self.maybe_roll(&incoming(std::slice::from_ref(&batch)), now);
         let log_append_time = if self.config.log_append_time { now.millis() } else { NO_TIMESTAMP };
         let mut appended =
-            Appended { first: batch.base_offset, last: batch.last_offset, duplicate: false, log_append_time };
+            Appended { first: batch.base_offset, last: batch.last_offset, duplicate: false, log_append_time, rolled };
         let mut completed = None;
         if batch.has_producer() {
             let known = ProducerBatch::from(&batch);
@@ -90,11 +90,12 @@ impl Log {
         self.now = self.now.max(now);
         let batches = self.readable(records, leader_epoch)?;
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(None) };
-        let appended = Appended {
+        let mut appended = Appended {
             first: first.base_offset,
             last: last.last_offset,
             duplicate: false,
             log_append_time: NO_TIMESTAMP,
+            rolled: false,
         };
         let rising = batches.windows(2).all(|pair| pair[0].last_offset < pair[1].base_offset);
         if !rising || appended.first < self.log_end {
@@ -107,7 +108,7 @@ impl Log {
         if whole.size > self.config.segment_bytes {
             return Err(ErrorCode::RecordListTooLarge);
         }
-        self.maybe_roll(&whole, now);
+        appended.rolled = self.maybe_roll(&whole, now);
         for batch in batches {
             let completed = self.replay_producer(&batch);
             self.write(batch, now);
@@ -187,6 +188,25 @@ impl Log {
         Ok(())
     }
 
+    /// A topic with a `compression.type` of its own: the leader compresses anew what came otherwise
+    /// (LogValidator), and the batch may have become too large by that.
+    fn compressed_as_wanted(&self, batch: Batch, origin: Origin) -> Result<Batch, ErrorCode> {
+        let is = batch.compression()?;
+        let wanted = self.config.compression.filter(|_| origin == Origin::Client).unwrap_or(is);
+        if wanted == is {
+            if is != Compression::None {
+                // Nothing unreadable gets into the log.
+                batch.record_iter()?.try_for_each(|record| record.map(drop))?;
+            }
+            return Ok(batch);
+        }
+        let batch = batch.recompressed(wanted)?;
+        if batch.size() > self.config.max_message_bytes {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        Ok(batch)
+    }
+
     /// Offsets from the log's end, the leader's epoch, and the topic's kind of timestamp.
     fn stamp(&self, batch: Batch, epoch: LeaderEpoch, origin: Origin, now: Instant) -> Batch {
         let stamped = batch.into_stamped(self.log_end, epoch);
@@ -225,11 +245,13 @@ impl Log {
         self.producers.apply(update)
     }
 
-    /// LocalLog.maybeRoll.
-    fn maybe_roll(&mut self, incoming: &Incoming, now: Instant) {
+    /// LocalLog.maybeRoll; true when a new segment was begun.
+    fn maybe_roll(&mut self, incoming: &Incoming, now: Instant) -> bool {
+        let before = self.segments.len();
         if self.active().should_roll(*incoming, &self.config, now) {
             self.roll(Some(incoming.first), now);
         }
+        self.segments.len() > before
     }
 
     /// Begins a new segment at the log's end, or at `expected` beyond it. What lies below is flushed,

@@ -77,21 +77,36 @@ struct BatchRetention {
     is_empty_marker: bool,
 }
 
+/// What a round of compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Where the next round begins: every key below it stands once.
+    pub to: Offset,
+    pub bytes_before: i64,
+    pub bytes_after: i64,
+}
+
 impl Log {
-    /// Compacts if a round is due; true when one was done. The broker asks every
-    /// `log.cleaner.backoff.ms`, the dirtiest log first.
-    pub fn compact(&mut self, now: Instant) -> bool {
+    /// Compacts if a round is due. The broker asks every `log.cleaner.backoff.ms`, the dirtiest log
+    /// first.
+    pub fn compact(&mut self, now: Instant) -> Option<Compacted> {
         self.now = self.now.max(now);
         let cleanable = self.cleanable(now);
         if cleanable.reset_checkpoint {
             self.cleaned_to = None;
         }
         if !self.config.compact || !cleanable.is_due(self.config.min_cleanable_dirty_permille) {
-            return false;
+            return None;
         }
-        let end = self.clean(cleanable.first_dirty, cleanable.end, now, MAP_ENTRIES);
-        self.cleaned_to = Some(end);
-        true
+        let bytes_before = self.size();
+        let to = self.clean(cleanable.first_dirty, cleanable.end, now, MAP_ENTRIES);
+        self.cleaned_to = Some(to);
+        Some(Compacted { to, bytes_before, bytes_after: self.size() })
+    }
+
+    /// Where the last round of compaction ended.
+    pub fn cleaned_to(&self) -> Option<Offset> {
+        self.cleaned_to
     }
 
     /// LogCleanerManager.cleanableOffsets, from where the last round ended.
@@ -222,6 +237,9 @@ impl Log {
         for aborted in round.transactions.take_index() {
             cleaned.add_aborted(aborted);
         }
+        if let Some(last) = self.segment(first + count - 1) {
+            cleaned.set_modified(last.modified());
+        }
         cleaned.close();
         cleaned
     }
@@ -317,6 +335,9 @@ fn rebuilt(batch: &Batch, records: &[Record], delete_horizon: Option<i64>) -> Ba
     builder.leader_epoch = batch.leader_epoch;
     builder.last_offset = Some(batch.last_offset);
     builder.log_append_time = batch.is_log_append_time();
+    if !records.is_empty() {
+        builder.compression = batch.compression().unwrap_or_default();
+    }
     if records.is_empty() || batch.is_log_append_time() {
         builder.max_timestamp = Some(batch.max_timestamp);
     }

@@ -30,8 +30,9 @@ use crate::time::{Duration, Instant};
 use crate::wire::{LeaderEpoch, Offset, ProducerId};
 
 pub use append::UNEXPECTED_APPEND_OFFSET;
-pub use compaction::Cleanable;
+pub use compaction::{Cleanable, Compacted};
 pub use offsets::{FoundOffset, Lookup};
+pub use retention::Deleted;
 
 /// What an append did.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Appended {
     pub duplicate: bool,
     /// Milliseconds, -1 unless the topic stamps LogAppendTime.
     pub log_append_time: i64,
+    /// A new segment was begun for it.
+    pub rolled: bool,
 }
 
 /// How far a reader may see.
@@ -182,14 +185,19 @@ impl Log {
     }
 
     /// Forgets producers that were silent for too long; brokers ask every ten minutes
-    /// (`producer.id.expiration.check.interval.ms`).
-    pub fn remove_expired_producers(&mut self, now: Instant) {
-        self.producers.remove_expired(now);
+    /// (`producer.id.expiration.check.interval.ms`). How many.
+    pub fn remove_expired_producers(&mut self, now: Instant) -> u32 {
+        self.producers.remove_expired(now)
     }
 
     /// `transaction.partition.verification.enable`: a transaction's first batch needs a guard (KIP-890).
     pub fn set_verification(&mut self, enabled: bool) {
         self.verification = enabled;
+    }
+
+    /// `producer.id.expiration.ms`
+    pub fn set_producer_expiration(&mut self, expiration: Duration) {
+        self.producers.set_expiration(expiration);
     }
 
     /// KIP-890: the guard to hand in with the transaction's first batch once the coordinator has

@@ -124,6 +124,10 @@ impl ProducerState {
         }
     }
 
+    pub fn set_expiration(&mut self, expiration: Duration) {
+        self.expiration = expiration;
+    }
+
     pub fn entry(&self, producer_id: ProducerId) -> Option<&ProducerEntry> {
         self.producers.get(&producer_id.0)
     }
@@ -312,12 +316,20 @@ impl ProducerState {
     }
 
     /// Forgets producers that have been silent for `producer.id.expiration.ms`, unless a transaction
-    /// of theirs is open.
-    pub fn remove_expired(&mut self, now: Instant) {
+    /// of theirs is open. How many.
+    pub fn remove_expired(&mut self, now: Instant) -> u32 {
+        let before = self.producers.len();
         let limit = self.expiration.millis();
         let now_ms = now.millis();
         retain(&mut self.producers, |_, entry| !is_expired(entry, now_ms, limit));
         retain(&mut self.verifications, |_, pending| now_ms - pending.started.millis() < limit);
+        (before - self.producers.len()) as u32
+    }
+
+    /// Whether `remove_expired` would forget anybody.
+    pub fn has_expired(&self, now: Instant) -> bool {
+        let limit = self.expiration.millis();
+        self.producers.values().any(|entry| is_expired(entry, now.millis(), limit))
     }
 
     /// KIP-890: notes that the coordinator is asked whether the producer's transaction is known.

@@ -57,6 +57,11 @@ impl Log {
         between + position(last, end) - position(first, from)
     }
 
+    /// Whether the reader's bound lies in a later segment than `from`.
+    pub fn is_on_older_segment(&self, from: Offset, up_to: ReadUpTo) -> bool {
+        self.segment_at(from) < self.segment_at(self.bound(up_to))
+    }
+
     /// The batches from the one that contains `from` on, in offset order.
     pub fn batches(&self, from: Offset) -> impl Iterator<Item = &Batch> {
         self.stored_batches(from).map(|(_, stored)| &stored.batch)

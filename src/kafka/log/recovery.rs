@@ -12,12 +12,15 @@ impl Log {
         self.last_flush = self.now;
     }
 
-    /// `flush.ms`: flushes when the last flush was that long ago (LogManager.flushDirtyLogs).
-    pub fn maybe_flush(&mut self, now: Instant) {
+    /// Whether `flush.ms` has passed since the last flush, and something would be lost with the power.
+    pub fn is_flush_due(&self, now: Instant) -> bool {
+        self.flushed < self.log_end && now.since(self.last_flush) >= self.config.flush_time
+    }
+
+    /// Flushes because it is time (LogManager.flushDirtyLogs).
+    pub fn flush_at(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        if self.flushed < self.log_end && now.since(self.last_flush) >= self.config.flush_time {
-            self.flush();
-        }
+        self.flush();
     }
 
     /// A clean shutdown: flushed, the producers' state written down (UnifiedLog.close).

@@ -6,49 +6,62 @@ use crate::kafka::log::segment::Segment;
 use crate::time::Instant;
 use crate::wire::{ErrorCode, Offset};
 
+/// How many segments went, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// They lay below the log start (DeleteRecords, or the leader's log start).
+    pub below_start: u32,
+    /// `retention.bytes`
+    pub by_size: u32,
+    /// `retention.ms`
+    pub by_time: u32,
+}
+
+impl Deleted {
+    pub fn segments(&self) -> u32 {
+        self.below_start + self.by_size + self.by_time
+    }
+}
+
 impl Log {
-    /// Deletes whole segments by log start, size and time; true if the log start moved.
-    pub fn apply_retention(&mut self, now: Instant) -> bool {
-        let before = self.log_start;
-        self.delete_old_segments(now);
-        self.log_start != before
-    }
-
-    /// As `apply_retention`; how many segments went. A topic that is only compacted keeps to its
-    /// log start.
-    pub fn delete_old_segments(&mut self, now: Instant) -> u32 {
+    /// Deletes whole segments by log start, size and time. A topic that is only compacted keeps to
+    /// its log start.
+    pub fn delete_old_segments(&mut self, now: Instant) -> Deleted {
         self.now = self.now.max(now);
-        let mut deleted = self.delete_below_log_start();
-        if self.config.delete {
-            deleted += self.delete_by_size();
-            deleted += self.delete_by_time(now);
-        }
-        deleted
+        let below_start = self.delete(self.below_log_start());
+        let by_size = self.delete(self.beyond_size());
+        let by_time = self.delete(self.beyond_time(now));
+        Deleted { below_start, by_size, by_time }
     }
 
-    fn delete_below_log_start(&mut self) -> u32 {
-        let log_start = self.log_start;
-        self.delete_while(|_, next| next.is_some_and(|next| next.base() <= log_start))
+    /// Whether `delete_old_segments` would find anything.
+    pub fn may_lose_segments(&self, now: Instant) -> bool {
+        self.below_log_start() + self.beyond_size() + self.beyond_time(now) > 0
     }
 
-    fn delete_by_size(&mut self) -> u32 {
-        let Some(limit) = self.config.retention_bytes.filter(|&limit| limit >= 0) else { return 0 };
+    fn below_log_start(&self) -> u32 {
+        self.count_while(|_, next| next.is_some_and(|next| next.base() <= self.log_start))
+    }
+
+    fn beyond_size(&self) -> u32 {
+        let limit = self.config.retention_bytes.filter(|&limit| limit >= 0 && self.config.delete);
+        let Some(limit) = limit else { return 0 };
         let mut excess = self.size() - limit;
-        self.delete_while(|segment, _| {
+        self.count_while(|segment, _| {
             let spare = excess >= i64::from(segment.size());
             excess -= if spare { i64::from(segment.size()) } else { 0 };
             spare
         })
     }
 
-    fn delete_by_time(&mut self, now: Instant) -> u32 {
-        let Some(limit) = self.config.retention else { return 0 };
-        self.delete_while(|segment, _| now.millis().saturating_sub(segment.largest_timestamp()) > limit.millis())
+    fn beyond_time(&self, now: Instant) -> u32 {
+        let Some(limit) = self.config.retention.filter(|_| self.config.delete) else { return 0 };
+        self.count_while(|segment, _| now.millis().saturating_sub(segment.largest_timestamp()) > limit.millis())
     }
 
-    /// Deletes from the oldest on, up to the first that must stay; never at or above the high
-    /// watermark. When all may go, the active one is rolled first.
-    fn delete_while(&mut self, mut may_go: impl FnMut(&Segment, Option<&Segment>) -> bool) -> u32 {
+    /// How many segments may go, from the oldest on, up to the first that must stay; never at or
+    /// above the high watermark.
+    fn count_while(&self, mut may_go: impl FnMut(&Segment, Option<&Segment>) -> bool) -> u32 {
         let mut count = 0;
         while let Some(segment) = self.segment(count) {
             let next = self.segment(count + 1);
@@ -59,6 +72,11 @@ impl Log {
             }
             count += 1;
         }
+        count
+    }
+
+    /// Deletes the oldest segments. When all go, the active one is rolled first.
+    fn delete(&mut self, count: u32) -> u32 {
         if count == 0 {
             return 0;
         }

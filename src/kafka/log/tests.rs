@@ -247,13 +247,13 @@ fn a_compacted_log_is_cleaned_once_more_than_half_is_dirty() {
     for _ in 0..4 {
         append(&mut log, plain(1)).expect("taken");
     }
-    assert!(!log.compact(now()), "the active segment is not cleaned");
+    assert!(log.compact(now()).is_none(), "the active segment is not cleaned");
     log.roll(None, now());
-    assert!(!log.compact(now()), "nothing above the high watermark is cleaned");
+    assert!(log.compact(now()).is_none(), "nothing above the high watermark is cleaned");
     log.update_high_watermark(log.log_end());
-    assert!(log.compact(now()));
+    assert!(log.compact(now()).is_some());
     assert_eq!(log.batches(Offset(0)).map(|batch| batch.base_offset.0).collect::<Vec<_>>(), [3]);
-    assert!(!log.compact(now()), "nothing is dirty any more");
+    assert!(log.compact(now()).is_none(), "nothing is dirty any more");
     assert_eq!(log.read(Offset(0), 1, ReadUpTo::LogEnd).map(|read| read.first), Ok(Offset(3)));
 }
 
@@ -267,11 +267,11 @@ fn a_segment_with_an_open_transaction_is_not_compacted() {
     log.update_high_watermark(log.log_end());
     let cleanable = log.cleanable(now());
     assert_eq!((cleanable.first_uncleanable, cleanable.end), (Offset(2), Offset(0)));
-    assert!(!log.compact(now()));
+    assert!(log.compact(now()).is_none());
     let marker = EndTxnMarker { commit: true, coordinator_epoch: 0 }.batch(ProducerId(1), 0, now().millis());
     log.append_as_leader(marker.bytes().clone(), EPOCH, Origin::Coordinator, now()).expect("taken");
     log.update_high_watermark(log.log_end());
-    assert!(log.compact(now()));
+    assert!(log.compact(now()).is_some());
     assert_eq!(log.batches(Offset(0)).map(|batch| batch.base_offset.0).collect::<Vec<_>>(), [1, 2, 3]);
 }
 

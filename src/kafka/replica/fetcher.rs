@@ -404,6 +404,9 @@ impl Fetcher {
                     follow.last_epoch = log.latest_epoch();
                     let (broker, leader_epoch) = (self.me, log.latest_epoch().unwrap_or(fetch_epoch));
                     let (first, last) = (appended.first, appended.last);
+                    if appended.rolled {
+                        turn.tell(Fact::SegmentRolled { partition: partition.clone(), broker, base: first });
+                    }
                     let partition = partition.clone();
                     turn.tell(Fact::Appended { partition, broker, first, last, leader_epoch, leader: false });
                 }

@@ -2,9 +2,10 @@
 //! divergence, and what a follower's fetch tells its leader (Partition.fetchRecords).
 
 use bytes::Bytes;
-use kafka_protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, EpochEndOffset, PartitionData};
 
 use crate::kafka::config::Planted;
+use crate::kafka::log::index::AbortedTxn;
 use crate::kafka::log::{EpochEnd, Log, ReadUpTo};
 use crate::kafka::replica::{After, Liveness, Partition};
 use crate::time::Instant;
@@ -34,6 +35,32 @@ pub struct ReadInfo {
     pub last_stable_offset: Offset,
     pub log_start: Offset,
     pub log_end: Offset,
+    /// The aborted transactions that a reader of committed records must skip in what it gets.
+    pub aborted: Vec<AbortedTxn>,
+    /// Another replica that the consumer is to read from (KIP-392); then nothing was read here.
+    pub preferred: Option<BrokerId>,
+}
+
+impl ReadInfo {
+    /// Nothing read at `offset`, and the log's bounds as they are now.
+    pub fn bounds(log: &Log, offset: Offset) -> ReadInfo {
+        ReadInfo {
+            first: offset,
+            records: Bytes::new(),
+            diverging: None,
+            high_watermark: log.high_watermark(),
+            last_stable_offset: log.last_stable_offset(),
+            log_start: log.log_start(),
+            log_end: log.log_end(),
+            aborted: Vec::new(),
+            preferred: None,
+        }
+    }
+
+    /// Neither records nor anything else that the reader must act upon.
+    pub fn is_nothing(&self) -> bool {
+        self.records.is_empty() && self.diverging.is_none() && self.preferred.is_none()
+    }
 }
 
 impl Partition {
@@ -110,15 +137,7 @@ impl Partition {
     }
 
     fn read_records(&self, log: &Log, fetch: &Fetch, up_to: ReadUpTo) -> Result<ReadInfo, ErrorCode> {
-        let info = ReadInfo {
-            first: fetch.offset,
-            records: Bytes::new(),
-            diverging: None,
-            high_watermark: log.high_watermark(),
-            last_stable_offset: log.last_stable_offset(),
-            log_start: log.log_start(),
-            log_end: log.log_end(),
-        };
+        let info = ReadInfo::bounds(log, fetch.offset);
         let last_epoch = fetch.last_fetched_epoch.filter(|_| self.planted != Some(Planted::IgnoreEpochsOnFetch));
         if let Some(epoch) = last_epoch {
             let end = log.end_offset_for(epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
@@ -130,7 +149,9 @@ impl Partition {
             }
         }
         let read = log.read(fetch.offset, fetch.max_bytes, up_to)?;
-        Ok(ReadInfo { first: read.first, records: read.records, ..info })
+        let committed_only = up_to == ReadUpTo::LastStableOffset;
+        let aborted = if committed_only { log.aborted_in(fetch.offset, &read) } else { Vec::new() };
+        Ok(ReadInfo { first: read.first, records: read.records, aborted, ..info })
     }
 
     /// Partition.updateFollowerFetchState.
@@ -169,6 +190,10 @@ impl Partition {
     }
 }
 
+fn aborted_transaction(aborted: &AbortedTxn) -> AbortedTransaction {
+    AbortedTransaction::default().with_producer_id(aborted.producer_id).with_first_offset(aborted.first.0)
+}
+
 /// A read as the answer of FETCH carries it.
 pub fn partition_data(index: i32, read: &Result<ReadInfo, ErrorCode>) -> PartitionData {
     let data = PartitionData::default().with_partition_index(index);
@@ -178,6 +203,8 @@ pub fn partition_data(index: i32, read: &Result<ReadInfo, ErrorCode>) -> Partiti
                 .with_high_watermark(read.high_watermark.0)
                 .with_last_stable_offset(read.last_stable_offset.0)
                 .with_log_start_offset(read.log_start.0)
+                .with_preferred_read_replica(read.preferred.unwrap_or(BrokerId(-1)))
+                .with_aborted_transactions(Some(read.aborted.iter().map(aborted_transaction).collect()))
                 .with_records(Some(read.records.clone()));
             match read.diverging {
                 Some(EpochEnd { epoch, end }) => {

@@ -54,6 +54,18 @@ pub enum Question {
     LogEnd(TopicPartition, Option<BrokerRef>),
     LogStart(TopicPartition, Option<BrokerRef>),
     LastStable(TopicPartition, Option<BrokerRef>),
+    /// Bytes of all segments.
+    LogBytes(TopicPartition, Option<BrokerRef>),
+    /// Up to where the log is safe from a loss of power (the recovery point).
+    Flushed(TopicPartition, Option<BrokerRef>),
+    /// Where the last round of compaction ended.
+    Cleaned(TopicPartition, Option<BrokerRef>),
+    /// How many producers the partition remembers.
+    Producers(TopicPartition, Option<BrokerRef>),
+    /// The base offsets of the segments.
+    Segments(TopicPartition, Option<BrokerRef>),
+    /// What LIST_OFFSETS answers, as kafka-get-offsets asks it.
+    OffsetOf(TopicPartition, OffsetSpec),
     Broker(BrokerRef),
     Controller,
     ControllerEpoch,
@@ -73,15 +85,52 @@ pub enum Question {
     Delivered(String, TopicPartition),
     Values(String, TopicPartition),
     PartitionOf(String, String),
-    Records(TopicPartition),
+    Records(TopicPartition, Option<BrokerRef>),
     Lost,
     Duplicated(String),
     Reordered,
+    Phantom,
     Skipped(String),
     UnderReplicated,
     Diverged,
     UnderMinIsr,
     Offline,
+}
+
+/// Which offset is asked for (OffsetSpec of Kafka's admin client).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSpec {
+    Earliest,
+    Latest,
+    MaxTimestamp,
+    EarliestLocal,
+    /// Of the first record with this timestamp (milliseconds) or a later one.
+    Timestamp(i64),
+}
+
+impl OffsetSpec {
+    /// The number that stands for it in LIST_OFFSETS.
+    pub fn timestamp(self) -> i64 {
+        match self {
+            OffsetSpec::Latest => -1,
+            OffsetSpec::Earliest => -2,
+            OffsetSpec::MaxTimestamp => -3,
+            OffsetSpec::EarliestLocal => -4,
+            OffsetSpec::Timestamp(millis) => millis,
+        }
+    }
+}
+
+impl fmt::Display for OffsetSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OffsetSpec::Earliest => f.write_str("earliest"),
+            OffsetSpec::Latest => f.write_str("latest"),
+            OffsetSpec::MaxTimestamp => f.write_str("max-timestamp"),
+            OffsetSpec::EarliestLocal => f.write_str("earliest-local"),
+            OffsetSpec::Timestamp(millis) => write!(f, "{millis}ms"),
+        }
+    }
 }
 
 /// What a question's answer is compared with.
@@ -95,6 +144,7 @@ pub enum Value {
     BrokerState(BrokerState),
     GroupState(String),
     Partitions(Vec<TopicPartition>),
+    Offsets(Vec<i64>),
     /// Values of records; `None` is a tombstone, written `null`.
     Values(Vec<Option<String>>),
 }
@@ -125,6 +175,12 @@ impl Question {
             Question::LogEnd(..) => "leo",
             Question::LogStart(..) => "log-start",
             Question::LastStable(..) => "lso",
+            Question::LogBytes(..) => "log-bytes",
+            Question::Flushed(..) => "flushed",
+            Question::Cleaned(..) => "cleaned",
+            Question::Producers(..) => "producers",
+            Question::Segments(..) => "segments",
+            Question::OffsetOf(..) => "offset-of",
             Question::Broker(_) => "broker",
             Question::Controller => "controller",
             Question::ControllerEpoch => "controller-epoch",
@@ -142,10 +198,11 @@ impl Question {
             Question::Delivered(..) => "delivered",
             Question::Values(..) => "values",
             Question::PartitionOf(..) => "partition-of",
-            Question::Records(_) => "records",
+            Question::Records(..) => "records",
             Question::Lost => "lost",
             Question::Duplicated(_) => "duplicated",
             Question::Reordered => "reordered",
+            Question::Phantom => "phantom",
             Question::Skipped(_) => "skipped",
             Question::UnderReplicated => "under-replicated",
             Question::Diverged => "diverged",
@@ -168,12 +225,18 @@ impl Question {
             | Question::LogEnd(p, _)
             | Question::LogStart(p, _)
             | Question::LastStable(p, _)
+            | Question::LogBytes(p, _)
+            | Question::Flushed(p, _)
+            | Question::Cleaned(p, _)
+            | Question::Producers(p, _)
+            | Question::Segments(p, _)
+            | Question::OffsetOf(p, _)
+            | Question::Records(p, _)
             | Question::Position(_, p)
             | Question::Committed(_, p)
             | Question::Lag(_, Some(p))
             | Question::Delivered(_, p)
-            | Question::Values(_, p)
-            | Question::Records(p) => Some(p),
+            | Question::Values(_, p) => Some(p),
             _ => None,
         }
     }
@@ -212,10 +275,17 @@ impl fmt::Display for Question {
             Question::HighWatermark(p, at)
             | Question::LogEnd(p, at)
             | Question::LogStart(p, at)
-            | Question::LastStable(p, at) => {
+            | Question::LastStable(p, at)
+            | Question::LogBytes(p, at)
+            | Question::Flushed(p, at)
+            | Question::Cleaned(p, at)
+            | Question::Producers(p, at)
+            | Question::Segments(p, at)
+            | Question::Records(p, at) => {
                 write!(f, " {p}")?;
                 at.as_ref().map_or(Ok(()), |broker| write!(f, "@{}", broker_ref(broker)))
             }
+            Question::OffsetOf(p, spec) => write!(f, " {p} {spec}"),
             Question::Broker(broker) => write!(f, " {}", broker_ref(broker)),
             Question::GroupState(name)
             | Question::Generation(name)
@@ -252,6 +322,7 @@ impl fmt::Display for Value {
             Value::BrokerState(state) => f.write_str(state.word()),
             Value::GroupState(state) => f.write_str(state),
             Value::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
+            Value::Offsets(offsets) => f.write_str(&list(offsets.iter().map(i64::to_string))),
             Value::Values(values) => f.write_str(&list(values.iter().map(|value| record_value(value.as_deref())))),
         }
     }

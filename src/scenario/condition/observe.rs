@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::scenario::condition::{Comparison, Condition, Op, Question, Value, list, record_value};
+use crate::scenario::condition::{Comparison, Condition, OffsetSpec, Op, Question, Value, list, record_value};
 use crate::sim::action::{BrokerRef, ControllerRef};
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
@@ -50,13 +50,21 @@ pub trait Observe {
     fn replicas(&self, partition: &TopicPartition) -> Option<Vec<BrokerId>>;
     fn partition_epoch(&self, partition: &TopicPartition) -> Option<i64>;
 
-    /// In the log of this broker; `None`: in that of the leader. So the next three.
+    /// In the log of this broker; `None`: in that of the leader. So the next nine.
     fn high_watermark(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn log_end(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn log_start(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
     fn last_stable(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
-    /// The values in the leader's log, control records left out.
-    fn records(&self, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>>;
+    fn log_bytes(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
+    fn flushed(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
+    /// The inner `None`: never.
+    fn cleaned(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Option<i64>>;
+    fn producers(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64>;
+    fn segments(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Vec<i64>>;
+    /// The values, control records left out.
+    fn records(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Vec<Option<Bytes>>>;
+    /// What the leader answers to LIST_OFFSETS of a consumer; the inner `None`: no such record.
+    fn offset_of(&self, partition: &TopicPartition, spec: OffsetSpec) -> Option<Option<i64>>;
     /// Where the partitioner puts this key.
     fn partition_of(&self, topic: &str, key: &str) -> Option<i64>;
 
@@ -89,6 +97,7 @@ pub trait Observe {
     fn lost(&self) -> i64;
     fn duplicated(&self, group: &str) -> Option<i64>;
     fn reordered(&self) -> i64;
+    fn phantom(&self) -> i64;
     fn skipped(&self, group: &str) -> Option<i64>;
 
     /// How many replicas do not have their leader's log to its end, or hold less of it for committed than all.
@@ -112,6 +121,7 @@ pub enum Answer {
     BrokerState(BrokerState),
     GroupState(String),
     Partitions(Vec<TopicPartition>),
+    Offsets(Vec<i64>),
     Values(Vec<Option<Bytes>>),
 }
 
@@ -182,6 +192,7 @@ impl Comparison {
             (Answer::BrokerState(answer), Value::BrokerState(value)) => answer == *value,
             (Answer::GroupState(answer), Value::GroupState(value)) => answer == *value,
             (Answer::Partitions(answer), Value::Partitions(value)) => same_set(answer, value.clone()),
+            (Answer::Offsets(answer), Value::Offsets(value)) => answer == *value,
             (Answer::Values(answer), Value::Values(value)) => {
                 let bytes = |value: &Option<String>| value.as_ref().map(|text| Bytes::copy_from_slice(text.as_bytes()));
                 answer == value.iter().map(bytes).collect::<Vec<_>>()
@@ -235,6 +246,12 @@ impl Question {
             Question::LogEnd(p, at) => number(run.log_end(p, at_broker(run, at)?)?),
             Question::LogStart(p, at) => number(run.log_start(p, at_broker(run, at)?)?),
             Question::LastStable(p, at) => number(run.last_stable(p, at_broker(run, at)?)?),
+            Question::LogBytes(p, at) => number(run.log_bytes(p, at_broker(run, at)?)?),
+            Question::Flushed(p, at) => number(run.flushed(p, at_broker(run, at)?)?),
+            Question::Cleaned(p, at) => Answer::Number(run.cleaned(p, at_broker(run, at)?)?),
+            Question::Producers(p, at) => number(run.producers(p, at_broker(run, at)?)?),
+            Question::Segments(p, at) => Answer::Offsets(run.segments(p, at_broker(run, at)?)?),
+            Question::OffsetOf(p, spec) => Answer::Number(run.offset_of(p, *spec)?),
             Question::Broker(broker) => Answer::BrokerState(run.broker_state(run.role(broker)?)?),
             Question::Controller => Answer::Controller(run.controller()),
             Question::ControllerEpoch => number(run.controller_epoch()?),
@@ -252,10 +269,11 @@ impl Question {
             Question::Delivered(consumer, p) => number(run.delivered(consumer, p)?),
             Question::Values(consumer, p) => Answer::Values(run.values(consumer, p)?),
             Question::PartitionOf(topic, key) => number(run.partition_of(topic, key)?),
-            Question::Records(p) => Answer::Values(run.records(p)?),
+            Question::Records(p, at) => Answer::Values(run.records(p, at_broker(run, at)?)?),
             Question::Lost => number(run.lost()),
             Question::Duplicated(group) => number(run.duplicated(group)?),
             Question::Reordered => number(run.reordered()),
+            Question::Phantom => number(run.phantom()),
             Question::Skipped(group) => number(run.skipped(group)?),
             Question::UnderReplicated => number(run.under_replicated()),
             Question::Diverged => number(run.diverged()),
@@ -285,6 +303,7 @@ impl std::fmt::Display for Answer {
             Answer::BrokerState(state) => f.write_str(state.word()),
             Answer::GroupState(state) => f.write_str(state),
             Answer::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
+            Answer::Offsets(offsets) => f.write_str(&list(offsets.iter().map(i64::to_string))),
             Answer::Values(values) => {
                 let text = |value: &Option<Bytes>| {
                     let text = value.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());

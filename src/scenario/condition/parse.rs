@@ -1,10 +1,11 @@
 //! The grammar of conditions: comparisons, `and`, `or`, `not` and parentheses.
 
 use crate::kafka::fact::error_name;
-use crate::scenario::condition::{BrokerState, Comparison, Condition, Op, Question, Value};
+use crate::scenario::condition::{BrokerState, Comparison, Condition, OffsetSpec, Op, Question, Value};
 use crate::scenario::error::{ScriptError, Span};
 use crate::scenario::lex::{Glyph, Word};
 use crate::scenario::parse::{broker_ref, controller_ref};
+use crate::scenario::quantity;
 use crate::scenario::words::{self, BROKER_STATES, GROUP_STATES, QUESTIONS};
 use crate::sim::action::BrokerRef;
 use crate::wire::{BrokerId, ErrorCode, TopicPartition};
@@ -204,6 +205,12 @@ impl Parser {
             "leo" => self.partition_at().map(|(p, at)| Question::LogEnd(p, at))?,
             "log-start" => self.partition_at().map(|(p, at)| Question::LogStart(p, at))?,
             "lso" => self.partition_at().map(|(p, at)| Question::LastStable(p, at))?,
+            "log-bytes" => self.partition_at().map(|(p, at)| Question::LogBytes(p, at))?,
+            "flushed" => self.partition_at().map(|(p, at)| Question::Flushed(p, at))?,
+            "cleaned" => self.partition_at().map(|(p, at)| Question::Cleaned(p, at))?,
+            "producers" => self.partition_at().map(|(p, at)| Question::Producers(p, at))?,
+            "segments" => self.partition_at().map(|(p, at)| Question::Segments(p, at))?,
+            "offset-of" => Question::OffsetOf(self.partition()?, self.offset_spec()?),
             "broker" => Question::Broker(broker_ref(&self.word("a broker")?)?),
             "controller" => Question::Controller,
             "controller-epoch" => Question::ControllerEpoch,
@@ -221,10 +228,11 @@ impl Parser {
             "delivered" => Question::Delivered(self.name("a consumer")?, self.partition()?),
             "values" => Question::Values(self.name("a consumer")?, self.partition()?),
             "partition-of" => Question::PartitionOf(self.name("a topic")?, self.word("a key")?.text()),
-            "records" => Question::Records(self.partition()?),
+            "records" => self.partition_at().map(|(p, at)| Question::Records(p, at))?,
             "lost" => Question::Lost,
             "duplicated" => Question::Duplicated(self.name("a group")?),
             "reordered" => Question::Reordered,
+            "phantom" => Question::Phantom,
             "skipped" => Question::Skipped(self.name("a group")?),
             "under-replicated" => Question::UnderReplicated,
             "diverged" => Question::Diverged,
@@ -260,6 +268,16 @@ impl Parser {
             None => Ok((partition(&word)?, None)),
             Some((left, right)) => Ok((partition(&left)?, Some(broker_ref(&right)?))),
         }
+    }
+
+    fn offset_spec(&mut self) -> Parsed<OffsetSpec> {
+        let expected = "`earliest`, `latest`, `max-timestamp`, `earliest-local` or a timestamp such as `2s`";
+        let word = self.word(expected)?;
+        let named = [OffsetSpec::Earliest, OffsetSpec::Latest, OffsetSpec::MaxTimestamp, OffsetSpec::EarliestLocal];
+        let text = word.text();
+        let spec = named.into_iter().find(|spec| spec.to_string() == text);
+        spec.or_else(|| quantity::duration(&text).map(|time| OffsetSpec::Timestamp(time.millis())))
+            .ok_or_else(|| ScriptError::expected(word.span, expected, &text))
     }
 
     fn error_if_any(&mut self) -> Parsed<Option<ErrorCode>> {
@@ -306,7 +324,15 @@ impl Parser {
                 let items = self.list("partitions such as `orders-0,orders-2`, or `none`")?;
                 items.iter().map(partition).collect::<Parsed<_>>().map(Value::Partitions)
             }
-            Question::Values(..) | Question::Records(_) => {
+            Question::Segments(..) => {
+                let expected = "offsets such as `0,5`";
+                let offset = |word: &Word| {
+                    let offset = word.text().parse::<i64>().ok().filter(|offset| *offset >= 0);
+                    offset.ok_or_else(|| ScriptError::expected(word.span, expected, &word.text()))
+                };
+                self.list(expected)?.iter().map(offset).collect::<Parsed<_>>().map(Value::Offsets)
+            }
+            Question::Values(..) | Question::Records(..) => {
                 let items = self.list("values such as `created,paid`, or `none`")?;
                 let value = |word: &Word| if word.is("null") { None } else { Some(word.text()) };
                 Ok(Value::Values(items.iter().map(value).collect()))

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::log::Log;
-use crate::scenario::condition::{BrokerState, Observe};
+use crate::scenario::condition::{BrokerState, Observe, OffsetSpec};
 use crate::sim::World;
 use crate::sim::action::BrokerRef;
 use crate::sim::queries::BrokerCondition;
@@ -55,8 +55,32 @@ impl Observe for World {
         Some(self.log_of(partition, at)?.last_stable_offset().0)
     }
 
-    fn records(&self, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
-        self.values_in(partition)
+    fn log_bytes(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.size())
+    }
+
+    fn flushed(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.flushed().0)
+    }
+
+    fn cleaned(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Option<i64>> {
+        Some(self.log_of(partition, at)?.cleaned_to().map(|offset| offset.0))
+    }
+
+    fn producers(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<i64> {
+        Some(self.log_of(partition, at)?.producers().entries().count() as i64)
+    }
+
+    fn segments(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Vec<i64>> {
+        Some(self.log_of(partition, at)?.segments().map(|segment| segment.base().0).collect())
+    }
+
+    fn records(&self, partition: &TopicPartition, at: Option<BrokerId>) -> Option<Vec<Option<Bytes>>> {
+        self.values_in(partition, at)
+    }
+
+    fn offset_of(&self, partition: &TopicPartition, spec: OffsetSpec) -> Option<Option<i64>> {
+        Some(self.list_offset(partition, spec.timestamp())?.map(|offset| offset.0))
     }
 
     fn partition_of(&self, topic: &str, key: &str) -> Option<i64> {
@@ -161,6 +185,10 @@ impl Observe for World {
 
     fn reordered(&self) -> i64 {
         self.ledger().reordered() as i64
+    }
+
+    fn phantom(&self) -> i64 {
+        self.ledger().phantom() as i64
     }
 
     fn skipped(&self, group: &str) -> Option<i64> {

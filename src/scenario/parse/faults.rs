@@ -150,7 +150,16 @@ pub fn link(a: &mut Args<'_>) -> Option<Statement> {
     a.finish(Statement::Act(Action::Link { from, to, both, latency, jitter, loss_percent }))
 }
 
-pub fn drop_next(a: &mut Args<'_>) -> Option<Statement> {
+/// A message as `drop`, `delay` and `duplicate` choose it.
+struct Chosen {
+    api: ApiKey,
+    response: bool,
+    from: NodeRef,
+    to: NodeRef,
+}
+
+/// `next FETCH 2->1`, or `next FETCH response 1->2`.
+fn next_message(a: &mut Args<'_>) -> Option<Chosen> {
     a.keyword(&["next"])?;
     let word = a.word("a request such as `FETCH`")?;
     let Some(api) = ApiKey::parse(&word.text()) else {
@@ -161,7 +170,38 @@ pub fn drop_next(a: &mut Args<'_>) -> Option<Statement> {
     if response || a.peek().is_some_and(|word| word.is("request")) {
         a.word("")?;
     }
-    let words = a.rest();
+    let words = a.words_before_options();
     let (from, to, _) = direction(a, words, false)?;
+    Some(Chosen { api, response, from, to })
+}
+
+pub fn drop_next(a: &mut Args<'_>) -> Option<Statement> {
+    let Chosen { api, response, from, to } = next_message(a)?;
     a.finish(Statement::Act(Action::DropNext { api, response, from, to }))
+}
+
+pub fn delay_next(a: &mut Args<'_>) -> Option<Statement> {
+    let Chosen { api, response, from, to } = next_message(a)?;
+    a.options();
+    let word = a.required("by", "a duration such as `300ms`")?;
+    let by = a.read(&word, "a duration such as `300ms`", quantity::duration)?;
+    a.finish(Statement::Act(Action::DelayNext { api, response, from, to, by }))
+}
+
+pub fn duplicate_next(a: &mut Args<'_>) -> Option<Statement> {
+    let Chosen { api, response, from, to } = next_message(a)?;
+    a.finish(Statement::Act(Action::DuplicateNext { api, response, from, to }))
+}
+
+/// `disk 1 latency=50ms`.
+pub fn disk(a: &mut Args<'_>) -> Option<Statement> {
+    let word = a.word("a broker such as `1` or `leader:orders-0`")?;
+    let broker = match broker_ref(word) {
+        Ok(broker) => broker,
+        Err(error) => return a.fail(error),
+    };
+    a.options();
+    let word = a.required("latency", "a duration such as `50ms`")?;
+    let latency = a.read(&word, "a duration such as `50ms`", quantity::duration)?;
+    a.finish(Statement::Act(Action::SlowDisk { broker, latency }))
 }

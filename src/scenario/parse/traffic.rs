@@ -9,7 +9,7 @@ use crate::scenario::parse::args::{Args, between};
 use crate::scenario::quantity;
 use crate::scenario::script::Statement;
 use crate::sim::action::{Action, ResetTo};
-use crate::time::Duration;
+use crate::time::{Duration, Rate};
 use crate::wire::{Offset, str_bytes, topic_name};
 
 pub fn send(a: &mut Args<'_>) -> Option<Statement> {
@@ -61,7 +61,7 @@ pub fn load(a: &mut Args<'_>) -> Option<Statement> {
     let load = Action::Load {
         producer,
         topic,
-        interval: rate?.unwrap_or(Duration::from_millis(10)),
+        rate: rate?.unwrap_or(Rate { count: 100, per: Duration::from_secs(1) }),
         keys: keys?.unwrap_or(50),
         size: size?.unwrap_or(100),
         duration: duration?.unwrap_or(Duration::from_secs(10)),

@@ -44,8 +44,8 @@ fn settings_are_refused_with_kafkas_reason_and_by_name() {
     );
     assert_eq!(line("producer b lingr.ms=1"), ["12: unknown producer setting `lingr.ms`; did you mean `linger.ms`?"]);
     assert_eq!(
-        line("producer b compression.type=zstd"),
-        ["12: compression.type is a Kafka setting that Highwater does not simulate yet"]
+        line("producer b client.dns.lookup=zstd"),
+        ["12: client.dns.lookup is a Kafka setting that Highwater does not simulate yet"]
     );
     assert_eq!(
         line("producer b enable.idempotence=true acks=1"),
@@ -55,10 +55,10 @@ fn settings_are_refused_with_kafkas_reason_and_by_name() {
     );
     assert_eq!(line("topic t partition=3"), ["9: Unknown topic config name: partition; did you mean `partitions`?"]);
     assert_eq!(
-        line("topic t compression.type=zstd min.insync.replicas=0"),
+        line("topic t preallocate=true min.insync.replicas=0"),
         [
-            "9: compression.type is a Kafka setting that Highwater does not simulate yet",
-            "51: Invalid value 0 for configuration min.insync.replicas: Value must be at least 1"
+            "9: preallocate is a Kafka setting that Highwater does not simulate yet",
+            "46: Invalid value 0 for configuration min.insync.replicas: Value must be at least 1"
         ]
     );
     assert_eq!(

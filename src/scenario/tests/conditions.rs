@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::scenario::condition::{BrokerState, Condition, Observe};
+use crate::scenario::condition::{BrokerState, Condition, Observe, OffsetSpec};
 use crate::scenario::{Script, Statement};
 use crate::sim::action::BrokerRef;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
@@ -56,6 +56,24 @@ impl Observe for Fake {
             Some(_) => Some(4),
         })
     }
+    fn log_bytes(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
+        known(p).map(|()| 350)
+    }
+    fn flushed(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
+        known(p).map(|()| 3)
+    }
+    fn cleaned(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<Option<i64>> {
+        known(p).map(|()| None)
+    }
+    fn producers(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
+        known(p).map(|()| 1)
+    }
+    fn segments(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<Vec<i64>> {
+        known(p).map(|()| vec![0, 3])
+    }
+    fn offset_of(&self, p: &TopicPartition, spec: OffsetSpec) -> Option<Option<i64>> {
+        known(p).map(|()| if spec == OffsetSpec::Timestamp(2_000) { None } else { Some(spec.timestamp() + 5) })
+    }
     fn log_end(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
         known(p).map(|()| 5)
     }
@@ -65,7 +83,7 @@ impl Observe for Fake {
     fn last_stable(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<i64> {
         known(p).map(|()| 5)
     }
-    fn records(&self, p: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
+    fn records(&self, p: &TopicPartition, _: Option<BrokerId>) -> Option<Vec<Option<Bytes>>> {
         known(p).map(|()| records())
     }
     fn partition_of(&self, _: &str, _: &str) -> Option<i64> {
@@ -126,6 +144,10 @@ impl Observe for Fake {
         Some(0)
     }
     fn reordered(&self) -> i64 {
+        0
+    }
+
+    fn phantom(&self) -> i64 {
         0
     }
     fn skipped(&self, _: &str) -> Option<i64> {

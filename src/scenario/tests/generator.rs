@@ -57,6 +57,12 @@ link 1->2 latency=300ms jitter=50ms loss=20%
 link app <-> leader:orders-0 loss=100%
 drop next FETCH 2->1
 drop next FETCH response 1->2
+delay next FETCH 2->1 by=300ms
+delay next PRODUCE response leader:orders-0->app by=2s
+duplicate next PRODUCE app->1
+duplicate next FETCH response 1->2
+disk 1 latency=50ms
+disk leader:orders-0 latency=0ms
 create-partitions orders 6
 alter topic orders min.insync.replicas=1 retention.ms= cleanup.policy=""
 delete-records orders-0 before=5
@@ -73,7 +79,10 @@ expect leader orders-0 = none and leader-epoch orders-0 >= 1 or not (isr orders-
 always isr-size orders-0 >= 2
 expect (elr orders-0 = none or replicas orders-0 = 1,2,3) and partition-epoch orders-0 > 0
 expect hw orders-0 = 5 and hw orders-0@2 = 4 and leo orders-0@leader:orders-0 <= 5
-expect log-start orders-0 != 0 and lso orders-0 < 3
+expect log-start orders-0 != 0 and lso orders-0 < 3 and flushed orders-0@2 = 3 and cleaned orders-0 = none
+expect segments orders-0 = 0,5 and segments orders-0@leader:orders-0 != none and producers orders-0 = 1 and log-bytes orders-0@2 > 300
+expect offset-of orders-0 max-timestamp = 4 and offset-of orders-0 2s = none and offset-of orders-0 earliest-local = 0
+expect offset-of orders-0 earliest = 0 and offset-of orders-0 latest = 5 and records orders-0@2 = created
 expect broker 1 = alive or broker leader:orders-0 = shutting-down
 expect controller = c2 and controller-epoch >= 2 and quorum-leader != active
 expect state billing = Stable and generation billing = 3 and members billing = 2
@@ -82,7 +91,7 @@ expect committed billing orders-0 = 3 and lag billing orders-0 = 0 and lag billi
 expect acked app = 5 and failed app NOT_ENOUGH_REPLICAS >= 1 and failed app = 1 and pending app = 0
 expect delivered c1 orders-0 = 4 and values c1 orders-0 = created,null,"paid, in full","",and
 expect partition-of orders "al ice" = 2 and records orders-0 = none
-expect lost = 0 and duplicated billing = 0 and reordered = 0 and skipped billing = 0
+expect lost = 0 and duplicated billing = 0 and reordered = 0 and phantom = 0 and skipped billing = 0
 expect diverged = 0 or not not under-replicated = 0 and (under-min-isr=0) and offline=0
 ask "Who leads orders-0 next?" answer=leader:orders-0 choices=1,2,3
 ask "Is it lost?" answer="no, never" choices=yes,"no, never"

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::wire::batch::records::{put_varint, put_varlong, varint_size, varlong_size};
 use crate::wire::batch::{
-    ATTRIBUTES_AT, BASE_TIMESTAMP_AT, Batch, BatchHeader, CONTROL, CRC_AT, DELETE_HORIZON, HEADER_SIZE,
+    ATTRIBUTES_AT, BASE_TIMESTAMP_AT, Batch, BatchHeader, CONTROL, CRC_AT, Compression, DELETE_HORIZON, HEADER_SIZE,
     LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, LENGTH_AT, LOG_APPEND_TIME, LOG_OVERHEAD, MAGIC_AT, MAX_TIMESTAMP_AT,
     NO_TIMESTAMP, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT, TRANSACTIONAL,
 };
@@ -31,6 +31,8 @@ pub struct BatchBuilder {
     pub max_timestamp: Option<i64>,
     /// Whether `max_timestamp` is the time of the append.
     pub log_append_time: bool,
+    /// The records are compressed when the batch is sealed.
+    pub compression: Compression,
     /// Taken as the base of the records' timestamps, so it must be set before the first record.
     delete_horizon: Option<i64>,
     buffer: BytesMut,
@@ -57,6 +59,7 @@ impl BatchBuilder {
             last_offset: None,
             max_timestamp: None,
             log_append_time: false,
+            compression: Compression::None,
             delete_horizon: None,
             buffer,
             base_timestamp: None,
@@ -120,8 +123,13 @@ impl BatchBuilder {
     /// Writes the header and seals the batch.
     pub fn finish(self) -> Batch {
         let mut bytes = self.buffer;
+        if self.compression != Compression::None {
+            let packed = self.compression.compress(&bytes[HEADER_SIZE..]);
+            bytes.truncate(HEADER_SIZE);
+            bytes.put_slice(&packed);
+        }
         let last_offset = self.last_offset.unwrap_or(self.last_record);
-        let mut attributes = 0;
+        let mut attributes = self.compression.id();
         for (is_set, bit) in [
             (self.log_append_time, LOG_APPEND_TIME),
             (self.header.transactional, TRANSACTIONAL),

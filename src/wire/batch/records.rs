@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::wire::batch::{Batch, HEADER_SIZE, NO_SEQUENCE, increment_sequence};
+use crate::wire::batch::{Batch, NO_SEQUENCE, increment_sequence};
 use crate::wire::{ErrorCode, StrBytes};
 
 /// The length that stands for null.
@@ -26,30 +26,41 @@ pub struct Record {
 /// Decodes one record after the other; ends after the first that cannot be read.
 pub struct RecordIter<'a> {
     batch: &'a Batch,
-    /// What was not read yet, inside the batch's bytes.
-    rest: &'a [u8],
+    /// The batch's own bytes, or its records decompressed: what keys and values share.
+    source: Bytes,
+    /// How much of `source` was read.
+    at: usize,
     left: i32,
 }
 
 impl<'a> RecordIter<'a> {
-    pub(super) fn new(batch: &'a Batch) -> RecordIter<'a> {
-        RecordIter { batch, rest: &batch.bytes()[HEADER_SIZE..], left: batch.record_count }
+    pub(super) fn new(batch: &'a Batch, source: Bytes, at: usize) -> RecordIter<'a> {
+        RecordIter { batch, source, at, left: batch.record_count }
     }
 
     fn read(&mut self) -> Option<Record> {
-        let size = get_varint(&mut self.rest)?;
-        let mut body = take(&mut self.rest, size)?;
+        let source = std::mem::take(&mut self.source);
+        let mut rest = &source[self.at..];
+        let record = self.read_from(&source, &mut rest);
+        self.at = source.len() - rest.len();
+        self.source = source;
+        record
+    }
+
+    fn read_from(&self, source: &Bytes, rest: &mut &[u8]) -> Option<Record> {
+        let size = get_varint(rest)?;
+        let mut body = take(rest, size)?;
         let _attributes = take(&mut body, 1)?;
         let timestamp_delta = get_varlong(&mut body)?;
         let offset_delta = get_varint(&mut body)?;
-        let key = self.nullable(&mut body)?;
-        let value = self.nullable(&mut body)?;
+        let key = nullable(source, &mut body)?;
+        let value = nullable(source, &mut body)?;
         let count = usize::try_from(get_varint(&mut body)?).ok()?;
         // A hostile count cannot reserve more than the bytes could hold.
         let mut headers = Vec::with_capacity(count.min(body.len()));
         for _ in 0..count {
-            let name = StrBytes::try_from(self.nullable(&mut body)??).ok()?;
-            headers.push((name, self.nullable(&mut body)?));
+            let name = StrBytes::try_from(nullable(source, &mut body)??).ok()?;
+            headers.push((name, nullable(source, &mut body)?));
         }
         if !body.is_empty() {
             return None;
@@ -71,13 +82,13 @@ impl<'a> RecordIter<'a> {
             headers,
         })
     }
+}
 
-    /// A length and that many bytes, shared with the batch; the outer `None` when unreadable.
-    fn nullable(&self, body: &mut &'a [u8]) -> Option<Option<Bytes>> {
-        match get_varint(body)? {
-            NULL_LENGTH => Some(None),
-            length => Some(Some(self.batch.bytes().slice_ref(take(body, length)?))),
-        }
+/// A length and that many bytes, shared with `source`; the outer `None` when unreadable.
+fn nullable(source: &Bytes, body: &mut &[u8]) -> Option<Option<Bytes>> {
+    match get_varint(body)? {
+        NULL_LENGTH => Some(None),
+        length => Some(Some(source.slice_ref(take(body, length)?))),
     }
 }
 
@@ -95,7 +106,7 @@ impl Iterator for RecordIter<'_> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         // No record is shorter than its seven one-byte fields, whatever the header claims.
-        let most = usize::try_from(self.left).unwrap_or(0).min(self.rest.len() / 7 + 1);
+        let most = usize::try_from(self.left).unwrap_or(0).min((self.source.len() - self.at) / 7 + 1);
         (0, Some(most))
     }
 }
