@@ -64,6 +64,7 @@ fn healing(head: &[String]) -> Vec<String> {
         lines.push(format!("start controller c{controller}"));
     }
     for broker in &names.brokers {
+        lines.push(format!("disk {broker} latency=0ms"));
         lines.push(format!("thaw broker {broker}"));
         lines.push(format!("start broker {broker}"));
     }

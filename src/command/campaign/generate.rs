@@ -23,8 +23,10 @@ pub enum Kind {
     Cut,
     /// Links are slow, uneven or lossy
     Link,
-    /// One chosen request or response is lost
+    /// One chosen request or response is lost, late or arrives twice
     Drop,
+    /// A broker's disk is slow
+    Disk,
     /// Controllers die or pause
     Controller,
     /// Consumers die, clients pause
@@ -42,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// All but those after which committed records may be gone, or a partition offline, by Kafka's design.
-    pub const USUAL: [Kind; 12] = [
+    pub const USUAL: [Kind; 13] = [
         Kind::Kill,
         Kind::PowerOff,
         Kind::Stop,
@@ -51,6 +53,7 @@ impl Kind {
         Kind::Cut,
         Kind::Link,
         Kind::Drop,
+        Kind::Disk,
         Kind::Controller,
         Kind::Client,
         Kind::Elect,
@@ -221,8 +224,13 @@ impl Timeline {
                 }
             }
             Kind::Drop => {
-                let line = self.drop();
+                let line = self.mishap();
                 self.then(at, line);
+            }
+            Kind::Disk => {
+                let (broker, latency) = (self.broker(), self.draw.one_of(&[2, 50, 400]));
+                self.then(at, format!("disk {broker} latency={latency}ms"));
+                self.then(end, format!("disk {broker} latency=0ms"));
             }
             Kind::Controller => {
                 let controller = format!("controller {}", self.controller());
@@ -345,7 +353,7 @@ impl Timeline {
         format!("link {from}{arrow}{to} latency={latency}ms jitter={jitter}ms loss={loss}%")
     }
 
-    fn drop(&mut self) -> String {
+    fn mishap(&mut self) -> String {
         let broker = self.broker();
         let mut other = self.broker();
         if other == broker {
@@ -368,11 +376,17 @@ impl Timeline {
             4 => ("BROKER_HEARTBEAT", broker.to_string(), controller),
             _ => ("ALTER_PARTITION", broker.to_string(), controller),
         };
-        if response {
-            format!("drop next {api} response {to}->{from}")
-        } else {
-            format!("drop next {api} {from}->{to}")
-        }
+        let mishaps = [
+            ("drop", ""),
+            ("drop", ""),
+            ("duplicate", ""),
+            ("delay", " by=80ms"),
+            ("delay", " by=1500ms"),
+            ("delay", " by=9s"),
+        ];
+        let (verb, by) = self.draw.one_of(&mishaps);
+        let message = if response { format!("{api} response {to}->{from}") } else { format!("{api} {from}->{to}") };
+        format!("{verb} next {message}{by}")
     }
 
     fn client(&mut self, at: Duration, end: Duration) {

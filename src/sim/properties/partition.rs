@@ -161,8 +161,8 @@ impl PartitionWatch {
         old: Option<&PartitionRegistration>,
         new: &PartitionRegistration,
     ) {
-        let nobody = [];
-        let was = old.map_or(&nobody[..], |old| &old.isr);
+        let was_in_isr = |broker: &BrokerId| old.is_some_and(|old| old.isr.contains(broker));
+        let was_in_elr = |broker: &BrokerId| old.is_some_and(|old| old.elr.contains(broker));
         let was_candidate = |broker| old.is_none_or(|old| candidates(old).any(|candidate| candidate == broker));
         if let Some(leader) = new.leader.filter(|leader| new.recovering && !was_candidate(*leader)) {
             let event = finder.event;
@@ -170,7 +170,9 @@ impl PartitionWatch {
             self.doubts.rejoined(leader);
         }
         self.note_stale_elr(finder, old, new);
-        for member in new.isr.iter().filter(|member| !was.contains(member)) {
+        // Whoever is in the ELR was in the ISR, if only between two records of one commit.
+        let through = new.elr.iter().filter(|member| !was_in_elr(member) && new.replicas.contains(member));
+        for member in new.isr.iter().chain(through).filter(|member| !was_in_isr(member)) {
             let complete = self.has_everything(finder, *member);
             // The controller may choose one that died a moment ago: it has not joined before it lives.
             if !is_registered(finder.world, *member) {
