@@ -201,11 +201,15 @@ impl History {
         let mut past = snapshot;
         while past.steps < steps {
             let due = self.steps[past.steps as usize].at;
-            if past.run.advance(due).is_some() {
-                past.steps += 1;
-            }
+            past.run.advance(due).expect("a run that is carried out again takes the same steps");
+            past.steps += 1;
         }
-        past.run.world.pass_time_to(at);
+        // On to `at`, unless more is due at the instant of the last step. Lines without a step, such
+        // as a `wait`, are begun at their own instant.
+        if self.steps.get(steps as usize).is_none_or(|next| next.at > at) {
+            let step = past.run.advance(at);
+            debug_assert_eq!(step, None, "every step up to {at} has been taken");
+        }
         self.past = Some(past);
     }
 

@@ -201,11 +201,21 @@ pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
             "enable.idempotence=true (or max.in.flight.requests.per.connection=1): a retried batch then cannot be              overtaken."
                 .to_string()
         }
+        AnomalyKind::Skipped if is_deleted(world, anomaly) => {
+            "A longer retention.ms (or a larger retention.bytes), or a group that reads sooner: the records were \
+             deleted before it came to them."
+                .to_string()
+        }
         AnomalyKind::Skipped => {
             "auto.offset.reset=earliest: a group without a valid position then begins at the oldest record instead of              the newest."
                 .to_string()
         }
     }
+}
+
+/// Whether the log begins behind what was skipped: retention or DeleteRecords took it.
+fn is_deleted(world: &World, anomaly: &Anomaly) -> bool {
+    world.log_of(&anomaly.partition, None).is_some_and(|log| anomaly.last < log.log_start())
 }
 
 fn prevention_of_loss(world: &World, anomaly: &Anomaly) -> String {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
 use crate::view::cards::node_name;
@@ -86,6 +87,17 @@ fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
         ],
     )];
     sections.push(section("Replicas", vec![("partitions led", led.to_string()), ("replicas held", held.to_string())]));
+    if let Some(disk) = world.disk(id) {
+        sections.push(section("Disk", vec![("a write takes", disk.latency.to_string())]));
+    }
+    if let Some(process) = broker.process() {
+        let waiting = vec![
+            ("acks=all requests that wait for followers", process.waiting_produces().to_string()),
+            ("fetch sessions", process.sessions().len().to_string()),
+            ("fetches that wait for records", process.sessions().waiting().to_string()),
+        ];
+        sections.push(section("Waiting requests", waiting));
+    }
     if let Some(image) = broker.image() {
         sections.push(section(
             "Metadata that it knows",
@@ -132,13 +144,13 @@ fn partition(world: &World, partition: &TopicPartition) -> Option<Inspection> {
         ],
     );
     let mut sections = vec![state];
-    sections.extend(log.map(log_section));
+    sections.extend(log.into_iter().flat_map(log_sections));
     Some(Inspection { title: partition.to_string(), sections, bytes: None })
 }
 
-fn log_section(log: &crate::kafka::log::Log) -> Section {
+fn log_sections(log: &Log) -> Vec<Section> {
     let epochs: Vec<String> = log.epochs().iter().map(|(epoch, start)| format!("{epoch} from {start}")).collect();
-    section(
+    let state = section(
         "Log",
         vec![
             ("log start offset", log.log_start().to_string()),
@@ -146,8 +158,39 @@ fn log_section(log: &crate::kafka::log::Log) -> Section {
             ("last stable offset", log.last_stable_offset().to_string()),
             ("log end offset", log.log_end().to_string()),
             ("leader epochs", epochs.join(", ")),
+            ("safe from a loss of power up to", log.flushed().to_string()),
+            ("compacted up to", log.cleaned_to().map_or("never".to_string(), |offset| offset.to_string())),
+            ("bytes", log.size().to_string()),
         ],
-    )
+    );
+    let segments = log.segments().map(|segment| {
+        let index = (segment.offset_index().len(), segment.time_index().len());
+        let what = format!(
+            "{} batches, {} bytes, {} offset and {} time index entries",
+            segment.batches().len(),
+            segment.size(),
+            index.0,
+            index.1
+        );
+        (format!("from {}", segment.base()), what)
+    });
+    let segments = Section { title: "Segments".to_string(), rows: segments.collect() };
+    vec![state, segments, producers_section(log)]
+}
+
+/// What the partition knows of its producers (ProducerStateManager).
+fn producers_section(log: &Log) -> Section {
+    let rows = log.producers().entries().map(|(id, entry)| {
+        let what = format!(
+            "epoch {}, last sequence {}, {} batches remembered{}",
+            entry.epoch,
+            entry.last_sequence(),
+            entry.batches().len(),
+            entry.txn_first.map_or(String::new(), |first| format!(", transaction open from {first}"))
+        );
+        (format!("producer id {}", id.0), what)
+    });
+    Section { title: "Producers that it remembers".to_string(), rows: rows.collect() }
 }
 
 fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -> Option<Inspection> {
@@ -172,7 +215,7 @@ fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -> Option<In
             });
         }
     }
-    sections.extend(broker.log(partition).map(log_section));
+    sections.extend(broker.log(partition).into_iter().flat_map(log_sections));
     Some(Inspection { title: format!("{partition} on broker {}", id.0), sections, bytes: None })
 }
 
@@ -209,6 +252,8 @@ fn batch_section(batch: &Batch) -> Section {
             ("producer id", batch.producer_id.0.to_string()),
             ("producer epoch", batch.producer_epoch.to_string()),
             ("base sequence", batch.base_sequence.to_string()),
+            ("compression", batch.compression().map_or("unknown".to_string(), |compression| compression.to_string())),
+            ("timestamps", if batch.is_log_append_time() { "LogAppendTime" } else { "CreateTime" }.to_string()),
             ("crc", format!("{:08x}", batch.crc)),
             ("size", format!("{} bytes", batch.bytes().len())),
         ],

@@ -84,7 +84,11 @@ fn broker(world: &World, id: BrokerId) -> Value {
         Some(BrokerCondition::Dead) | None => "dead",
     };
     let rack = registration.and_then(|r| r.rack.as_ref()).map(|rack| rack.to_string());
-    json!({ "id": id.0, "state": state, "rack": rack, "epoch": registration.map(|r| r.epoch.0) })
+    let mut value = json!({ "id": id.0, "state": state, "rack": rack, "epoch": registration.map(|r| r.epoch.0) });
+    if let Some(disk) = world.disk(id) {
+        value["disk_latency"] = json!(disk.latency.0);
+    }
+    value
 }
 
 fn controllers(world: &World) -> Vec<Value> {
@@ -163,6 +167,16 @@ fn replica_log(broker: BrokerId, log: &Log, brief: bool) -> Value {
         "log_end_offset": log.log_end().0,
         "high_watermark": log.high_watermark().0,
         "epochs": epochs,
+        "flushed": log.flushed().0,
+        "cleaned": log.cleaned_to().map(|offset| offset.0),
+        "size": log.size(),
+        "segments": log.segments().map(|segment| json!({
+            "base_offset": segment.base().0, "size": segment.size(), "max_timestamp": segment.max_timestamp(),
+            "offset_index": segment.offset_index().len(), "time_index": segment.time_index().len(),
+        })).collect::<Vec<_>>(),
+        "producers": log.producers().entries().map(|(id, entry)| json!({
+            "producer_id": id.0, "producer_epoch": entry.epoch, "last_sequence": entry.last_sequence(),
+        })).collect::<Vec<_>>(),
     });
     if !brief {
         let records: Vec<Value> = log.batches(log.log_start()).flat_map(records).collect();

@@ -137,6 +137,8 @@ fn mark(fact: &Fact) -> Option<(MarkKind, String)> {
         Fact::PoweredOff { node } => (MarkKind::Fault, format!("power off {}", name(node))),
         Fact::Stopping { node } => (MarkKind::Fault, format!("stop {}", name(node))),
         Fact::Frozen { node } => (MarkKind::Fault, format!("freeze {}", name(node))),
+        Fact::DiskSlowed { broker, latency } if latency.0 > 0 => (MarkKind::Fault, format!("slow disk {}", broker.0)),
+        Fact::DiskSlowed { broker, .. } => (MarkKind::Recovery, format!("quick disk {}", broker.0)),
         Fact::Cut { .. } => (MarkKind::Fault, "cut".to_string()),
         Fact::Started { node } => (MarkKind::Recovery, format!("start {}", name(node))),
         Fact::Thawed { node } => (MarkKind::Recovery, format!("thaw {}", name(node))),

@@ -171,6 +171,20 @@ impl Sessions {
         idle.filter_map(|session| Some((session.reader.follower?.0, session.last_fetch))).collect()
     }
 
+    /// How many readers have a session.
+    pub fn len(&self) -> u32 {
+        self.sessions.range(1..).count() as u32
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many fetches wait for more.
+    pub fn waiting(&self) -> u32 {
+        self.deadlines.len() as u32
+    }
+
     pub fn take_expired(&mut self, now: Instant) -> Option<SessionKey> {
         let (deadline, key) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now).copied()?;
         self.deadlines.remove(&(deadline, key));

@@ -151,7 +151,7 @@ pub static TABLE: &[Setting<TopicConfig>] = &[
         kind: Kind::Long,
         default: "9223372036854775807",
         valid: Valid::AtLeast(0),
-        meaning: "After how much time the log is forced to disk; by default that is left to the operating system.",
+        meaning: "After how much time the log is forced to disk, as far as log.flush.scheduler.interval.ms lets the broker look; by default that is left to the operating system.",
         set: |c, v| c.flush_time = v.millis(),
     },
     Row {
