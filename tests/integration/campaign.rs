@@ -4,6 +4,7 @@
 use highwater::command::campaign::generate::{Kind, Plan, case};
 use highwater::command::campaign::judge::{Failure, Outcome, run};
 use highwater::command::campaign::{campaign, reduce};
+use highwater::history::Run;
 use highwater::kafka::config::Planted;
 use highwater::scenario::Script;
 use highwater::sim::Property;
@@ -25,11 +26,11 @@ fn found(planted: Planted, kinds: &[Kind], seeds: u64) -> (u64, Outcome) {
 
 #[test]
 fn a_small_campaign_is_clean() {
-    let summary = campaign(&plan(&Kind::USUAL, 60), 0..40, 2, None, false);
+    let summary = campaign(&plan(&Kind::USUAL, 60), 0..30, 2, None, false);
     let found: Vec<String> =
         summary.found.iter().map(|found| format!("seed {}: {}", found.seed, found.outcome.text())).collect();
     assert_eq!(found, Vec::<String>::new());
-    assert_eq!(summary.clean, 40);
+    assert_eq!(summary.clean, 30);
 }
 
 #[test]
@@ -108,4 +109,19 @@ fn a_failing_case_is_reduced_to_a_short_script_that_fails_the_same_way() {
     assert_eq!(run(&short, planted).failure(), Some(failure));
     assert!(short.faults.len() <= 6 && short.faults.len() < long.faults.len(), "{}", short.text());
     assert!(matches!(run(&short, None), Outcome::Clean(_)), "without the bug nothing is wrong with it");
+}
+
+#[test]
+fn the_observers_change_nothing() {
+    let script = std::sync::Arc::new(Script::read(&case(&plan(&Kind::USUAL, 30), 7).text()).expect("a case may run"));
+    let digest = |watched: bool| {
+        let mut run = Run::start(script.clone(), None).expect("the case's cluster settles");
+        if !watched {
+            run.world.stop_watching();
+        }
+        run.finish(None, |_, _| {});
+        run.world.stop_watching();
+        run.world.digest()
+    };
+    assert_eq!(digest(true), digest(false));
 }
