@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 
-use crate::kafka::controller::image::PartitionRegistration;
-use crate::kafka::log::Log;
 use crate::scenario::condition::{BrokerState, Observe, OffsetSpec};
 use crate::sim::World;
 use crate::sim::action::BrokerRef;
@@ -201,20 +199,7 @@ impl Observe for World {
     }
 
     fn diverged(&self) -> i64 {
-        let last = |log: &Log| {
-            let last = log.batches(log.log_end() + -1).last().map(|batch| batch.leader_epoch);
-            (log.log_end(), last.filter(|_| log.log_end() > log.log_start()))
-        };
-        let differ = |(partition, registration): (TopicPartition, &PartitionRegistration)| {
-            let leader = self.log_of(&partition, None);
-            let replicas = registration.replicas.iter();
-            let differs = |replica: &&BrokerId| {
-                let log = self.log_of(&partition, Some(**replica));
-                log.map(last) != leader.filter(|leader| leader.high_watermark() == leader.log_end()).map(last)
-            };
-            replicas.filter(differs).count() as i64
-        };
-        self.partitions().map(differ).sum()
+        self.diverged_replicas() as i64
     }
 
     fn under_min_isr(&self) -> i64 {
