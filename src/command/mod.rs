@@ -1,6 +1,7 @@
-//! The command line: `highwater run`, `check` and `fmt`. Reads files, prints, and says by its exit
+//! The command line: `highwater run`, `check`, `campaign` and `fmt`. Reads files, prints, and says by its exit
 //! status how it went; what a scenario means is none of its business.
 
+pub mod campaign;
 mod check;
 mod fmt;
 pub mod run;
@@ -49,6 +50,12 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Runs random schedules of faults over many seeds, with all properties checked
+    ///
+    /// Stops at the lowest seed that breaks a property of the engine (exit status 3) or after whose
+    /// faults the healed cluster does not get on (exit status 1), and prints the shortest script found
+    /// that does the same.
+    Campaign(campaign::Args),
     /// Rewrites scenario files in the canonical form
     Fmt {
         /// The scenario files (.hw); - reads the standard input and writes the standard output
@@ -87,6 +94,7 @@ pub fn execute<T: Into<std::ffi::OsString> + Clone>(
     match cli.command {
         Command::Run(args) => run::execute(&args, out, err),
         Command::Check { files } => check::execute(&files, out, err),
+        Command::Campaign(args) => campaign::execute(&args, out, err),
         Command::Fmt { files, check } => fmt::execute(&files, check, out, err),
     }
 }

@@ -10,7 +10,7 @@ use crate::command::{Exit, load, transcript};
 use crate::history::{Check, Run};
 use crate::scenario::quantity;
 use crate::scenario::{Script, Statement};
-use crate::sim::Event;
+use crate::sim::{Broken, Event};
 use crate::time::{Duration, Instant};
 use crate::view::guarantees::guarantees;
 use crate::view::report::{Extent, report};
@@ -101,11 +101,25 @@ fn engine(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         Format::Text => print_text(&run, request, out),
         Format::Json => print_json(&run, &events, request, out),
     };
+    if let Some(broken) = run.world.first_broken() {
+        report_broken(broken, &request.script, request.seed, err);
+        return Exit::Broken;
+    }
     if printed.is_err() {
         // Whoever read the output has gone, such as `head`: nothing is wrong with the run.
         return Exit::Held;
     }
     if run.all_checks_hold() { Exit::Held } else { Exit::Failed }
+}
+
+/// A property of the engine broke: what, when, and how to see it again.
+pub fn report_broken(broken: &Broken, script: &Script, seed: u64, err: &mut dyn Write) {
+    let place = broken.partition.as_ref().map_or(String::new(), |partition| format!("{partition}: "));
+    let property = broken.property;
+    let _ = writeln!(err, "The engine broke its property {} at {}: {place}{}", property.name(), broken.at, broken.text);
+    let _ =
+        writeln!(err, "  {} ({}) Must hold {}.", property.sentence(), property.source(), property.holds().sentence());
+    let _ = writeln!(err, "This is a bug in Highwater. Seed {seed}, script:\n{}", script.print());
 }
 
 fn print_text(run: &Run, request: &Request, out: &mut dyn Write) -> io::Result<()> {

@@ -163,15 +163,16 @@ impl Run {
         }
     }
 
-    /// Runs until the script is done, then on to `end` if that is later.
+    /// Runs until the script is done, then on to `end` if that is later. A broken property stops the
+    /// run where it was found: what follows from a bug of the engine shows nothing.
     pub fn finish(&mut self, end: Option<Instant>, mut each: impl FnMut(&Run, Step)) {
-        while !self.is_finished() {
+        while !self.is_finished() && self.world.first_broken().is_none() {
             if let Some(step) = self.advance(Instant::FAR_FUTURE) {
                 each(self, step);
             }
         }
         let end = end.unwrap_or(self.world.now);
-        while self.world.now < end {
+        while self.world.now < end && self.world.first_broken().is_none() {
             if let Some(step) = self.advance(end) {
                 each(self, step);
             }

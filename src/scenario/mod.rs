@@ -126,7 +126,7 @@
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
 //! partition-of TOPIC KEY = 2
 //! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0     phantom = 0
-//! under-replicated = 0     under-min-isr = 0     offline = 0
+//! under-replicated = 0     under-min-isr = 0     offline = 0     diverged = 0
 //! ```
 //! Here `P` is a partition, `G` a group, `C` a consumer, `R` a producer, and `N` a broker or controller:
 //! whose metadata log, and whose newest snapshot of it. Without `@`, `hw`, `leo`,

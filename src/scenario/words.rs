@@ -99,6 +99,7 @@ pub const QUESTIONS: &[&str] = &[
     "phantom",
     "skipped",
     "under-replicated",
+    "diverged",
     "under-min-isr",
     "offline",
 ];

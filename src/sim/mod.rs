@@ -11,6 +11,7 @@ pub mod event;
 mod faults;
 pub mod ledger;
 pub mod network;
+pub mod properties;
 pub mod queries;
 pub mod world;
 
@@ -20,4 +21,5 @@ pub use digest::Digest;
 pub use event::{Cause, Event, EventId, MessageId, Step};
 pub use ledger::{Anomaly, AnomalyKind, Ledger};
 pub use network::{InFlight, Network, Payload};
+pub use properties::{Broken, Properties, Property};
 pub use world::{ADMIN, Actor, Member, Power, World};

@@ -75,6 +75,21 @@ impl World {
         })
     }
 
+    /// How many replicas do not have their leader's log to its end, or whose leader holds less than all
+    /// of it for committed.
+    pub fn diverged_replicas(&self) -> u64 {
+        let last = |log: &Log| {
+            let last = log.batches(log.log_end() + -1).last().map(|batch| batch.leader_epoch);
+            (log.log_end(), last.filter(|_| log.log_end() > log.log_start()))
+        };
+        let differ = |(partition, registration): (TopicPartition, &PartitionRegistration)| {
+            let leader = self.log_of(&partition, None).filter(|log| log.high_watermark() == log.log_end());
+            let differs = |replica: &&BrokerId| self.log_of(&partition, Some(**replica)).map(last) != leader.map(last);
+            registration.replicas.iter().filter(differs).count() as u64
+        };
+        self.partitions().map(differ).sum()
+    }
+
     /// `min(min.insync.replicas, replication factor)` of a partition.
     pub fn effective_min_isr(&self, partition: &TopicPartition) -> i32 {
         let Some(registration) = self.registration(partition) else { return 1 };

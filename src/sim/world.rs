@@ -15,6 +15,7 @@ use crate::sim::disk::SlowDisk;
 use crate::sim::event::{Because, Cause, Event, EventId, Step};
 use crate::sim::ledger::Ledger;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
+use crate::sim::properties::{Broken, Properties};
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, ClientId, ControllerId, Envelope, NodeId, TopicPartition};
 
@@ -69,6 +70,8 @@ pub struct World {
     alarms: BTreeSet<(Instant, NodeId)>,
     pub(super) effects: Effects,
     pub(super) ledger: Ledger,
+    /// The observers of what must always hold. `None`: nobody looks, to measure what looking costs.
+    properties: Option<Box<Properties>>,
     /// The newest committed metadata; never goes back.
     image: MetadataImage,
     last_event: EventId,
@@ -133,6 +136,7 @@ impl World {
             network: Network::default(),
             alarms: BTreeSet::new(),
             ledger: Ledger::default(),
+            properties: Some(Box::default()),
             image: MetadataImage::new(),
             last_event: EventId(0),
             untold: Vec::new(),
@@ -217,13 +221,16 @@ impl World {
         if let Actor::Controller(controller) = &*member.actor
             && let Some(image) = controller.image().filter(|image| image.offset > self.image.offset)
         {
-            self.image = image.clone();
+            let old = std::mem::replace(&mut self.image, image.clone());
+            self.watch(|properties, world| properties.metadata_changed(world, &old, world.last_event));
         }
+        let Some(member) = self.members.get(&id) else { return Vec::new() };
         let ended = member.power == Power::Running && !member.actor.is_running();
         let facts = std::mem::take(&mut self.effects.facts);
         let sends = std::mem::take(&mut self.effects.sends);
         let departs = self.departure(id, &facts);
         let mut events = self.record(Some(id), facts, because);
+        self.watch(|properties, world| properties.took_turn(world, id, world.last_event));
         let carried = events.last().map(Event::because).or(because);
         if let (Some(member), Some(_)) = (self.members.get_mut(&id), carried) {
             member.last_event = carried;
@@ -289,6 +296,15 @@ impl World {
         let mut ledger = std::mem::take(&mut self.ledger);
         ledger.observe(self, fact, id);
         self.ledger = ledger;
+        self.watch(|properties, world| properties.observe(world, fact, id));
+    }
+
+    /// Lets the observers look at the world as it is now.
+    fn watch(&mut self, look: impl FnOnce(&mut Properties, &World)) {
+        if let Some(mut properties) = self.properties.take() {
+            look(&mut properties, self);
+            self.properties = Some(properties);
+        }
     }
 
     fn send(&mut self, from: NodeId, to: NodeId, envelope: Envelope, cause: Option<Because>, departs: Instant) {
@@ -436,6 +452,26 @@ impl World {
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What the observers of the properties know; `None` when they were sent away.
+    pub fn properties(&self) -> Option<&Properties> {
+        self.properties.as_deref()
+    }
+
+    /// The first property that was found broken: a bug of the engine.
+    pub fn first_broken(&self) -> Option<&Broken> {
+        self.properties()?.broken().first()
+    }
+
+    /// Sends the observers away, to measure what they cost. What happens is the same without them.
+    pub fn stop_watching(&mut self) {
+        self.properties = None;
+    }
+
+    /// The youngest event.
+    pub fn last_event(&self) -> EventId {
+        self.last_event
     }
 
     /// The log that speaks for a partition: its leader's, by the newest metadata.

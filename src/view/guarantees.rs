@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::kafka::fact::Names;
-use crate::sim::{Anomaly, AnomalyKind, World};
+use crate::sim::properties::Holds;
+use crate::sim::{Anomaly, AnomalyKind, Property, World};
 use crate::view::report::word;
 use crate::wire::TopicPartition;
 
@@ -16,6 +17,44 @@ pub struct Guarantees {
     /// Further lines: waiting above the high watermark, duplicated, skipped, redelivery windows.
     pub lines: Vec<String>,
     pub anomalies: Vec<AnomalyRow>,
+    /// What the engine itself must keep, one row for each property.
+    pub properties: Vec<PropertyRow>,
+}
+
+/// A property of the engine at the viewed instant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PropertyRow {
+    /// `LeaderInIsr`
+    pub name: &'static str,
+    /// What must hold.
+    pub sentence: &'static str,
+    /// The KIP, Kafka class or paper that says so.
+    pub source: &'static str,
+    /// Under which settings it must hold.
+    pub holds: &'static str,
+    pub state: PropertyState,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PropertyState {
+    Kept,
+    /// Not promised for some partitions at the moment, with the reason of each.
+    NotPromised(Vec<Excused>),
+    /// A bug of the engine: what was seen, and the event before it.
+    Broken {
+        text: String,
+        event: u64,
+    },
+}
+
+/// A partition whose committed records are not safe, and why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Excused {
+    pub partition: String,
+    pub reason: &'static str,
+    /// The event that took the promise away.
+    pub event: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,7 +92,39 @@ pub fn guarantees(world: &World) -> Guarantees {
         order: Answer { good: reordered == 0, text: order_text },
         lines: lines(world),
         anomalies: ledger.anomalies().map(|anomaly| row(world, anomaly)).collect(),
+        properties: properties(world),
     }
+}
+
+/// One row for each property that the engine must keep; none when nobody watches.
+pub fn properties(world: &World) -> Vec<PropertyRow> {
+    let Some(watched) = world.properties() else { return Vec::new() };
+    let excused: Vec<Excused> = watched
+        .excuses()
+        .map(|(partition, excuse)| Excused {
+            partition: partition.to_string(),
+            reason: excuse.text(),
+            event: excuse.event.0,
+        })
+        .collect();
+    let state = |property: Property| match watched.broken().iter().find(|broken| broken.property == property) {
+        Some(broken) => {
+            let place = broken.partition.as_ref().map_or(String::new(), |partition| format!("{partition}: "));
+            PropertyState::Broken { text: format!("{place}{}", broken.text), event: broken.event.0 }
+        }
+        None if property.holds() == Holds::WhileCommittedIsSafe && !excused.is_empty() => {
+            PropertyState::NotPromised(excused.clone())
+        }
+        None => PropertyState::Kept,
+    };
+    let row = |property: &Property| PropertyRow {
+        name: property.name(),
+        sentence: property.sentence(),
+        source: property.source(),
+        holds: property.holds().sentence(),
+        state: state(*property),
+    };
+    Property::ALL.iter().map(row).collect()
 }
 
 fn lines(world: &World) -> Vec<String> {

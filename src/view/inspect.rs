@@ -155,15 +155,16 @@ fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
     let mut sections = vec![quorum];
     if let Some(known) = controller.quorum() {
         let voters: Vec<String> = known.voters().iter().map(ToString::to_string).collect();
-        let mut rows = vec![("voters".to_string(), voters.join(", "))];
-        rows.push(("kraft.version".to_string(), known.kraft_version().to_string()));
+        let mut rows = vec![Row::new("voters", voters.join(", "))];
+        rows.push(Row::new("kraft.version", known.kraft_version().to_string()));
         for (voter, end) in known.voter_ends() {
-            rows.push((format!("{voter} has everything below"), end.map_or("?".to_string(), |end| end.to_string())));
+            let end = end.map_or("?".to_string(), |end| end.to_string());
+            rows.push(Row::new(format!("{voter} has everything below"), end));
         }
         sections.push(Section { title: "Voters".to_string(), rows });
     }
     if let Some(image) = controller.image() {
-        let rows = image.features.iter().map(|(name, level)| (name.to_string(), level.to_string())).collect();
+        let rows = image.features.iter().map(|(name, level)| Row::new(name.to_string(), level.to_string())).collect();
         sections.push(Section { title: "Features".to_string(), rows });
     }
     sections.push(metadata_log_section(world, controller));
@@ -177,14 +178,14 @@ fn metadata_log_section(world: &World, controller: &Controller) -> Section {
     let from = log.log_start().max(log.log_end() + -SHOWN);
     let committed = controller.high_watermark().unwrap_or(log.log_start());
     let entries = metadata_log::entries(&controller.disk, from, committed, world.image());
-    let mut rows: Vec<(String, String)> = vec![
-        ("log start offset".to_string(), log.log_start().to_string()),
-        ("snapshots end at".to_string(), snapshot_ends(controller)),
+    let mut rows = vec![
+        Row::new("log start offset", log.log_start().to_string()),
+        Row::new("snapshots end at", snapshot_ends(controller)),
     ];
     rows.extend(entries.iter().rev().map(|entry| {
         let open = if entry.committed { "" } else { " (not committed)" };
         let text = if entry.text.is_empty() { String::new() } else { format!(" — {}", entry.text) };
-        (format!("{}, epoch {}", entry.offset, entry.epoch), format!("{}{text}{open}", entry.kind))
+        Row::new(format!("{}, epoch {}", entry.offset, entry.epoch), format!("{}{text}{open}", entry.kind))
     }));
     Section { title: "Metadata log, the newest record first".to_string(), rows }
 }

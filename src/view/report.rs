@@ -15,7 +15,8 @@ use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::log::Log;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Anomaly, AnomalyKind, Event, Member, Power, World};
-use crate::view::{guarantees, metadata_log};
+use crate::view::guarantees::{self, PropertyState};
+use crate::view::metadata_log;
 use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, TopicPartition};
 
@@ -398,7 +399,23 @@ fn verdict(world: &World) -> Value {
         "skipped": by_group(&|group| ledger.skipped(group)),
         "phantom": ledger.phantom(),
         "anomalies": anomalies,
+        "properties": properties(world),
     })
+}
+
+/// The properties of the engine that are broken or not promised at the moment; those kept go without saying.
+fn properties(world: &World) -> Vec<Value> {
+    let rows = guarantees::properties(world).into_iter();
+    rows.filter_map(|row| match row.state {
+        PropertyState::Kept => None,
+        PropertyState::NotPromised(partitions) => {
+            Some(json!({ "name": row.name, "state": "not-promised", "partitions": partitions }))
+        }
+        PropertyState::Broken { text, event } => {
+            Some(json!({ "name": row.name, "state": "broken", "text": text, "event": event }))
+        }
+    })
+    .collect()
 }
 
 fn anomaly(world: &World, anomaly: &Anomaly) -> Value {

@@ -2,6 +2,7 @@
 
 mod bad_scripts;
 mod brokers;
+mod campaign;
 mod clicks;
 mod command;
 mod controllers;

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use crate::kafka::broker::alter_partition::{AlteredPartition, IsrChange};
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::{ImageLiveness, Process};
+use crate::kafka::config::Planted;
 use crate::kafka::controller::image::{Delta, PartitionRegistration};
 use crate::kafka::controller::snapshot;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::OFFSETS_TOPIC;
 use crate::kafka::log::{Appended, Origin};
 use crate::kafka::node::Turn;
-use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
+use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs, truncate};
 use crate::kafka::replica::{After, IsrProposal, Partition, PartitionState};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
@@ -331,6 +332,9 @@ impl Process {
         self.stop_fetching(partition);
         let Some(leader) = leader.filter(|leader| self.image.brokers.contains_key(leader)) else { return };
         let Some(log) = disk.log_mut(partition) else { return };
+        if self.config.planted == Some(Planted::TruncateToHighWatermark) {
+            truncate(turn, self.id, partition, log, log.high_watermark());
+        }
         let fetcher = self.fetchers.entry(leader).or_insert_with(|| Arc::new(Fetcher::new(self.id, leader)));
         Arc::make_mut(fetcher).add(turn, partition, topic_id, leader_epoch, log);
     }

@@ -8,11 +8,13 @@ mod broker_rules;
 pub mod consumer;
 pub mod dynamic;
 pub mod foreign;
+pub mod planted;
 pub mod producer;
 pub mod setting;
 pub mod topic;
 
 pub use dynamic::{dynamic_names, validate_dynamic_configs};
+pub use planted::Planted;
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
 pub use topic::{validate_topic_config, validate_topic_configs};
 
@@ -23,6 +25,8 @@ use crate::wire::batch::Compression;
 /// GroupCoordinatorConfig). One value for the whole cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerConfig {
+    /// A bug put in on purpose to check the checkers; never set but by a test.
+    pub planted: Option<Planted>,
     /// `broker.session.timeout.ms`
     pub broker_session_timeout: Duration,
     /// `broker.heartbeat.interval.ms`
@@ -129,6 +133,7 @@ impl Default for BrokerConfig {
     fn default() -> BrokerConfig {
         let ms = Duration::from_millis;
         BrokerConfig {
+            planted: None,
             broker_session_timeout: ms(9_000),
             broker_heartbeat_interval: ms(2_000),
             replica_lag_time_max: ms(30_000),

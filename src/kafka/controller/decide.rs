@@ -1,7 +1,7 @@
 //! What a decision of the controller is made of: the image and the sessions go in, records and a
 //! response come out, nothing changes.
 
-use crate::kafka::config::BrokerConfig;
+use crate::kafka::config::{BrokerConfig, Planted};
 use crate::kafka::controller::election::{Election, PartitionChangeBuilder};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::image::{PartitionRegistration, TopicImage};
@@ -100,6 +100,7 @@ impl<'a> Decider<'a> {
     ) -> PartitionChangeBuilder<'b> {
         let min_isr = self.effective_min_isr(topic);
         let mut builder = PartitionChangeBuilder::new(partition, topic.id, index, is_acceptable_leader, min_isr);
+        builder.elects_anyone = self.config.planted == Some(Planted::ElectOutsideIsr);
         builder.eligible_leader_replicas = self.image.has_eligible_leader_replicas();
         if self.is_unclean_election_enabled(topic) {
             builder.election = Election::Unclean;

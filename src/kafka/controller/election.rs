@@ -36,6 +36,8 @@ pub struct PartitionChangeBuilder<'a> {
     /// `min.insync.replicas`, at most the replication factor.
     min_isr: i32,
     pub election: Election,
+    /// A bug put in on purpose: any replica that is alive may lead.
+    pub elects_anyone: bool,
     pub eligible_leader_replicas: bool,
     /// Always true in production; Kafka keeps the other mode for tests.
     pub use_last_known_leader: bool,
@@ -65,6 +67,7 @@ impl<'a> PartitionChangeBuilder<'a> {
             is_acceptable_leader,
             min_isr,
             election: Election::Online,
+            elects_anyone: false,
             eligible_leader_replicas: false,
             use_last_known_leader: true,
             isr: partition.isr.clone(),
@@ -127,7 +130,8 @@ impl<'a> PartitionChangeBuilder<'a> {
     /// In the ISR, or in the ELR when there is no ISR.
     fn is_valid(&self, replica: BrokerId) -> bool {
         let holds_everything = self.isr.contains(&replica) || (self.isr.is_empty() && self.elr.contains(&replica));
-        holds_everything && (self.is_acceptable_leader)(replica)
+        (holds_everything || self.elects_anyone && self.replicas.contains(&replica))
+            && (self.is_acceptable_leader)(replica)
     }
 
     /// KIP-966: with neither ISR nor ELR, the leader of before may lead again.

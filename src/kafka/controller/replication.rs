@@ -1,6 +1,7 @@
 //! Changes of existing partitions: the ISR by their leaders, elections on request and by the clock,
 //! reassignments (ReplicationControlManager).
 
+use crate::kafka::config::Planted;
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::election::Election;
 use crate::kafka::controller::image::{PartitionRegistration, TopicImage};
@@ -111,6 +112,9 @@ impl<'a> Decider<'a> {
     /// Registered in this very incarnation (KIP-903; -1 skips that), unfenced, not shutting down (KIP-841).
     fn is_eligible_for_isr(&self, member: &BrokerState) -> bool {
         let epoch_matches = |epoch: BrokerEpoch| member.broker_epoch == -1 || epoch.0 == member.broker_epoch;
+        if self.config.planted == Some(Planted::FencedReplicaInIsr) {
+            return true;
+        }
         let registration = self.image.brokers.get(&member.broker_id);
         self.image.is_active(member.broker_id) && registration.is_some_and(|known| epoch_matches(known.epoch))
     }

@@ -10,7 +10,7 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
-use crate::kafka::config::BrokerConfig;
+use crate::kafka::config::{BrokerConfig, Planted};
 use crate::kafka::fact::Fact;
 use crate::kafka::log::{EpochEnd, Log};
 use crate::kafka::node::{Alarm, Turn};
@@ -207,11 +207,12 @@ impl Fetcher {
             let Some(follow) = self.partitions.get_mut(partition) else { continue };
             let Some(log) = logs.log(partition) else { continue };
             follow.sent = true;
+            let last_epoch = follow.last_epoch.filter(|_| config.planted != Some(Planted::TruncateToHighWatermark));
             let wanted = FetchPartition::default()
                 .with_partition(partition.partition)
                 .with_current_leader_epoch(follow.leader_epoch.0)
                 .with_fetch_offset(follow.offset.0)
-                .with_last_fetched_epoch(follow.last_epoch.unwrap_or(LeaderEpoch::UNKNOWN).0)
+                .with_last_fetched_epoch(last_epoch.unwrap_or(LeaderEpoch::UNKNOWN).0)
                 .with_log_start_offset(log.log_start().0)
                 .with_partition_max_bytes(config.replica_fetch_max_bytes);
             match topics.last_mut() {
@@ -558,7 +559,7 @@ impl Fetcher {
     }
 }
 
-fn truncate(turn: &mut Turn<'_>, me: BrokerId, partition: &TopicPartition, log: &mut Log, to: Offset) {
+pub fn truncate(turn: &mut Turn<'_>, me: BrokerId, partition: &TopicPartition, log: &mut Log, to: Offset) {
     let from = log.log_end();
     // Truncating to the end still trims the epoch cache (UnifiedLog.truncateTo).
     if log.truncate_to(to) {

@@ -1,6 +1,7 @@
 //! The in-sync replicas of a leader's partition: the high watermark that they justify, who may
 //! join, who falls out, and what becomes of a proposal to the controller (Partition.scala).
 
+use crate::kafka::config::Planted;
 use crate::kafka::log::Log;
 use crate::kafka::replica::{IsrProposal, Liveness, Partition, PendingIsr};
 use crate::time::Instant;
@@ -75,6 +76,9 @@ impl Partition {
             if remote.log_end < mark && holds_back() {
                 mark = remote.log_end;
             }
+        }
+        if self.planted == Some(Planted::HighWatermarkFromAnyReplica) {
+            mark = self.remotes.values().map(|remote| remote.log_end).max().unwrap_or(end).min(end);
         }
         let old = log.maybe_increment_high_watermark(mark)?;
         Some((old, mark))
@@ -186,7 +190,7 @@ impl Partition {
             (Some(fetched_as), Some(known)) => fetched_as == BrokerEpoch::UNKNOWN || fetched_as == known,
             _ => false,
         };
-        same && liveness.eligible(id)
+        same && liveness.eligible(id) || self.planted == Some(Planted::FencedReplicaInIsr)
     }
 
     fn propose(&mut self, isr: Vec<BrokerId>, expands: bool, liveness: &dyn Liveness) -> IsrProposal {

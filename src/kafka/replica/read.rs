@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, EpochEndOffset, PartitionData};
 
+use crate::kafka::config::Planted;
 use crate::kafka::log::index::AbortedTxn;
 use crate::kafka::log::{EpochEnd, Log, ReadUpTo};
 use crate::kafka::replica::{After, Liveness, Partition};
@@ -65,6 +66,7 @@ impl ReadInfo {
 impl Partition {
     /// Partition.checkCurrentLeaderEpoch.
     pub fn check_leader_epoch(&self, claimed: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        let claimed = claimed.filter(|_| self.planted != Some(Planted::IgnoreEpochsOnFetch));
         match claimed {
             Some(epoch) if epoch < self.leader_epoch() => Err(ErrorCode::FencedLeaderEpoch),
             Some(epoch) if epoch > self.leader_epoch() => Err(ErrorCode::UnknownLeaderEpoch),
@@ -136,7 +138,8 @@ impl Partition {
 
     fn read_records(&self, log: &Log, fetch: &Fetch, up_to: ReadUpTo) -> Result<ReadInfo, ErrorCode> {
         let info = ReadInfo::bounds(log, fetch.offset);
-        if let Some(epoch) = fetch.last_fetched_epoch {
+        let last_epoch = fetch.last_fetched_epoch.filter(|_| self.planted != Some(Planted::IgnoreEpochsOnFetch));
+        if let Some(epoch) = last_epoch {
             let end = log.end_offset_for(epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
             if fetch.offset < info.log_start {
                 return Err(ErrorCode::OffsetOutOfRange);

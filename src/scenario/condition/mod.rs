@@ -101,6 +101,7 @@ pub enum Question {
     Phantom,
     Skipped(String),
     UnderReplicated,
+    Diverged,
     UnderMinIsr,
     Offline,
 }
@@ -219,6 +220,7 @@ impl Question {
             Question::Phantom => "phantom",
             Question::Skipped(_) => "skipped",
             Question::UnderReplicated => "under-replicated",
+            Question::Diverged => "diverged",
             Question::UnderMinIsr => "under-min-isr",
             Question::Offline => "offline",
         }

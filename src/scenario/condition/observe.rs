@@ -106,6 +106,8 @@ pub trait Observe {
     fn phantom(&self) -> i64;
     fn skipped(&self, group: &str) -> Option<i64>;
 
+    /// How many replicas do not have their leader's log to its end, or hold less of it for committed than all.
+    fn diverged(&self) -> i64;
     /// How many partitions have fewer replicas in sync than replicas; fewer than
     /// `min.insync.replicas`; no leader.
     fn under_replicated(&self) -> i64;
@@ -293,6 +295,7 @@ impl Question {
             Question::Phantom => number(run.phantom()),
             Question::Skipped(group) => number(run.skipped(group)?),
             Question::UnderReplicated => number(run.under_replicated()),
+            Question::Diverged => number(run.diverged()),
             Question::UnderMinIsr => number(run.under_min_isr()),
             Question::Offline => number(run.offline()),
         })

@@ -240,6 +240,7 @@ impl Parser {
             "phantom" => Question::Phantom,
             "skipped" => Question::Skipped(self.name("a group")?),
             "under-replicated" => Question::UnderReplicated,
+            "diverged" => Question::Diverged,
             "under-min-isr" => Question::UnderMinIsr,
             "offline" => Question::Offline,
             other => return Err(ScriptError::unknown(word.span, "condition", other, QUESTIONS.iter().copied())),

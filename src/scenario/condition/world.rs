@@ -219,6 +219,10 @@ impl Observe for World {
             as i64
     }
 
+    fn diverged(&self) -> i64 {
+        self.diverged_replicas() as i64
+    }
+
     fn under_min_isr(&self) -> i64 {
         let under = |(partition, isr): (TopicPartition, usize)| (isr as i32) < self.effective_min_isr(&partition);
         self.partitions()

@@ -165,6 +165,10 @@ impl Observe for Fake {
     fn skipped(&self, _: &str) -> Option<i64> {
         Some(0)
     }
+    fn diverged(&self) -> i64 {
+        2
+    }
+
     fn under_replicated(&self) -> i64 {
         1
     }
@@ -248,5 +252,6 @@ fn a_failure_says_what_held_instead() {
     assert_eq!(actual("records orders-0 = x"), "created,null,\"paid, in full\"");
     assert_eq!(actual("quorum-leader = c1"), "none");
     assert_eq!(actual("offline = 1 or isr orders-0 = 1 and offline = 2"), "offline is 0; isr orders-0 is 3,2");
+    assert_eq!(condition("diverged = 0").check(&Fake).actual, "2");
     assert_eq!(condition("under-replicated = 0").check(&Fake).actual, "1");
 }

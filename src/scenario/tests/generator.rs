@@ -99,7 +99,7 @@ expect acked app = 5 and failed app NOT_ENOUGH_REPLICAS >= 1 and failed app = 1 
 expect delivered c1 orders-0 = 4 and values c1 orders-0 = created,null,"paid, in full","",and
 expect partition-of orders "al ice" = 2 and records orders-0 = none
 expect lost = 0 and duplicated billing = 0 and reordered = 0 and phantom = 0 and skipped billing = 0
-expect not not under-replicated = 0 and (under-min-isr=0) and offline=0
+expect diverged = 0 or not not under-replicated = 0 and (under-min-isr=0) and offline=0
 ask "Who leads orders-0 next?" answer=leader:orders-0 choices=1,2,3
 ask "Is it lost?" answer="no, never" choices=yes,"no, never"
 delete topic orders

@@ -1,0 +1,437 @@
+//! The observer of one partition: what its leaders wrote and committed, and whether every replica,
+//! every acknowledgement and every reader agrees with that.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::kafka::controller::image::PartitionRegistration;
+use crate::kafka::fact::Fact;
+use crate::kafka::log::Log;
+use crate::kafka::replica::Partition;
+use crate::sim::event::EventId;
+use crate::sim::properties::excuse::{Doubts, Excuse, ExcuseKind, candidates};
+use crate::sim::properties::property::Property;
+use crate::sim::properties::sequences::Sequences;
+use crate::sim::properties::written::{Conflict, Stamp, Written};
+use crate::sim::properties::{Finder, below, log_of};
+use crate::sim::world::World;
+use crate::wire::batch::Batch;
+use crate::wire::{BrokerId, LeaderEpoch, Offset, TopicPartition, Uuid};
+
+/// What a leader has reached in its present term and life.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Term {
+    epoch: LeaderEpoch,
+    high_watermark: Offset,
+    last_stable: Offset,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PartitionWatch {
+    name: TopicPartition,
+    topic: Uuid,
+    written: Written<BrokerId>,
+    sequences: Sequences,
+    /// Who has led in each epoch.
+    leaders: BTreeMap<LeaderEpoch, BrokerId>,
+    /// By broker, while its process lives and it leads.
+    terms: BTreeMap<BrokerId, Term>,
+    /// The leader epoch that each running broker is in.
+    epochs: BTreeMap<BrokerId, LeaderEpoch>,
+    /// Where each log ended when it was last looked at.
+    ends: BTreeMap<BrokerId, Offset>,
+    doubts: Doubts,
+    excuse: Option<Excuse>,
+    /// Committed records were lost with an excuse: what happened before is no measure any more.
+    rebased: bool,
+}
+
+/// A replica as the world has it now.
+struct Seen<'a> {
+    broker: BrokerId,
+    log: &'a Log,
+    replica: &'a Partition,
+    /// It leads in the newest epoch that the controllers know.
+    is_current: bool,
+}
+
+impl PartitionWatch {
+    pub fn new(name: &TopicPartition, topic: Uuid) -> PartitionWatch {
+        PartitionWatch {
+            name: name.clone(),
+            topic,
+            written: Written::default(),
+            sequences: Sequences::default(),
+            leaders: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            doubts: Doubts::default(),
+            excuse: None,
+            rebased: false,
+        }
+    }
+
+    pub fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    pub fn topic(&self) -> Uuid {
+        self.topic
+    }
+
+    pub fn excuse(&self) -> Option<&Excuse> {
+        self.excuse.as_ref()
+    }
+
+    /// Whether nothing was ever lost with an excuse here.
+    pub fn is_unbroken(&self) -> bool {
+        self.excuse.is_none() && !self.rebased
+    }
+
+    /// Whether the broker has, or had, a log of it.
+    pub fn concerns(&self, broker: BrokerId) -> bool {
+        self.ends.contains_key(&broker)
+    }
+
+    /// A replica of this partition told something.
+    pub fn observe(&mut self, finder: &mut Finder<'_>, broker: BrokerId, fact: &Fact) {
+        let world = finder.world;
+        let Some(log) = log_of(world, broker, &self.name, self.topic) else { return };
+        self.ends.insert(broker, log.log_end());
+        let Some(replica) = world.broker(broker).and_then(|broker| broker.replica(&self.name)) else { return };
+        let newest = world.registration(&self.name).map(|registration| registration.leader_epoch);
+        let is_current = replica.is_leader() && newest == Some(replica.leader_epoch());
+        let seen = Seen { broker, log, replica, is_current };
+        self.check_log(finder, &seen);
+        match fact {
+            Fact::BecameLeader { .. } => self.became_leader(finder, &seen),
+            Fact::BecameFollower { .. } => {
+                self.terms.remove(&broker);
+                self.check_epoch(finder, &seen);
+            }
+            Fact::Appended { first, leader, .. } => {
+                let appended = self.written.appended(broker, log, *first, *leader);
+                self.report(finder, Property::SameEpochSameRecords, broker, appended);
+            }
+            Fact::Truncated { to, .. } => self.truncated(finder, &seen, *to),
+            Fact::HighWatermarkMoved { leader: true, .. } => self.leader_moved(finder, &seen),
+            Fact::HighWatermarkMoved { leader: false, .. } => self.follower_moved(finder, &seen),
+            Fact::LogStartMoved { .. } if replica.is_leader() => self.written.trim(log.log_start()),
+            _ => {}
+        }
+    }
+
+    /// The broker's process ended, or its disk is gone.
+    pub fn ended(&mut self, finder: &Finder<'_>, broker: BrokerId, fact: &Fact) {
+        self.terms.remove(&broker);
+        self.epochs.remove(&broker);
+        if matches!(fact, Fact::Stopped { .. }) {
+            return;
+        }
+        let log = log_of(finder.world, broker, &self.name, self.topic);
+        let end = log.map_or(Offset::ZERO, Log::log_end);
+        let lost = self.ends.get(&broker).is_some_and(|before| end < *before);
+        if lost {
+            self.written.truncated(broker, end);
+            self.ends.insert(broker, end);
+        }
+        // A machine that goes down after its broker stopped in good order takes nothing with it.
+        let is_clean = finder.world.broker(broker).is_some_and(|broker| broker.disk().clean_shutdown.is_some());
+        if lost || !is_clean {
+            self.doubts.crashed(broker, lost);
+        }
+        if let Some(registration) = finder.world.registration(&self.name) {
+            self.look_for_excuse(registration, finder.event);
+        }
+    }
+
+    /// Every committed record is in doubt from here on if those who may lead are.
+    pub fn look_for_excuse(&mut self, registration: &PartitionRegistration, event: EventId) {
+        if self.excuse.is_none() && self.doubts.are_too_many(registration) {
+            self.excuse = Some(Excuse { kind: ExcuseKind::TooManyLosses, event });
+        }
+    }
+
+    /// The partition's registration at the controllers changed.
+    pub fn registered(
+        &mut self,
+        finder: &mut Finder<'_>,
+        old: Option<&PartitionRegistration>,
+        new: &PartitionRegistration,
+    ) {
+        let was_in_isr = |broker: &BrokerId| old.is_some_and(|old| old.isr.contains(broker));
+        let was_in_elr = |broker: &BrokerId| old.is_some_and(|old| old.elr.contains(broker));
+        let was_candidate = |broker| old.is_none_or(|old| candidates(old).any(|candidate| candidate == broker));
+        if let Some(leader) = new.leader.filter(|leader| new.recovering && !was_candidate(*leader)) {
+            let event = finder.event;
+            self.excuse = Some(Excuse { kind: ExcuseKind::UncleanElection, event });
+            self.doubts.rejoined(leader);
+        }
+        self.note_stale_elr(finder, old, new);
+        // Whoever is in the ELR was in the ISR, if only between two records of one commit.
+        let through = new.elr.iter().filter(|member| !was_in_elr(member) && new.replicas.contains(member));
+        for member in new.isr.iter().chain(through).filter(|member| !was_in_isr(member)) {
+            let complete = self.has_everything(finder, *member);
+            // The controller may choose one that died a moment ago: it has not joined before it lives.
+            if !is_registered(finder.world, *member) {
+                continue;
+            }
+            if self.excuse.is_none() && !new.recovering {
+                self.report(finder, Property::JoinSafety, *member, complete);
+            }
+            self.doubts.rejoined(*member);
+        }
+        self.look_for_excuse(new, finder.event);
+        if self.excuse.is_none() {
+            for member in candidates(new) {
+                if self.doubts.is_impaired(member) {
+                    continue;
+                }
+                let complete = self.has_everything(finder, member);
+                self.report(finder, Property::StrongIsr, member, complete);
+            }
+        }
+    }
+
+    /// PartitionChangeBuilder takes nobody out of the ELR for leaving the partition, so one that returns
+    /// counts as eligible with an empty log.
+    fn note_stale_elr(
+        &mut self,
+        finder: &Finder<'_>,
+        old: Option<&PartitionRegistration>,
+        new: &PartitionRegistration,
+    ) {
+        let came_back = |member: &&BrokerId| old.is_some_and(|old| !old.replicas.contains(member));
+        for member in new.elr.iter().filter(|member| new.replicas.contains(member)).filter(came_back) {
+            self.doubts.crashed(*member, true);
+        }
+        let leader =
+            new.leader.filter(|leader| self.doubts.is_impaired(*leader) && is_registered(finder.world, *leader));
+        if leader.is_some() && old.is_some_and(|old| old.leader != new.leader) && self.excuse.is_none() {
+            self.excuse = Some(Excuse { kind: ExcuseKind::StaleElr, event: finder.event });
+        }
+    }
+
+    /// A broker came back from a crash in a new incarnation: it must not count as eligible.
+    pub fn returned(&self, finder: &mut Finder<'_>, broker: BrokerId, registration: &PartitionRegistration) {
+        let counts = [&registration.isr, &registration.elr].iter().any(|set| set.contains(&broker));
+        // What a process asked for that has died since says nothing of the next one.
+        if counts && self.doubts.is_suspect(broker) && is_registered(finder.world, broker) {
+            let text = format!("broker {} crashed and is in ISR or ELR as it registers again", broker.0);
+            finder.broken(Property::UncleanExcluded, Some(&self.name), text);
+        }
+    }
+
+    /// A producer was told that its batch is safe (acks=all).
+    pub fn acknowledged(&self, finder: &mut Finder<'_>, base: Offset, records: &Bytes) {
+        let Ok(batch) = Batch::split_first(&mut records.clone(), false) else { return };
+        let last = base + i64::from(batch.last_offset_delta());
+        if base < Offset::ZERO || !self.is_unbroken() || self.written.is_forgotten(base) {
+            return;
+        }
+        let stands = self.written.committed_at(base).is_some_and(|stamp| {
+            stamp.last >= last && (stamp.base != base || stamp.crc == batch.crc || batch.is_log_append_time())
+        });
+        if !stands {
+            let text = format!(
+                "offsets {base} to {last} were acknowledged; committed are those {}",
+                below(self.written.end())
+            );
+            finder.broken(Property::AcknowledgedIsCommitted, Some(&self.name), text);
+        }
+    }
+
+    /// A consumer was handed whole batches up to the record `last`.
+    pub fn delivered(&self, finder: &mut Finder<'_>, last: Offset, records: &Bytes) {
+        let mut rest = records.clone();
+        while let Ok(batch) = Batch::split_first(&mut rest, false) {
+            if batch.base_offset > last || !self.is_unbroken() {
+                return;
+            }
+            let stamp = Stamp::of(&batch);
+            if !self.written.is_forgotten(stamp.base) && self.written.committed_at(stamp.base) != Some(stamp) {
+                let text = format!(
+                    "a consumer was handed the batch of epoch {} at {}, which is not what is committed there",
+                    stamp.epoch, stamp.base
+                );
+                finder.broken(Property::RepeatableRead, Some(&self.name), text);
+                return;
+            }
+        }
+    }
+
+    fn became_leader(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        if !seen.replica.is_leader() {
+            return;
+        }
+        let (broker, epoch) = (seen.broker, seen.replica.leader_epoch());
+        let first = *self.leaders.entry(epoch).or_insert(broker);
+        if first != broker {
+            let text = format!("brokers {} and {} both lead in epoch {epoch}", first.0, broker.0);
+            finder.broken(Property::OneLeaderPerEpoch, Some(&self.name), text);
+        }
+        self.check_epoch(finder, seen);
+        let (high_watermark, last_stable) = (seen.log.high_watermark(), seen.log.last_stable_offset());
+        self.terms.insert(broker, Term { epoch, high_watermark, last_stable });
+        // A leader that learns of its term when it is over already does not have to know the newest.
+        if !seen.is_current {
+            return;
+        }
+        match self.written.agree(broker, seen.log, self.written.end()) {
+            Err(_) if self.excuse.is_some() => {
+                self.written.rebase(seen.log);
+                self.sequences.forget();
+                self.rebased = true;
+            }
+            Err(conflict) => self.incomplete_leader(finder, broker, epoch, conflict),
+            Ok(()) => {}
+        }
+        if self.excuse.is_some() && !self.doubts.is_impaired(broker) {
+            self.excuse = None;
+        }
+    }
+
+    fn incomplete_leader(&self, finder: &mut Finder<'_>, broker: BrokerId, epoch: LeaderEpoch, conflict: Conflict) {
+        let (end, what) = (self.written.end(), conflict.text());
+        let text = format!("broker {} leads in epoch {epoch} and {what}; committed is all {}", broker.0, below(end));
+        finder.broken(Property::LeaderCompleteness, Some(&self.name), text);
+        let acked = finder.world.ledger().partition(&self.name);
+        let lost = acked.and_then(|ledger| ledger.acked.iter().find(|a| a.acks == -1 && a.last() >= conflict.at()));
+        if let Some(lost) = lost {
+            let text = format!("offset {} was acknowledged to acks=all and is lost", lost.base.max(conflict.at()));
+            finder.broken(Property::AcknowledgedIsKept, Some(&self.name), text);
+        }
+    }
+
+    fn truncated(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, to: Offset) {
+        let cut = self.written.truncated(seen.broker, to);
+        let excused = !self.is_unbroken() || self.doubts.is_impaired(seen.broker);
+        if let Some(cut) = cut.filter(|_| !excused) {
+            let text = format!("broker {} truncates to {to}, and had the committed record at {cut}", seen.broker.0);
+            finder.broken(Property::TruncationSafety, Some(&self.name), text);
+        }
+    }
+
+    fn leader_moved(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        let (broker, epoch) = (seen.broker, seen.replica.leader_epoch());
+        let (mark, last_stable) = (seen.log.high_watermark(), seen.log.last_stable_offset());
+        let name = self.name.clone();
+        if let Some(term) = self.terms.get(&broker).filter(|term| term.epoch == epoch) {
+            if mark < term.high_watermark {
+                let text = format!("leader {}: {} → {mark} in epoch {epoch}", broker.0, term.high_watermark);
+                finder.broken(Property::HighWatermarkMonotonic, Some(&name), text);
+            }
+            if last_stable < term.last_stable {
+                let text = format!("leader {}: {} → {last_stable} in epoch {epoch}", broker.0, term.last_stable);
+                finder.broken(Property::LastStableOffset, Some(&name), text);
+            }
+        }
+        self.terms.insert(broker, Term { epoch, high_watermark: mark, last_stable });
+        // Once records were lost with an excuse, a leader that was replaced proves nothing.
+        if self.excuse.is_some() || self.rebased && !seen.is_current {
+            return;
+        }
+        let (sequences, mut wrong) = (&mut self.sequences, None);
+        let committed =
+            self.written.commit(broker, seen.log, mark, |batch| wrong = wrong.take().or(sequences.committed(batch)));
+        self.report(finder, Property::CommittedPrefixAgrees, broker, committed);
+        if let Some(text) = wrong {
+            finder.broken(Property::ExactlyOnce, Some(&name), text);
+        }
+        if seen.is_current {
+            self.check_justified(finder, seen, mark);
+        }
+    }
+
+    /// Why the leader may hold everything below `mark` for committed.
+    fn check_justified(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, mark: Offset) {
+        let (replica, log) = (seen.replica, seen.log);
+        let (isr, least) = (replica.isr().len() as i64, replica.effective_min_isr(log));
+        if isr < least {
+            let text = format!("leader {} moves to {mark} with {isr} of {least} in the ISR", seen.broker.0);
+            finder.broken(Property::HighWatermarkJustified, Some(&self.name), text);
+        }
+        let maximal = replica.maximal_isr();
+        for member in maximal.iter().copied().filter(|member| !self.doubts.is_suspect(*member)) {
+            let Some(its_log) = log_of(finder.world, member, &self.name, self.topic) else { continue };
+            let has = self.written.agree(member, its_log, mark);
+            self.report(finder, Property::HighWatermarkJustified, member, has);
+        }
+        let Some(registration) = finder.world.registration(&self.name) else { return };
+        // Metadata that arrives late discards a proposal in flight (Partition.makeLeader): until the next
+        // arrives, the leader does not know what the controller decided.
+        let knows = registration.partition_epoch == replica.partition_epoch() || replica.pending().is_some();
+        if !knows {
+            return;
+        }
+        let left_out = candidates(registration).find(|member| !maximal.contains(member));
+        if let Some(left_out) = left_out {
+            let text = format!("leader {} moves to {mark} without broker {}", seen.broker.0, left_out.0);
+            finder.broken(Property::MaximalIsrCoversCandidates, Some(&self.name), text);
+        }
+    }
+
+    fn follower_moved(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        if !self.is_unbroken() {
+            return;
+        }
+        let (mark, end) = (seen.log.high_watermark(), self.written.end());
+        if mark > end {
+            let text = format!(
+                "follower {} holds all {} for committed, and no leader ever more than {end}",
+                seen.broker.0,
+                below(mark)
+            );
+            finder.broken(Property::CommittedPrefixAgrees, Some(&self.name), text);
+        }
+        let agreed = self.written.agree(seen.broker, seen.log, mark);
+        self.report(finder, Property::CommittedPrefixAgrees, seen.broker, agreed);
+    }
+
+    fn has_everything(&mut self, finder: &Finder<'_>, broker: BrokerId) -> Result<(), Conflict> {
+        let end = self.written.end();
+        match log_of(finder.world, broker, &self.name, self.topic) {
+            Some(log) => self.written.agree(broker, log, end),
+            None if end > Offset::ZERO => Err(Conflict::Missing { at: Offset::ZERO }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_epoch(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        let epoch = seen.replica.leader_epoch();
+        let before = self.epochs.insert(seen.broker, epoch);
+        if let Some(before) = before.filter(|before| *before > epoch) {
+            let text = format!("broker {}: leader epoch {before} → {epoch}", seen.broker.0);
+            finder.broken(Property::EpochsMonotonic, Some(&self.name), text);
+        }
+    }
+
+    fn check_log(&self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        let log = seen.log;
+        let (start, mark, end) = (log.log_start(), log.high_watermark(), log.log_end());
+        if !(start <= mark && mark <= end) {
+            let text = format!("broker {}: log start {start}, high watermark {mark}, log end {end}", seen.broker.0);
+            finder.broken(Property::LogShape, Some(&self.name), text);
+        }
+        if log.last_stable_offset() > mark {
+            let text = format!("broker {}: {} above {mark}", seen.broker.0, log.last_stable_offset());
+            finder.broken(Property::LastStableOffset, Some(&self.name), text);
+        }
+    }
+
+    fn report(&self, finder: &mut Finder<'_>, property: Property, broker: BrokerId, result: Result<(), Conflict>) {
+        if let Err(conflict) = result {
+            let text = format!("the log of broker {} {}", broker.0, conflict.text());
+            finder.broken(property, Some(&self.name), text);
+        }
+    }
+}
+
+/// Whether the process that runs is the incarnation that the controllers know.
+fn is_registered(world: &World, broker: BrokerId) -> bool {
+    let known = world.image().brokers.get(&broker).map(|registration| registration.incarnation);
+    let process = world.broker(broker).and_then(|broker| broker.process());
+    process.is_some_and(|process| Some(process.lifecycle().incarnation()) == known)
+}

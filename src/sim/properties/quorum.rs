@@ -1,0 +1,162 @@
+//! The observer of the metadata quorum: one leader for an epoch, one vote for a voter, one log for all.
+
+use std::collections::BTreeMap;
+
+use crate::kafka::log::Log;
+use crate::kafka::quorum::{Quorum, QuorumDisk};
+use crate::sim::properties::Finder;
+use crate::sim::properties::property::Property;
+use crate::sim::properties::written::{Conflict, Written};
+use crate::sim::world::{Actor, World};
+use crate::wire::{ControllerId, LeaderEpoch, NodeId, Offset};
+
+/// What was seen of a node last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct View {
+    epoch: LeaderEpoch,
+    leader: Option<ControllerId>,
+    leads: bool,
+    voted: Option<ControllerId>,
+    log_end: Offset,
+    high_watermark: Option<Offset>,
+    image: Option<Offset>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct QuorumWatch {
+    written: Written<NodeId>,
+    leaders: BTreeMap<LeaderEpoch, ControllerId>,
+    views: BTreeMap<NodeId, View>,
+    /// The first vote of each node in its newest epoch with one.
+    votes: BTreeMap<NodeId, (LeaderEpoch, ControllerId)>,
+    /// The high watermark that each node's process has known.
+    marks: BTreeMap<NodeId, Offset>,
+}
+
+/// Whether anything of the node's part in the quorum differs from what was seen last.
+pub(super) fn is_new(watch: &QuorumWatch, world: &World, node: NodeId) -> bool {
+    let Some((view, _)) = view_of(world, node) else { return false };
+    watch.views.get(&node) != Some(&view)
+}
+
+fn view_of(world: &World, node: NodeId) -> Option<(View, &Log)> {
+    let (quorum, disk, image) = match &*world.member(node)?.actor {
+        Actor::Controller(controller) => (controller.quorum()?, &controller.disk, controller.image()),
+        Actor::Broker(broker) => (broker.process()?.quorum(), &broker.disk().quorum, broker.image()),
+        _ => return None,
+    };
+    Some((view(quorum, disk, image.map(|image| image.offset)), &disk.log))
+}
+
+fn view(quorum: &Quorum, disk: &QuorumDisk, image: Option<Offset>) -> View {
+    View {
+        epoch: disk.epoch,
+        leader: quorum.named_leader(),
+        leads: quorum.is_leader(),
+        voted: disk.voted,
+        log_end: disk.log.log_end(),
+        high_watermark: quorum.known_high_watermark(),
+        image,
+    }
+}
+
+impl QuorumWatch {
+    /// A node took a turn after which something of its part is new.
+    pub fn look_at(&mut self, finder: &mut Finder<'_>, node: NodeId) {
+        let Some((view, log)) = view_of(finder.world, node) else { return };
+        let before = self.views.insert(node, view);
+        self.check_election(finder, node, before, view);
+        self.check_vote(finder, node, view);
+        let end_before = before.map_or(Offset::ZERO, |before| before.log_end);
+        if view.log_end < end_before
+            && let Some(cut) = self.written.truncated(node, view.log_end)
+        {
+            let text = format!("{node} truncates to {}, and had the committed record at {cut}", view.log_end);
+            finder.broken(Property::MetadataHighWatermark, None, text);
+        }
+        if view.log_end > end_before {
+            let appended = self.written.appended(node, log, end_before.max(log.log_start()), view.leads);
+            report(finder, Property::MetadataLogMatching, node, appended);
+        }
+        if view.leads && before.is_none_or(|before| !before.leads || before.epoch != view.epoch) {
+            let complete = self.written.agree(node, log, self.written.end());
+            report(finder, Property::MetadataLeaderCompleteness, node, complete);
+        }
+        self.check_mark(finder, node, view, log);
+    }
+
+    /// A process ended; the files stay unless the disk went with it.
+    pub fn ended(&mut self, finder: &Finder<'_>, node: NodeId, wiped: bool) {
+        self.marks.remove(&node);
+        if wiped {
+            self.views.remove(&node);
+            self.votes.remove(&node);
+            self.written.truncated(node, Offset::ZERO);
+            return;
+        }
+        let end = match finder.world.member(node).map(|member| &*member.actor) {
+            Some(Actor::Broker(broker)) => broker.disk().quorum.log.log_end(),
+            _ => return,
+        };
+        if let Some(view) = self.views.get_mut(&node).filter(|view| view.log_end > end) {
+            view.log_end = end;
+            self.written.truncated(node, end);
+        }
+    }
+
+    fn check_election(&mut self, finder: &mut Finder<'_>, node: NodeId, before: Option<View>, view: View) {
+        if let Some(before) = before.filter(|before| before.epoch > view.epoch) {
+            let text = format!("{node}: epoch {} → {}", before.epoch, view.epoch);
+            finder.broken(Property::QuorumEpochMonotonic, None, text);
+        }
+        let Some(leader) = view.leader else { return };
+        let first = *self.leaders.entry(view.epoch).or_insert(leader);
+        if first != leader {
+            let text = format!("epoch {}: {node} names {leader}, and {first} was named before", view.epoch);
+            finder.broken(Property::ElectionSafety, None, text);
+        }
+    }
+
+    fn check_vote(&mut self, finder: &mut Finder<'_>, node: NodeId, view: View) {
+        let Some(voted) = view.voted else { return };
+        match self.votes.get(&node) {
+            Some((epoch, first)) if *epoch == view.epoch => {
+                if *first != voted {
+                    let text = format!("{node} voted for {first} and for {voted} in epoch {epoch}");
+                    finder.broken(Property::OneVote, None, text);
+                }
+            }
+            _ => drop(self.votes.insert(node, (view.epoch, voted))),
+        }
+    }
+
+    fn check_mark(&mut self, finder: &mut Finder<'_>, node: NodeId, view: View, log: &Log) {
+        let Some(mark) = view.high_watermark else { return };
+        let before = self.marks.insert(node, mark);
+        if let Some(before) = before.filter(|before| *before > mark) {
+            let text = format!("{node}: {before} → {mark}");
+            finder.broken(Property::MetadataHighWatermark, None, text);
+        }
+        if before == Some(mark) {
+            return;
+        }
+        let agrees =
+            if view.leads { self.written.commit(node, log, mark, |_| {}) } else { self.written.agree(node, log, mark) };
+        report(finder, Property::StateMachineSafety, node, agrees);
+        let too_far = (mark > self.written.end()) || view.image.is_some_and(|image| image >= mark);
+        if too_far {
+            let text = format!(
+                "{node} holds all below {mark} for committed and acts on {}; a leader committed all below {}",
+                view.image.unwrap_or(Offset::UNKNOWN),
+                self.written.end()
+            );
+            finder.broken(Property::StateMachineSafety, None, text);
+        }
+    }
+}
+
+fn report(finder: &mut Finder<'_>, property: Property, node: NodeId, result: Result<(), Conflict>) {
+    if let Err(conflict) = result {
+        finder.broken(property, None, format!("the metadata log of {node} {}", conflict.text()));
+    }
+}
