@@ -39,6 +39,13 @@ pub(super) fn is_new(watch: &QuorumWatch, world: &World, node: NodeId) -> bool {
     watch.views.get(&node) != Some(&view)
 }
 
+/// Whether a controller has a vote, as it knows itself.
+fn is_voter(world: &World, node: NodeId) -> bool {
+    let NodeId::Controller(id) = node else { return false };
+    let quorum = world.controller(id).and_then(|controller| controller.quorum());
+    quorum.is_some_and(|quorum| quorum.voters().contains(&id))
+}
+
 fn view_of(world: &World, node: NodeId) -> Option<(View, &Log)> {
     let (quorum, disk, image) = match &*world.member(node)?.actor {
         Actor::Controller(controller) => (controller.quorum()?, &controller.disk, controller.image()),
@@ -81,6 +88,12 @@ impl QuorumWatch {
         if view.leads && before.is_none_or(|before| !before.leads || before.epoch != view.epoch) {
             let complete = self.written.agree(node, log, self.written.end());
             report(finder, Property::MetadataLeaderCompleteness, node, complete);
+        }
+        // A leader that took itself out of the voters commits that and resigns in one turn, and then
+        // knows of no high watermark any more (KIP-853; ResignedState).
+        if before.is_some_and(|before| before.leads) && !view.leads && !is_voter(finder.world, node) {
+            let committed = self.written.commit(node, log, view.log_end, |_| {});
+            report(finder, Property::StateMachineSafety, node, committed);
         }
         self.check_mark(finder, node, view, log);
     }
