@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::browser::{Page, Theme, with_page};
 
 async fn check(page: &Page, what: &str) {
+    // What fades in is looked at when it is there.
     let script = "
+        document.getAnimations().filter((a) => a.effect.getTiming().iterations !== Infinity).forEach((a) => a.finish());
         const found = await axe.run(document, { resultTypes: ['violations'] });
         return found.violations.map((v) => `${v.id}: ${v.nodes.map((node) => node.target.join(' ')).slice(0, 4).join('; ')}`);";
     let found = page.script_that_waits(script).await;
