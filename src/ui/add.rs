@@ -149,7 +149,7 @@ pub fn AddDialog(props: &Props) -> Html {
         };
         let input = if field.choices.is_empty() {
             let value = values.get(field.name).cloned().unwrap_or_default();
-            html! { <input type="text" aria-label={field.name} {value} oninput={typed} placeholder={field.example} maxlength="200" spellcheck="false" autocomplete="off" /> }
+            html! { <input type="text" aria-label={field.name} {value} oninput={typed} onchange={chosen} placeholder={field.example} maxlength="200" spellcheck="false" autocomplete="off" /> }
         } else {
             html! {
                 <select aria-label={field.name} onchange={chosen}>

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use wasm_bindgen::JsCast;
 use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
@@ -58,10 +59,10 @@ pub fn Producer(props: &ProducerProps) -> Html {
                     </select>
                 </label>
                 <label><span>{ "Key" }</span>
-                    <input type="text" aria-label="Key" value={(*key).clone()} oninput={typed(&key)} maxlength="200" spellcheck="false" autocomplete="off" placeholder="no key" />
+                    <input type="text" aria-label="Key" value={(*key).clone()} oninput={typed(&key)} onchange={typed(&key)} maxlength="200" spellcheck="false" autocomplete="off" placeholder="no key" />
                 </label>
                 <label><span>{ "Value" }</span>
-                    <input type="text" aria-label="Value" value={(*value).clone()} oninput={typed(&value)} maxlength="2000" spellcheck="false" autocomplete="off" placeholder="empty" />
+                    <input type="text" aria-label="Value" value={(*value).clone()} oninput={typed(&value)} onchange={typed(&value)} maxlength="2000" spellcheck="false" autocomplete="off" placeholder="empty" />
                 </label>
                 <label><span>{ "Partition" }</span>
                     <select aria-label="Partition" onchange={chosen_number(&partition)}>
@@ -140,9 +141,13 @@ fn Progress(props: &ProgressProps) -> Html {
     }
 }
 
-fn typed(state: &UseStateHandle<String>) -> Callback<InputEvent> {
+/// For input and for change: what clears a field without typing (assistive tools, drivers) only tells the latter.
+fn typed<E: AsRef<web_sys::Event> + Clone + 'static>(state: &UseStateHandle<String>) -> Callback<E> {
     let state = state.clone();
-    Callback::from(move |event: InputEvent| state.set(event.target_unchecked_into::<HtmlInputElement>().value()))
+    Callback::from(move |event: E| {
+        let field = event.as_ref().target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+        state.set(field.map(|field| field.value()).unwrap_or_default());
+    })
 }
 
 fn chosen_text(state: &UseStateHandle<Option<String>>) -> Callback<Event> {
