@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::driver::Stage;
-use crate::page;
 use crate::run::{self, announce, cargo};
+use crate::size;
 
 #[derive(Args)]
 pub struct Options {
@@ -23,7 +23,7 @@ pub fn bench(options: &Options) -> Result<()> {
         let mut benches = cargo(["bench", "--package", "highwater", "--bench", "engine"]);
         run::visibly(benches.arg("--").args(&options.arguments))?;
     }
-    page::build()?;
+    size::size()?;
     announce("Frames of the page");
     Stage::set()?.run(&["frames::"])
 }
