@@ -186,10 +186,10 @@ mod tests {
         let text = "# deb http://commented.example bookworm main\n\
                     deb-src http://sources.example bookworm main\n\
                     deb http://security.example bookworm-security main\n\
-                    deb [arch=amd64 signed-by=/keys/debian.gpg] http://debian.example/ bookworm main\n";
+                    deb [arch=amd64 signed-by=/keys/debian.gpg] http://mirror.example/ bookworm main\n";
         assert_eq!(
             Entry::in_lines(text, "bookworm"),
-            Some(Entry { uri: "http://debian.example/".to_owned(), signed_by: Some("/keys/debian.gpg".to_owned()) })
+            Some(Entry { uri: "http://mirror.example/".to_owned(), signed_by: Some("/keys/debian.gpg".to_owned()) })
         );
         assert_eq!(Entry::in_lines(text, "trixie"), None);
     }
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn an_entry_is_found_in_a_file_of_stanzas() {
         let text = "Types: deb\nURIs: http://security.example\nSuites: bookworm-security\n\n\
-                    Types: deb deb-src\n# a note\nURIs: http://debian.example/\n\
+                    Types: deb deb-src\n# a note\nURIs: http://mirror.example/\n\
                     Suites: bookworm bookworm-updates\nComponents: main\nSigned-By:\n KEY\n .\n END\n";
         let entry = Entry::in_stanzas(text, "bookworm").expect("the second stanza");
-        assert_eq!(entry.uri, "http://debian.example/");
+        assert_eq!(entry.uri, "http://mirror.example/");
         assert_eq!(
             entry.for_suite("trixie-backports"),
-            "Types: deb\nURIs: http://debian.example/\nSuites: trixie-backports\n\
+            "Types: deb\nURIs: http://mirror.example/\nSuites: trixie-backports\n\
              Components: main\nSigned-By: \n KEY\n .\n END\n"
         );
     }
