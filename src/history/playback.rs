@@ -2,7 +2,7 @@
 
 use crate::history::History;
 use crate::history::attention::{Attention, is_unsettled, something_travels};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// Virtual microseconds per real second.
 const REAL_TIME: i64 = 1_000_000;
@@ -32,6 +32,8 @@ pub enum Speed {
 pub struct Playback {
     pub playing: bool,
     pub speed: Speed,
+    /// Time stops here, once it comes here: a lesson waits for its reader.
+    pub hold: Option<Instant>,
     /// Virtual time owed in millionths of a microsecond: what rounding left over.
     remainder: i64,
     /// The present idle speed of follow mode.
@@ -44,6 +46,7 @@ impl Default for Playback {
         Playback {
             playing: false,
             speed: Speed::Follow,
+            hold: None,
             remainder: 0,
             idle: REAL_TIME,
             attention: Attention::default(),
@@ -63,7 +66,12 @@ impl Playback {
         self.pass(pace, real);
         let owed = self.rate_of(pace) * real.0 + self.remainder;
         self.remainder = owed % 1_000_000;
-        let target = history.now() + Duration(owed / 1_000_000);
+        let mut target = history.now() + Duration(owed / 1_000_000);
+        if let Some(hold) = self.hold.filter(|hold| *hold <= target) {
+            target = hold.max(history.now());
+            self.playing = false;
+            self.hold = None;
+        }
         match pace {
             Pace::Slow | Pace::Fixed(_) => history.seek(target),
             Pace::Idle | Pace::Real => {
@@ -130,7 +138,6 @@ mod tests {
 
     use super::*;
     use crate::scenario::script::Script;
-    use crate::time::Instant;
 
     const FRAME: Duration = Duration::from_micros(16_667);
 

@@ -11,5 +11,6 @@ pub mod outcome;
 pub mod partitions;
 pub mod report;
 pub mod stage;
+pub mod story;
 pub mod timeline;
 pub mod why;
