@@ -12,11 +12,13 @@ use crate::ui::console::{Console, Said};
 use crate::ui::events::Events;
 use crate::ui::guarantees::Guarantees;
 use crate::ui::inspect::Inspector;
+use crate::ui::lesson::LessonPanel;
 use crate::ui::packets::{Legend, Packets};
-use crate::ui::session::{Comparison, Future};
+use crate::ui::session::{Comparison, LessonView};
 use crate::ui::table::PartitionState;
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
+use crate::view::futures::Drawn;
 use crate::view::guarantees::Guarantees as GuaranteesView;
 use crate::view::inspect::{Inspection, Selection};
 use crate::view::stage::Stage;
@@ -36,9 +38,10 @@ pub struct Props {
     pub now: Instant,
     pub muted: Rc<Vec<Family>>,
     pub log: Rc<Vec<Said>>,
-    pub futures: Rc<Vec<Future>>,
+    pub futures: Rc<Vec<Drawn>>,
     pub end: Instant,
     pub comparison: Option<Rc<Comparison>>,
+    pub lesson: Option<Rc<LessonView>>,
     pub ask: Ask,
 }
 
@@ -49,7 +52,7 @@ pub fn Dock(props: &Props) -> Html {
         let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
         let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
         // What is only read must be scrolled by keys too.
-        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees).then_some("0");
+        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees | Tab::Lesson).then_some("0");
         html! {
             <section key={tab.name()} {class} {tabindex} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
         }
@@ -75,6 +78,7 @@ pub fn Dock(props: &Props) -> Html {
             { panel(Tab::Branches, html! {
                 <Branches futures={props.futures.clone()} end={props.end} comparison={props.comparison.clone()} ask={ask.clone()} />
             }) }
+            { panel(Tab::Lesson, html! { <LessonPanel view={props.lesson.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }
             { panel(Tab::Events, html! {
                 <Events rows={props.events.clone()} causes={props.causes.clone()} only_what_matters={props.only_what_matters} ask={ask.clone()} />
@@ -109,5 +113,6 @@ fn slug(tab: Tab) -> &'static str {
         Tab::Console => "console",
         Tab::Branches => "branches",
         Tab::PartitionState => "partition-state",
+        Tab::Lesson => "lesson",
     }
 }
