@@ -60,7 +60,17 @@ impl Step {
             Step::Browser => tests_in_the_browser(),
             Step::Page => {
                 page::build()?;
-                Stage::set()?.run(&["hands::", "scenario::", "access::", "contract::", "instruments::", "mischief::"])
+                let stage = Stage::set()?;
+                stage.run(&[
+                    "hands::",
+                    "scenario::",
+                    "access::",
+                    "contract::",
+                    "instruments::",
+                    "lessons::",
+                    "mischief::",
+                ])?;
+                stage.run_in_firefox()
             }
         }
     }
