@@ -84,7 +84,7 @@ fn Line(props: &LineProps) -> Html {
     html! {
         <li class={props.compared.then_some("compared")}>
             <input type="text" aria-label={format!("Name of {name}")} value={name.clone()} maxlength="60" onchange={rename(ask, *id)} />
-            <span class="when">{ format!("left at {left_at}, went to {end}") }</span>
+            <span class="when" title="When it was left, and how far it went">{ format!("{left_at} → {end}") }</span>
             <span class="acts">
                 <button aria-label={format!("Compare with {name}")} onclick={on(ask, Command::Compare(Some(*id)))}>{ "Compare" }</button>
                 <button aria-label={format!("Go to {name}")} onclick={on(ask, Command::GoTo(*id))}>{ "Go there" }</button>

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use web_sys::Element;
 use yew::prelude::*;
 
 use crate::lesson::{LESSONS, Lesson};
@@ -19,6 +20,19 @@ pub struct Props {
 #[component]
 pub fn LessonPanel(props: &Props) -> Html {
     let ask = &props.ask;
+    let panel = use_node_ref();
+    {
+        // What was told last is in view.
+        let (panel, view) = (panel.clone(), props.view.as_ref());
+        let told = view.map(|view| (view.part, view.captions.len(), view.question.is_some(), view.goal, view.waits));
+        use_effect_with(told, move |_| {
+            if let Some(scrolled) =
+                panel.cast::<Element>().and_then(|panel| panel.closest(".panel, .lesson-beside").ok()?)
+            {
+                scrolled.set_scroll_top(scrolled.scroll_height());
+            }
+        });
+    }
     let Some(view) = &props.view else {
         return html! {
             <div class="no-lesson">
@@ -28,7 +42,7 @@ pub fn LessonPanel(props: &Props) -> Html {
         };
     };
     html! {
-        <div class="lesson">
+        <div ref={panel} class="lesson">
             <Parts view={view.clone()} ask={ask.clone()} />
             <div class="telling">
                 <h2>{ &view.parts[view.part].title }</h2>

@@ -80,11 +80,20 @@ impl Story {
 
     /// The next instant at which time waits for the reader.
     pub fn next_hold(&self, now: Instant) -> Option<Instant> {
+        self.holds().filter(|hold| *hold > now).min()
+    }
+
+    /// Whether time waits for the reader at this very instant.
+    pub fn holds_at(&self, now: Instant) -> bool {
+        self.holds().any(|hold| hold == now)
+    }
+
+    fn holds(&self) -> impl Iterator<Item = Instant> {
         let holds = self.parts.iter().flat_map(|part| {
             let question = part.question.as_ref().map(|question| question.at);
             [question, part.goal.as_ref().map(|goal| goal.at), Some(part.ends)]
         });
-        holds.flatten().filter(|hold| *hold > now).min()
+        holds.flatten()
     }
 
     /// What has been told in a part so far: prose lines that stand together are one paragraph.

@@ -6,7 +6,7 @@ use crate::history::History;
 use crate::kafka::fact::{Fact, error_name};
 use crate::sim::{Event, World};
 use crate::view::inspect::{Selection, lag_name};
-use crate::wire::{BrokerId, NodeId, TopicPartition};
+use crate::wire::{BrokerId, NodeId, Offset, TopicPartition};
 
 /// What a fact decides.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +39,8 @@ pub struct Whys {
     seen: usize,
     /// `(steps before it and itself, event)`
     told: BTreeMap<Subject, Vec<(u64, u64)>>,
+    /// What each group committed last: the same again decides nothing.
+    committed: BTreeMap<Subject, Offset>,
 }
 
 impl Whys {
@@ -62,6 +64,11 @@ impl Whys {
         for (index, step) in steps.iter().enumerate().skip(self.seen) {
             for event in &step.events {
                 for subject in decided(event) {
+                    if let Fact::OffsetCommitted { offset, .. } = &event.fact
+                        && self.committed.insert(subject.clone(), *offset) == Some(*offset)
+                    {
+                        continue;
+                    }
                     self.told.entry(subject).or_default().push((index as u64 + 1, event.id.0));
                 }
             }

@@ -7,7 +7,7 @@ use crate::browser::{ELEMENT, Page, Part, with_firefox};
 use crate::scenario::main_path;
 
 #[test]
-#[ignore = "needs the page and Firefox: cargo xtask test page"]
+#[ignore = "needs the page and Firefox: cargo xtask test firefox"]
 fn a_record_outlives_its_leader_and_time_goes_back() {
     with_firefox("the main path in Firefox", main_path);
 }

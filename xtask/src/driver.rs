@@ -40,17 +40,6 @@ impl Stage {
         })
     }
 
-    /// Runs the tests that use the page in Firefox.
-    pub fn run_in_firefox(&self) -> Result<()> {
-        let program = firefox::ensure()?;
-        println!("Second browser: {}", firefox::version(&program));
-        let firefox = Firefox::start(&program)?;
-        let mut tests = cargo(["test", "--package", "highwater", "--test", "page", "--", "--ignored"]);
-        tests.args(["--test-threads", "1", "--nocapture", "firefox::"]);
-        tests.env("HIGHWATER_PAGE", self.server.address()).env("HIGHWATER_FIREFOX_DRIVER", firefox.address());
-        run::visibly(&mut tests)
-    }
-
     /// Runs the page's tests in the named modules of `tests/page`.
     pub fn run(&self, parts: &[&str]) -> Result<()> {
         let mut tests = cargo(["test", "--package", "highwater", "--test", "page", "--", "--ignored"]);
@@ -63,6 +52,18 @@ impl Stage {
             .env("HIGHWATER_CHROMIUM", &self.browser.program);
         run::visibly(&mut tests)
     }
+}
+
+/// Runs the tests that use the page in Firefox.
+pub fn run_in_firefox() -> Result<()> {
+    let program = firefox::ensure()?;
+    println!("Browser: {}", firefox::version(&program));
+    let server = Server::start(vec![dist()], "/any/folder/", 0)?;
+    let firefox = Firefox::start(&program)?;
+    let mut tests = cargo(["test", "--package", "highwater", "--test", "page", "--", "--ignored"]);
+    tests.args(["--test-threads", "1", "--nocapture", "firefox::"]);
+    tests.env("HIGHWATER_PAGE", server.address()).env("HIGHWATER_FIREFOX_DRIVER", firefox.address());
+    run::visibly(&mut tests)
 }
 
 struct Driver {

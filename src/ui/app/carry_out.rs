@@ -91,10 +91,7 @@ impl App {
             }
             Command::Part(part) => self.session.go_to_part(part),
             Command::Answer(choice) => self.session.answer(choice),
-            Command::Present => {
-                self.presenting = !self.presenting;
-                ctx.link().send_message(Msg::Themed);
-            }
+            Command::Present => self.presenting = !self.presenting,
             Command::Onward(onward) if self.session.has_parts() => self.session.turn_page(onward),
             Command::Onward(true) => self.session.next_event(),
             Command::Onward(false) => self.session.previous_event(),

@@ -114,6 +114,8 @@ pub struct App {
     told_size: (i32, i32),
     told_part: Option<usize>,
     presenting: bool,
+    /// Whether what is painted was painted so.
+    painted_large: bool,
     shared: bool,
     pointer: Option<(f64, f64)>,
     frame: Option<AnimationFrame>,
@@ -172,6 +174,7 @@ impl Component for App {
             told_size: (0, 0),
             told_part: None,
             presenting: false,
+            painted_large: false,
             shared: false,
             pointer: None,
             frame: None,
@@ -245,6 +248,11 @@ impl Component for App {
 
     fn rendered(&mut self, _: &Context<App>, first: bool) {
         self.layer.disturb();
+        if self.painted_large != self.presenting {
+            self.painted_large = self.presenting;
+            self.layer.repaint();
+            self.brush.forget();
+        }
         timeline::show_time(self.session.now(), self.session.end());
         self.paint_timeline();
         if first {

@@ -122,15 +122,16 @@ impl Session {
                 self.replace(history);
             }
         }
-        let part = part.min(course.story.parts.len() - 1);
-        self.history.seek(course.story.parts[part].begins);
+        let begins = course.story.parts[part.min(course.story.parts.len() - 1)].begins;
+        self.history.seek(begins);
+        // What is asked at the very beginning waits at once.
+        self.playback.playing = !course.story.holds_at(begins);
         if course.lesson.is_some() {
             self.history.watch_script();
         }
         self.course = Some(course);
         self.told = self.history.position();
         self.checked = self.history.head().checks().len();
-        self.playback.playing = true;
     }
 
     /// To the next part, or to the one before.
