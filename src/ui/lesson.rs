@@ -179,7 +179,7 @@ fn Onward(props: &ViewProps) -> Html {
     let class = ready.then_some("primary");
     let onward = if view.part + 1 < view.parts.len() {
         html! { <button {class} aria-label="Next part" title="Next part (Page Down)" onclick={on(ask, Command::Part(view.part + 1))}>{ title(view.part + 1) }</button> }
-    } else if let Some(next) = view.lesson.and_then(|lesson| following(lesson)) {
+    } else if let Some(next) = view.lesson.and_then(following) {
         let class = view.over.then_some("primary");
         html! { <button {class} aria-label="Next lesson" onclick={on(ask, Command::Lesson(next.id))}>{ format!("Next lesson: {}", next.title) }</button> }
     } else {

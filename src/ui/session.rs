@@ -414,6 +414,9 @@ impl Session {
     }
 
     pub fn link(&self) -> Result<String, String> {
+        if let Some(link) = self.lesson_link() {
+            return Ok(link);
+        }
         link::encode(&self.script()).map_err(|error| error.to_string())
     }
 

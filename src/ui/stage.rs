@@ -22,6 +22,8 @@ pub struct Props {
     pub compared: Option<Rc<Comparison>>,
     /// Records arrive in a stream: they are not animated one by one.
     pub brisk: bool,
+    /// How many records of a log fit its strip.
+    pub fitting: i64,
     pub ask: Ask,
 }
 
@@ -48,7 +50,8 @@ pub fn Stage(props: &Props) -> Html {
                     }) }
                 </div>
                 { for rows.iter().enumerate().map(|(index, row)| html! {
-                    <Row key={row.name.clone()} differs={differs(props.compared.as_deref(), &row.name)} row={row.clone()} brokers={ids.clone()} first={index == 0}
+                    <Row key={row.name.clone()} row={row.clone()} brokers={ids.clone()} first={index == 0} fitting={props.fitting} brisk={props.brisk}
+                        differs={differs(props.compared.as_deref(), &row.name)}
                         rewound={props.rewound} ask={props.ask.clone()} />
                 }) }
             </div>

@@ -92,6 +92,11 @@ pub struct App {
     flown: Vec<Flown>,
     layer: Layer,
     brush: Brush,
+    /// The timeline is painted in the next frame: painting asks the browser for fonts and places, and at
+    /// the start of a frame it has them already.
+    unpainted: bool,
+    /// How many records of a log are drawn.
+    fitting: i64,
     last_frame: Option<f64>,
     last_refresh: f64,
     /// Time went backwards, or another future began, since the last drawing.
@@ -156,6 +161,8 @@ impl Component for App {
             flown: Vec::new(),
             layer: Layer::default(),
             brush: Brush::default(),
+            unpainted: true,
+            fitting: 0,
             last_frame: None,
             last_refresh: 0.0,
             rewound: false,
@@ -226,7 +233,7 @@ impl Component for App {
             Msg::Themed => {
                 self.layer.repaint();
                 self.brush.forget();
-                self.paint_timeline();
+                self.unpainted = true;
                 return false;
             }
             Msg::Linked => {
@@ -254,7 +261,7 @@ impl Component for App {
             self.brush.forget();
         }
         timeline::show_time(self.session.now(), self.session.end());
-        self.paint_timeline();
+        self.unpainted = true;
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
         }
@@ -282,7 +289,7 @@ impl Component for App {
                 } else {
                     <TopBar scenario={self.scenario()} shared={self.shared} presenting={self.presenting} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} compared={self.shown.comparison.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} compared={self.shown.comparison.clone()} fitting={self.fitting} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } } else if self.shown.lesson.is_some() {
                     <section class="lesson-beside" aria-label="Lesson"><LessonPanel view={self.shown.lesson.clone()} ask={ask.clone()} /></section>
@@ -374,9 +381,8 @@ impl App {
         let Some((view, lesson)) = self.shown.lesson.as_ref().and_then(|view| Some((view, view.lesson?))) else {
             return;
         };
-        if self.embedded.is_none() {
-            let step = if view.part > 0 { format!("&step={}", view.part + 1) } else { String::new() };
-            browser::replace_address(&format!("#lesson={}{step}", lesson.id));
+        if let Some(link) = self.session.lesson_link().filter(|_| self.embedded.is_none()) {
+            browser::replace_address(&link);
         }
         let finished = finished();
         if view.over && !finished.iter().any(|id| id == lesson.id) {
@@ -442,14 +448,19 @@ impl App {
         self.look_at_flights();
         self.layer.draw(&self.flown, now, at, &self.muted);
         self.point();
-        if now == before && playing == self.session.is_playing() {
-            return false;
+        if std::mem::take(&mut self.unpainted) {
+            self.paint_timeline();
         }
-        timeline::show_time(now, self.session.end());
+        let fitting = self.layer.records_that_fit();
+        let resized = std::mem::replace(&mut self.fitting, fitting) != fitting;
         // Where a lesson waits, everything is as it is at that very moment.
         let stopped = playing && !self.session.is_playing();
+        if now == before && !stopped {
+            return resized;
+        }
+        timeline::show_time(now, self.session.end());
         if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
-            return false;
+            return resized;
         }
         self.last_refresh = at;
         let before = self.shown.stage.clone();

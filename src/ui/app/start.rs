@@ -22,20 +22,14 @@ pub struct Opened {
 
 /// The session that the address asks for; the default one, with the reason, when that cannot be.
 pub fn open() -> Opened {
-    let session = Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
-    let scenario = "The first minute".to_string();
-    let mut opened = Opened { session, scenario, problems: Vec::new(), lesson: None };
     let hash = window().location().hash().unwrap_or_default();
     let hash = if hash.len() > 1 { hash } else { embed::scenario_in_query().unwrap_or(hash) };
     if hash.trim_start_matches('#').is_empty() {
-        return opened;
+        return default(Vec::new(), None);
     }
     let other = match link::decode(&hash) {
         Err(LinkError::Foreign) => match asked_lesson(&hash) {
-            Some(Ok(lesson)) => {
-                opened.lesson = Some(lesson);
-                return opened;
-            }
+            Some(Ok(lesson)) => return default(Vec::new(), Some(lesson)),
             Some(Err(id)) => Err(vec![format!("There is no lesson “{id}”. `Lessons` shows what there is.")]),
             None => Err(vec![capital(&LinkError::Foreign.to_string())]),
         },
@@ -43,16 +37,17 @@ pub fn open() -> Opened {
         Ok(text) => Session::open(&text),
     };
     match other {
-        Ok(session) => {
-            opened.session = session;
-            opened.scenario = "A shared run".to_string();
-        }
-        Err(problems) => {
-            opened.problems = problems;
-            opened.problems.push("This is the default cluster instead.".to_string());
+        Ok(session) => Opened { session, scenario: "A shared run".to_string(), problems: Vec::new(), lesson: None },
+        Err(mut problems) => {
+            problems.push("This is the default cluster instead.".to_string());
+            default(problems, None)
         }
     }
-    opened
+}
+
+fn default(problems: Vec<String>, lesson: Option<(&'static Lesson, usize)>) -> Opened {
+    let session = Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
+    Opened { session, scenario: "The first minute".to_string(), problems, lesson }
 }
 
 /// `#lesson=isr&step=2`: the lesson and its part from 0, or a name that no lesson has.

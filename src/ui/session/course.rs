@@ -144,6 +144,14 @@ impl Session {
         }
     }
 
+    /// The address of the present part, as long as the story is told as it was written.
+    pub fn lesson_link(&self) -> Option<String> {
+        let course = self.course.as_ref().filter(|course| course.left.is_none())?;
+        let (lesson, part) = (course.lesson?, course.part(&self.history));
+        let step = if part > 0 { format!("&step={}", part + 1) } else { String::new() };
+        Some(format!("#lesson={}{step}", lesson.id))
+    }
+
     pub fn has_parts(&self) -> bool {
         self.course.is_some()
     }
