@@ -202,6 +202,39 @@ mod tests {
     }
 
     #[test]
+    fn time_waits_exactly_where_a_lesson_does_at_any_speed() {
+        for speed in [Speed::Follow, Speed::Fixed(SLOWEST * 777), Speed::Fixed(FASTEST)] {
+            let (mut history, mut playback) = open(BUSY);
+            playback.speed = speed;
+            let hold = history.now() + Duration::from_millis(1_234);
+            playback.hold = Some(hold);
+            let mut ticks = 0;
+            while playback.playing {
+                playback.tick(&mut history, FRAME);
+                ticks += 1;
+                assert!(ticks < 10_000, "it never comes there");
+            }
+            assert_eq!(history.now(), hold, "{speed:?}");
+            playback.tick(&mut history, FRAME);
+            assert_eq!(history.now(), hold, "it waits");
+            playback.playing = true;
+            playback.tick(&mut history, FRAME);
+            assert!(history.now() > hold, "it goes on when it is told to");
+        }
+    }
+
+    #[test]
+    fn what_a_watched_script_does_counts_as_an_act() {
+        let script = "cluster brokers=3 controllers=3\nwait 1s\nkill broker 1\nwait 1s\n";
+        let mut history = History::open(Arc::new(Script::read(script).unwrap())).unwrap();
+        history.watch_script();
+        history.seek(Instant::ZERO + Duration::from_millis(500));
+        assert_eq!(history.last_act(), None);
+        history.seek(Instant::ZERO + Duration::from_millis(1_500));
+        assert_eq!(history.last_act(), Some(Instant::ZERO + Duration::from_secs(1)));
+    }
+
+    #[test]
     fn a_quiet_cluster_runs_in_real_time() {
         let (mut history, mut playback) = open(BUSY);
         let from = history.now();
