@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
 use crate::time::Instant;
@@ -48,6 +49,19 @@ pub struct Props {
 #[component]
 pub fn Dock(props: &Props) -> Html {
     let ask = &props.ask;
+    // Where the tabs do not all fit, the chosen one is in view.
+    let tabs = use_node_ref();
+    {
+        let tabs = tabs.clone();
+        use_effect_with(props.tab, move |tab| {
+            let Some(tabs) = tabs.cast::<web_sys::HtmlElement>() else { return };
+            let place = Tab::ALL.iter().position(|other| other == tab).unwrap_or(0) as u32;
+            let chosen = tabs.children().item(place).and_then(|chosen| chosen.dyn_into::<web_sys::HtmlElement>().ok());
+            if let Some(chosen) = chosen {
+                tabs.set_scroll_left(chosen.offset_left() + chosen.offset_width() + 40 - tabs.client_width());
+            }
+        });
+    }
     let panel = |tab: Tab, content: Html| {
         let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
         let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
@@ -59,7 +73,7 @@ pub fn Dock(props: &Props) -> Html {
     };
     html! {
         <section class={classes!("dock", format!("shows-{}", slug(props.tab)))} aria-label="Panels">
-            <div class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
+            <div ref={tabs} class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
                 { for Tab::ALL.iter().map(|tab| {
                     let chosen = props.tab == *tab;
                     html! {
@@ -89,7 +103,6 @@ pub fn Dock(props: &Props) -> Html {
 
 /// Arrow keys walk from tab to tab.
 fn walk(event: KeyboardEvent) {
-    use wasm_bindgen::JsCast;
     let forward = match event.key().as_str() {
         "ArrowRight" => true,
         "ArrowLeft" => false,

@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use web_sys::Element;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
 use yew::prelude::*;
 
 use crate::lesson::{LESSONS, Lesson};
@@ -26,10 +27,12 @@ pub fn LessonPanel(props: &Props) -> Html {
         let (panel, view) = (panel.clone(), props.view.as_ref());
         let told = view.map(|view| (view.part, view.captions.len(), view.question.is_some(), view.goal, view.waits));
         use_effect_with(told, move |_| {
-            if let Some(scrolled) =
-                panel.cast::<Element>().and_then(|panel| panel.closest(".panel, .lesson-beside").ok()?)
-            {
-                scrolled.set_scroll_top(scrolled.scroll_height());
+            let Some(lesson) = panel.cast::<Element>() else { return };
+            let around = lesson.closest(".panel, .lesson-beside").ok().flatten();
+            let telling = lesson.query_selector(".telling").ok().flatten();
+            if let (Some(around), Some(telling)) = (around, telling.and_then(|e| e.dyn_into::<HtmlElement>().ok())) {
+                let bottom = telling.offset_top() + telling.offset_height() + 11;
+                around.set_scroll_top((bottom - around.client_height()).max(0));
             }
         });
     }
@@ -174,8 +177,11 @@ fn Onward(props: &ViewProps) -> Html {
         }
     });
     let title = |part: usize| format!("Next: {}", view.parts[part].title);
-    let ready = view.waits && view.goal.is_none_or(|goal| goal.solved || goal.shown)
-        || view.goal.is_some_and(|goal| goal.solved);
+    // What is asked and what is to be done come first.
+    let asked = view.question.as_ref().is_some_and(|question| question.chosen.is_none() && question.answer.is_none());
+    let to_do = view.goal.is_some_and(|goal| !goal.solved && !goal.shown);
+    let solved = view.goal.is_some_and(|goal| goal.solved);
+    let ready = (view.waits || solved) && !asked && !to_do;
     let class = ready.then_some("primary");
     let onward = if view.part + 1 < view.parts.len() {
         html! { <button {class} aria-label="Next part" title="Next part (Page Down)" onclick={on(ask, Command::Part(view.part + 1))}>{ title(view.part + 1) }</button> }

@@ -61,6 +61,8 @@ impl Scene {
     async fn prepare(self, page: &Page) {
         match self {
             Scene::Opening => {
+                page.open("icons/highwater.svg").await;
+                page.script("localStorage.clear()", vec![]).await;
                 page.open("").await;
                 page.find("grid", "Partitions").await;
                 tokio::time::sleep(Duration::from_millis(2_500)).await;
@@ -97,6 +99,11 @@ impl Scene {
             Scene::Comparison => {
                 page.press("\u{e00c}").await;
                 page.wait_until_gone("dialog", "Help").await;
+                let script = "
+                    const time = document.querySelector('[aria-label=Time]');
+                    time.value = Number(time.max) * 0.6;
+                    time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
+                page.script(script, vec![]).await;
                 let press = "[...document.querySelectorAll('button')].find((b) => (b.ariaLabel ?? b.textContent) === arguments[0])?.click()";
                 for name in
                     ["Freeze broker 3", "Branches", "Pause", "Next event", "Next event", "Compare with Future 1"]
@@ -129,7 +136,9 @@ impl Scene {
             }
             Scene::Contrast => {
                 page.press("b").await;
-                page.script("document.documentElement.dataset.contrast = 'more'", vec![]).await;
+                for _ in 0..2 {
+                    page.find("button", "Theme").await.click().await;
+                }
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
         }
