@@ -3,7 +3,6 @@
 
 mod course;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use crate::history::{History, Playback, Speed};
 use crate::scenario::error::ScriptError;
 use crate::scenario::link;
 use crate::scenario::script::{Script, Statement};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::view::cards::node_name;
 use crate::view::events::{self, EventRow};
@@ -46,7 +46,7 @@ pub struct Session {
     /// The futures that were left.
     futures: Futures,
     /// What leads to each of them: a run is a pure function of its script.
-    scripts: BTreeMap<u64, Arc<Script>>,
+    scripts: SortedMap<u64, Arc<Script>>,
     /// The lesson under way.
     course: Option<Course>,
 }
@@ -85,7 +85,7 @@ impl Session {
             stage: None,
             looked: u64::MAX,
             futures: Futures::default(),
-            scripts: BTreeMap::new(),
+            scripts: SortedMap::new(),
             course: None,
         }
     }
