@@ -14,6 +14,7 @@ use crate::view::events::{self, EventRow};
 use crate::view::flights::{self, Flight};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
+use crate::view::metrics::{Metrics, Plotter};
 use crate::view::outcome::{self, Difference};
 use crate::view::stage::{self, Stage};
 use crate::view::timeline::{Painter, Timeline};
@@ -27,6 +28,7 @@ pub struct Session {
     history: History,
     playback: Playback,
     painter: Painter,
+    plotter: Plotter,
     whys: Whys,
     /// What was shown last: rows that stay the same stay the same allocation.
     stage: Option<Rc<Stage>>,
@@ -79,6 +81,7 @@ impl Session {
             history,
             playback,
             painter: Painter::default(),
+            plotter: Plotter::default(),
             whys: Whys::default(),
             stage: None,
             told,
@@ -268,6 +271,7 @@ impl Session {
         self.keep(left_at);
         self.history = history;
         self.painter = Painter::default();
+        self.plotter = Plotter::default();
         self.whys.forget();
         self.stage = None;
         self.told = self.history.position();
@@ -314,6 +318,12 @@ impl Session {
 
     pub fn timeline(&mut self, partition: Option<&str>) -> &Timeline {
         self.painter.paint(&self.history, partition)
+    }
+
+    /// The metrics, with the marks of the timeline of `partition`.
+    pub fn metrics(&mut self, partition: Option<&str>) -> &Metrics {
+        let timeline = self.painter.paint(&self.history, partition);
+        self.plotter.plot(&self.history, &timeline.marks)
     }
 
     pub fn events(&self, only_what_matters: bool, limit: usize) -> Vec<EventRow> {

@@ -7,6 +7,7 @@ pub mod flights;
 pub mod guarantees;
 pub mod inspect;
 pub mod metadata_log;
+pub mod metrics;
 pub mod outcome;
 pub mod partitions;
 pub mod report;

@@ -31,6 +31,7 @@ mod golden_truncation;
 mod imports;
 mod laws;
 mod log_cases;
+mod metrics;
 mod partition_cases;
 mod quorum_cases;
 mod read_committed;
