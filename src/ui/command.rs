@@ -51,6 +51,7 @@ pub enum Tab {
     Guarantees,
     Events,
     Inspector,
+    Metrics,
     Packets,
     Console,
     Branches,
@@ -58,14 +59,23 @@ pub enum Tab {
 }
 
 impl Tab {
-    pub const ALL: [Tab; 7] =
-        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::Branches, Tab::PartitionState];
+    pub const ALL: [Tab; 8] = [
+        Tab::Guarantees,
+        Tab::Events,
+        Tab::Inspector,
+        Tab::Metrics,
+        Tab::Packets,
+        Tab::Console,
+        Tab::Branches,
+        Tab::PartitionState,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Tab::Guarantees => "Guarantees",
             Tab::Events => "Events",
             Tab::Inspector => "Inspector",
+            Tab::Metrics => "Metrics",
             Tab::Packets => "Packets",
             Tab::Console => "Console",
             Tab::Branches => "Branches",

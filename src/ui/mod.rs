@@ -15,6 +15,7 @@ mod flights;
 mod guarantees;
 mod inspect;
 mod keys;
+mod metrics;
 mod packets;
 mod partitions;
 mod session;

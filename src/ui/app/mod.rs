@@ -27,6 +27,7 @@ use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
 use crate::ui::flights::{Flown, Layer, show_tip};
 use crate::ui::keys;
+use crate::ui::metrics;
 use crate::ui::session::{Comparison, Future, Session};
 use crate::ui::stage::Stage;
 use crate::ui::timeline::{self, Brush, Timeline};
@@ -35,6 +36,7 @@ use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
 use crate::view::guarantees::Guarantees;
 use crate::view::inspect::{Inspection, Selection};
+use crate::view::metrics::Metrics;
 use crate::view::stage::{Stage as StageView, TopicView};
 
 /// While time passes, the words and numbers follow so often (in milliseconds); flights and the hand
@@ -70,6 +72,8 @@ struct Shown {
     inspection: Option<Rc<Inspection>>,
     flights: Rc<Vec<Flight>>,
     rate: i64,
+    /// While somebody looks at them.
+    metrics: Option<Rc<Metrics>>,
     futures: Rc<Vec<Future>>,
     comparison: Option<Rc<Comparison>>,
 }
@@ -135,6 +139,7 @@ impl Component for App {
             inspection: None,
             flights: Rc::default(),
             rate: session.rate(),
+            metrics: None,
             futures: Rc::default(),
             comparison: None,
         };
@@ -235,6 +240,7 @@ impl Component for App {
     fn rendered(&mut self, _: &Context<App>, first: bool) {
         self.layer.disturb();
         timeline::show_time(self.session.now(), self.session.end());
+        self.show_now_in_metrics();
         self.paint_timeline();
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
@@ -322,7 +328,7 @@ impl App {
         html! {
             <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
-                selected={self.selection.clone()} flights={shown.flights.clone()} {now}
+                selected={self.selection.clone()} metrics={shown.metrics.clone()} flights={shown.flights.clone()} {now}
                 muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()}
                 end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} ask={self.ask.clone()} />
         }
@@ -366,6 +372,7 @@ impl App {
             return false;
         }
         timeline::show_time(now, self.session.end());
+        self.show_now_in_metrics();
         if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return false;
         }
@@ -420,6 +427,7 @@ impl App {
             self.look_at_flights();
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
         }
+        self.look_at_metrics();
         self.shown.rate = self.session.rate();
         keep(&mut self.shown.futures, self.session.futures());
         let refused = self.session.refusals();
@@ -430,6 +438,25 @@ impl App {
         }
         let surplus = self.news.len().saturating_sub(NEWS_KEPT);
         self.news.drain(..surplus);
+    }
+
+    /// Metrics are measured only for whoever looks at them.
+    fn look_at_metrics(&mut self) {
+        if self.tab != Tab::Metrics {
+            self.shown.metrics = None;
+            return;
+        }
+        let focus = self.focus();
+        let metrics = self.session.metrics(focus.as_deref());
+        if self.shown.metrics.as_deref() != Some(metrics) {
+            self.shown.metrics = Some(Rc::new(metrics.clone()));
+        }
+    }
+
+    fn show_now_in_metrics(&self) {
+        if let Some(shown) = &self.shown.metrics {
+            metrics::show_now(self.session.now(), self.session.end(), shown.span);
+        }
     }
 
     /// The list of packets changes with every frame: it is kept current only for whoever looks at it.

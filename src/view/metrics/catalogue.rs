@@ -20,8 +20,8 @@ impl Area {
         match self {
             Area::Replication => "Replication",
             Area::Controller => "Controller",
-            Area::Traffic => "Requests and bytes",
-            Area::Clients => "Clients and groups",
+            Area::Traffic => "Traffic",
+            Area::Clients => "Clients",
         }
     }
 }

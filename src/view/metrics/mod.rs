@@ -38,7 +38,7 @@ impl Line {
 }
 
 /// A metric at the viewed instant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
     pub about: About,
     /// All reporters as one; `None` when nobody reports.
@@ -66,7 +66,7 @@ impl Chart {
 }
 
 /// All of it.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Metrics {
     /// The viewed instant, and the newest one.
     pub now: Instant,
