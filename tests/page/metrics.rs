@@ -52,6 +52,16 @@ fn a_failover_is_seen_in_the_metrics_and_looked_back_at() {
         reads(&page, "ActiveControllerCount", "1").await;
         page.find("image", "ActiveControllerCount over time: now 1 controllers, the same all the time").await;
 
+        // What has been lived lies open, what has not is covered; the hand stands between.
+        let places = page
+            .script(
+                "return ['.over', '.over .hand', '.over .unlived'].map((part) => document.querySelector(part).getBoundingClientRect().left);",
+                vec![],
+            )
+            .await;
+        let place = |index: usize| places[index].as_f64().expect("the script returns numbers");
+        assert!(place(1) > place(0) + 20.0 && place(2) >= place(1) - 1.0, "{places}");
+
         let killed_at = time(&page).await;
         page.find("button", "Kill broker 1").await.click().await;
         reads(&page, "UnderReplicatedPartitions", "53").await;

@@ -88,6 +88,8 @@ pub struct App {
     flown: Vec<Flown>,
     layer: Layer,
     brush: Brush,
+    /// Where the hand stands in the charts of the metrics, while they are shown.
+    hand: Option<metrics::Hand>,
     /// The timeline is painted in the next frame: painting asks the browser for fonts and places, and at
     /// the start of a frame it has them already.
     unpainted: bool,
@@ -157,6 +159,7 @@ impl Component for App {
             flown: Vec::new(),
             layer: Layer::default(),
             brush: Brush::default(),
+            hand: None,
             unpainted: true,
             fitting: 0,
             last_frame: None,
@@ -465,9 +468,12 @@ impl App {
         }
     }
 
-    fn show_now_in_metrics(&self) {
-        if let Some(shown) = &self.shown.metrics {
-            metrics::show_now(self.session.now(), self.session.end(), shown.span);
+    fn show_now_in_metrics(&mut self) {
+        let span = self.shown.metrics.as_ref().map(|shown| shown.span);
+        let hand = span.map(|span| metrics::hand(self.session.now(), self.session.end(), span));
+        if self.hand != hand {
+            self.hand = hand;
+            hand.into_iter().for_each(metrics::show_hand);
         }
     }
 

@@ -21,6 +21,8 @@ use crate::view::timeline::MarkKind;
 
 /// From one place of the reading slider to the next.
 const READING_STEPS: i64 = 200;
+/// Places of the hand along the axis; `metrics.css` divides by them.
+const PLACES: i64 = 500;
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
@@ -70,7 +72,7 @@ pub fn Metrics(props: &Props) -> Html {
                     || html! { "Point at a chart to read all of them at that instant; click to go there. Press a name for its meaning." },
                     |about| html! { <><code>{ about.mbean }</code>{ " " }{ about.meaning }</> },
                 ) }</p>
-                <ul class={classes!("charts", at.is_some().then_some("pointed"))} style={at.map(|at| format!("--pointed:{}", at.0))}>
+                <ul class={classes!("charts", at.is_some().then_some("pointed"))} style={at.map(|at| format!("--chart-pointed:{}", place(at, view.span)))}>
                     { for charts.iter().map(|chart| html! {
                         <Card key={chart.about.title()} chart={chart.clone()} span={view.span}
                             marks={view.marks.clone()} {width} {at} point={point.clone()} ask={ask.clone()} />
@@ -81,13 +83,25 @@ pub fn Metrics(props: &Props) -> Html {
     }
 }
 
-/// Moves the hand in the charts: every frame, directly.
-pub fn show_now(now: Instant, end: Instant, span: Instant) {
+/// Where an instant stands on the axis, in steps finer than what is seen.
+fn place(at: Instant, span: Instant) -> i64 {
+    at.0.clamp(0, span.0) * PLACES / span.0.max(1)
+}
+
+/// Places in the charts: of the viewed instant, and of the newest one.
+pub type Hand = (i64, i64);
+
+pub fn hand(now: Instant, end: Instant, span: Instant) -> Hand {
+    (place(now, span), place(end, span))
+}
+
+/// Moves the hand in the charts, directly. Everything in them is styled anew for it, so it moves only to be seen.
+pub fn show_hand((now, end): Hand) {
     let Some(metrics) = document().get_element_by_id("metrics").and_then(|m| m.dyn_into::<HtmlElement>().ok()) else {
         return;
     };
-    for (name, at) in [("--now", now), ("--end", end), ("--span", span)] {
-        metrics.style().set_property(name, &at.0.max(0).to_string()).ok();
+    for (name, place) in [("--chart-now", now), ("--chart-end", end)] {
+        metrics.style().set_property(name, &place.to_string()).ok();
     }
 }
 

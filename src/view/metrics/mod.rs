@@ -79,7 +79,9 @@ pub struct Metrics {
 }
 
 /// What the metrics say at one instant: the whole of each, and what each reporter says.
-pub fn measure(world: &World) -> BTreeMap<Metric, (i64, Vec<(String, i64)>)> {
+pub type Measured = BTreeMap<Metric, (i64, Vec<(String, i64)>)>;
+
+pub fn measure(world: &World) -> Measured {
     let mut by: BTreeMap<Metric, Vec<(String, i64)>> = BTreeMap::new();
     for ((metric, reporter), value) in world.metrics() {
         by.entry(metric).or_default().push((name(world, &reporter), value));
@@ -129,7 +131,7 @@ impl Plotter {
     }
 
     /// The chart as it was, where nothing has changed.
-    fn chart(&self, metric: Metric, measured: &mut BTreeMap<Metric, (i64, Vec<(String, i64)>)>) -> Rc<Chart> {
+    fn chart(&self, metric: Metric, measured: &mut Measured) -> Rc<Chart> {
         let (value, by) = measured.remove(&metric).map_or((None, Vec::new()), |(value, by)| (Some(value), by));
         let lines = self.lines.get(&metric).cloned().unwrap_or_default();
         let before = self.shown.charts.iter().find(|chart| chart.about.metric == metric);
