@@ -42,6 +42,8 @@ use crate::view::stage::{Stage as StageView, TopicView};
 /// While time passes, the words and numbers follow so often (in milliseconds); flights and the hand
 /// follow every frame.
 const REFRESH: f64 = 50.0;
+/// While time passes, numbers that always change are read no faster than this (in milliseconds).
+const MEASURED_EVERY: f64 = 200.0;
 /// How many events, console lines and sentences are kept in view.
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
@@ -90,6 +92,8 @@ pub struct App {
     brush: Brush,
     /// Where the hand stands in the charts of the metrics, while they are shown.
     hand: Option<metrics::Hand>,
+    /// When the metrics were looked at last.
+    measured_at: f64,
     /// The timeline is painted in the next frame: painting asks the browser for fonts and places, and at
     /// the start of a frame it has them already.
     unpainted: bool,
@@ -160,6 +164,7 @@ impl Component for App {
             layer: Layer::default(),
             brush: Brush::default(),
             hand: None,
+            measured_at: 0.0,
             unpainted: true,
             fitting: 0,
             last_frame: None,
@@ -461,6 +466,11 @@ impl App {
             self.shown.metrics = None;
             return;
         }
+        let moves_on = self.session.is_playing() && !self.rewound && self.shown.metrics.is_some();
+        if moves_on && self.last_refresh - self.measured_at < MEASURED_EVERY {
+            return;
+        }
+        self.measured_at = self.last_refresh;
         let focus = self.focus();
         let metrics = self.session.metrics(focus.as_deref());
         if self.shown.metrics.as_deref() != Some(metrics) {

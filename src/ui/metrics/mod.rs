@@ -68,7 +68,7 @@ pub fn Metrics(props: &Props) -> Html {
             if *table {
                 <Table {charts} now={view.now} />
             } else {
-                <p class="about">{ about.map_or_else(
+                <p class="about" aria-live="polite">{ about.map_or_else(
                     || html! { "Point at a chart to read all of them at that instant; click to go there. Press a name for its meaning." },
                     |about| html! { <><code>{ about.mbean }</code>{ " " }{ about.meaning }</> },
                 ) }</p>

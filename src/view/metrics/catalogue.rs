@@ -63,6 +63,15 @@ impl About {
         if self.of.is_empty() { self.name.to_string() } else { format!("{} {}", self.name, self.of) }
     }
 
+    /// A value as exact as it is shown, so that what reads the same is the same.
+    pub fn rounded(&self, value: i64) -> i64 {
+        match self.metric.kind() {
+            Kind::Gauge | Kind::Count => value,
+            Kind::Rate if value < 9_950 => (value + 50) / 100 * 100,
+            Kind::Rate => (value + 500) / 1_000 * 1_000,
+        }
+    }
+
     /// A value as a person reads it, without the unit.
     pub fn say(&self, value: i64) -> String {
         match self.metric.kind() {
@@ -316,6 +325,9 @@ mod tests {
         let said: Vec<String> = [0, 49, 950, 1_000, 9_949, 9_950, 1_234_567].iter().map(|v| rate.say(*v)).collect();
         assert_eq!(said, ["0.0", "0.0", "1.0", "1.0", "9.9", "10", "1,235"]);
         assert_eq!(About::of(Metric::IsrShrinks).say(12_345), "12,345");
+        for value in [0, 49, 50, 949, 950, 9_949, 9_950, 10_499, 10_500] {
+            assert_eq!(rate.say(rate.rounded(value)), rate.say(value), "{value}");
+        }
     }
 
     #[test]

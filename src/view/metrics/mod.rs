@@ -132,14 +132,17 @@ impl Plotter {
 
     /// The chart as it was, where nothing has changed.
     fn chart(&self, metric: Metric, measured: &mut Measured) -> Rc<Chart> {
-        let (value, by) = measured.remove(&metric).map_or((None, Vec::new()), |(value, by)| (Some(value), by));
+        let about = About::of(metric);
+        let (value, mut by) = measured.remove(&metric).map_or((None, Vec::new()), |(value, by)| (Some(value), by));
+        let value = value.map(|value| about.rounded(value));
+        by.iter_mut().for_each(|(_, value)| *value = about.rounded(*value));
         let lines = self.lines.get(&metric).cloned().unwrap_or_default();
         let before = self.shown.charts.iter().find(|chart| chart.about.metric == metric);
         match before {
             Some(before) if before.value == value && before.by == by && Rc::ptr_eq(&before.lines, &lines) => {
                 before.clone()
             }
-            _ => Rc::new(Chart { about: About::of(metric), value, by, lines }),
+            _ => Rc::new(Chart { about, value, by, lines }),
         }
     }
 
