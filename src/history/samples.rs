@@ -3,10 +3,9 @@
 //!
 //! They are for drawing: the exact value at any instant comes from the world of that instant.
 
-use std::collections::BTreeMap;
-
 use crate::sim::World;
 use crate::sim::metrics::{Metric, Reporter};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 
 /// From one sample to the next, at first.
@@ -32,14 +31,14 @@ pub struct Samples {
     /// Sample number `n` is of the instant `n * interval`, after all that was due by then. Once samples
     /// have been put together it is the worst of the interval that ends there.
     taken: u32,
-    tracks: BTreeMap<Key, Track>,
+    tracks: SortedMap<Key, Track>,
     /// Changes when samples are taken back or put together, and not when one is added.
     version: u64,
 }
 
 impl Default for Samples {
     fn default() -> Samples {
-        Samples { interval: INTERVAL, taken: 0, tracks: BTreeMap::new(), version: 0 }
+        Samples { interval: INTERVAL, taken: 0, tracks: SortedMap::new(), version: 0 }
     }
 }
 
@@ -78,7 +77,7 @@ impl Samples {
     }
 
     pub(super) fn take(&mut self, world: &World) {
-        let mut wholes: BTreeMap<Metric, Vec<i64>> = BTreeMap::new();
+        let mut wholes: SortedMap<Metric, Vec<i64>> = SortedMap::new();
         for ((metric, reporter), value) in world.metrics() {
             wholes.entry(metric).or_default().push(value);
             if metric.is_compared() {

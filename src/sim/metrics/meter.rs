@@ -4,13 +4,12 @@
 //! oldest of several windows to now, where what lies before the beginning counts as empty windows.
 //! Their two windows of 30 s would hide a failover of 9 s: here there are five of one second.
 
-use std::collections::BTreeMap;
-
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Input;
 use crate::kafka::replica::IsrCounters;
 use crate::sim::metrics::{Kind, Metric, Readings, Reporter};
 use crate::sim::world::{Actor, World};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::batch::Batch;
 use crate::wire::{Body, Envelope, ErrorCode, NodeId, Request, Response, TopicPartition};
@@ -69,7 +68,7 @@ fn window(now: Instant) -> i64 {
 /// started again.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Meters {
-    meters: BTreeMap<(Metric, NodeId), Meter>,
+    meters: SortedMap<(Metric, NodeId), Meter>,
 }
 
 impl Meters {

@@ -6,9 +6,8 @@
 mod gauges;
 mod meter;
 
-use std::collections::BTreeMap;
-
 use crate::sim::world::World;
+use crate::sorted::SortedMap;
 use crate::wire::{GroupId, NodeId};
 
 pub use meter::{Meter, Meters};
@@ -85,7 +84,7 @@ pub enum Kind {
 }
 
 /// Every value at one instant: of a gauge as it is, of a count in all, of a rate in thousandths a second.
-pub type Readings = BTreeMap<(Metric, Reporter), i64>;
+pub type Readings = SortedMap<(Metric, Reporter), i64>;
 
 impl Metric {
     pub const ALL: [Metric; 35] = {

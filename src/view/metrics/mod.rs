@@ -2,7 +2,6 @@
 
 mod catalogue;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::history::History;
@@ -10,6 +9,7 @@ use crate::history::samples::Key;
 use crate::kafka::fact::Names;
 use crate::sim::World;
 use crate::sim::metrics::{Metric, Readings, Reporter};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::view::timeline::{Mark, MarkKind};
 use crate::wire::NodeId;
@@ -79,10 +79,10 @@ pub struct Metrics {
 }
 
 /// What the metrics say at one instant: the whole of each, and what each reporter says.
-pub type Measured = BTreeMap<Metric, (i64, Vec<(String, i64)>)>;
+pub type Measured = SortedMap<Metric, (i64, Vec<(String, i64)>)>;
 
 pub fn measure(world: &World) -> Measured {
-    let mut by: BTreeMap<Metric, Vec<(String, i64)>> = BTreeMap::new();
+    let mut by: SortedMap<Metric, Vec<(String, i64)>> = SortedMap::new();
     for ((metric, reporter), value) in world.metrics() {
         by.entry(metric).or_default().push((name(world, &reporter), value));
     }
@@ -105,7 +105,7 @@ fn name(names: &dyn Names, reporter: &Reporter) -> String {
 pub struct Plotter {
     /// What the lines were made of: the samples' version and number, and the head's last step.
     made_of: Option<(u64, u32, usize, Instant)>,
-    lines: BTreeMap<Metric, Rc<Vec<Line>>>,
+    lines: SortedMap<Metric, Rc<Vec<Line>>>,
     shown: Metrics,
 }
 
