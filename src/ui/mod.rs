@@ -16,6 +16,7 @@ mod guarantees;
 mod inspect;
 mod keys;
 mod lesson;
+mod metrics;
 mod packets;
 mod partitions;
 mod session;

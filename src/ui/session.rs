@@ -18,6 +18,7 @@ use crate::view::flights::{self, Flight};
 use crate::view::futures::{Drawn, Futures};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
+use crate::view::metrics::{Metrics, Plotter};
 use crate::view::outcome::{self, Difference};
 use crate::view::stage::{self, Stage};
 use crate::view::timeline::{Painter, Timeline};
@@ -34,6 +35,7 @@ pub struct Session {
     history: History,
     playback: Playback,
     painter: Painter,
+    plotter: Plotter,
     whys: Whys,
     /// What was shown last: rows that stay the same stay the same allocation.
     stage: Option<Rc<Stage>>,
@@ -81,6 +83,7 @@ impl Session {
             history,
             playback,
             painter: Painter::default(),
+            plotter: Plotter::default(),
             whys: Whys::default(),
             stage: None,
             looked: u64::MAX,
@@ -281,6 +284,7 @@ impl Session {
     fn replace(&mut self, history: History) {
         self.history = history;
         self.painter = Painter::default();
+        self.plotter = Plotter::default();
         self.whys.forget();
         self.stage = None;
         self.told = self.history.position();
@@ -327,6 +331,12 @@ impl Session {
 
     pub fn timeline(&mut self, partition: Option<&str>) -> &Timeline {
         self.painter.paint(&self.history, partition)
+    }
+
+    /// The metrics, with the marks of the timeline of `partition`.
+    pub fn metrics(&mut self, partition: Option<&str>) -> &Metrics {
+        let timeline = self.painter.paint(&self.history, partition);
+        self.plotter.plot(&self.history, &timeline.marks)
     }
 
     pub fn events(&self, only_what_matters: bool, limit: usize) -> Vec<EventRow> {

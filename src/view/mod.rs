@@ -8,6 +8,7 @@ pub mod futures;
 pub mod guarantees;
 pub mod inspect;
 pub mod metadata_log;
+pub mod metrics;
 pub mod outcome;
 pub mod partitions;
 pub mod report;

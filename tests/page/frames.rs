@@ -26,12 +26,22 @@ fn the_scripting_of_each_frame_is_timed() {
         page.open("").await;
         page.find("grid", "Partitions").await;
         measure(&page, "the default cluster").await;
+        show(&page, "Metrics").await;
+        measure(&page, "the default cluster's metrics").await;
+        show(&page, "Guarantees").await;
         page.find("textbox", "Console input").await.fill("load app orders rate=200/s keys=50 size=100 for=1h").await;
         page.press("\u{e007}").await;
         measure(&page, "200 records a second").await;
         page.find("button", "Kill broker 1").await.click().await;
         measure(&page, "a failover under that load").await;
+        show(&page, "Metrics").await;
+        measure(&page, "its metrics").await;
     });
+}
+
+/// Brings a panel of the dock to the front.
+async fn show(page: &Page, tab: &str) {
+    page.find("tab", tab).await.click().await;
 }
 
 async fn measure(page: &Page, what: &str) {
