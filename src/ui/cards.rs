@@ -66,10 +66,7 @@ pub fn Producer(props: &ProducerProps) -> Html {
                 </label>
                 <label><span>{ "Partition" }</span>
                     <select aria-label="Partition" onchange={chosen_number(&partition)}>
-                        <option value="" selected={fixed.is_none()}>{ "auto" }</option>
-                        { for (0..count).map(|number| html! {
-                            <option value={number.to_string()} selected={fixed == Some(number)}>{ number }</option>
-                        }) }
+                        <PartitionChoices {count} {fixed} />
                     </select>
                 </label>
                 <div class="row">
@@ -81,6 +78,25 @@ pub fn Producer(props: &ProducerProps) -> Html {
             </form>
             <Progress card={card.clone()} />
         </section>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct ChoicesProps {
+    count: i32,
+    fixed: Option<i32>,
+}
+
+/// Drawn anew only when they change: there may be a thousand.
+#[component]
+fn PartitionChoices(props: &ChoicesProps) -> Html {
+    html! {
+        <>
+            <option value="" selected={props.fixed.is_none()}>{ "auto" }</option>
+            { for (0..props.count).map(|number| html! {
+                <option value={number.to_string()} selected={props.fixed == Some(number)}>{ number }</option>
+            }) }
+        </>
     }
 }
 
@@ -198,7 +214,8 @@ pub fn Group(props: &GroupProps) -> Html {
                 <Consumer key={consumer.name.clone()} card={consumer.clone()} ask={props.ask.clone()} />
             }) }
             if !card.unowned.is_empty() {
-                <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }</p>
+                <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }
+                    if card.more_unowned > 0 { { format!(" and {} more", card.more_unowned) } }</p>
             }
         </section>
     }
@@ -240,6 +257,9 @@ fn Consumer(props: &ConsumerProps) -> Html {
             { for card.partitions.iter().map(|reading| html! {
                 <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={props.ask.clone()} />
             }) }
+            if card.more > 0 {
+                <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
+            }
             if !card.recent.is_empty() {
                 <Recent records={card.recent.clone()} />
             }

@@ -6,6 +6,7 @@ use crate::history::Speed;
 use crate::time::Instant;
 use crate::ui::dialog::Over;
 use crate::ui::session::Intervention;
+use crate::ui::zoom::Zoom;
 use crate::view::inspect::Selection;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub enum Command {
     GoTo(u64),
     Rename(u64, String),
     Forget(u64),
+    /// How closely the partitions are looked at, and which.
+    Zoom(Zoom),
     Dismiss,
 }
 

@@ -5,6 +5,7 @@ use web_sys::KeyboardEvent;
 use crate::ui::browser::{is_on_control, is_typing};
 use crate::ui::command::{Command, Tab};
 use crate::ui::dialog::Over;
+use crate::ui::zoom::Zoom;
 use crate::view::inspect::Selection;
 use crate::view::stage::{BrokerState, Stage};
 
@@ -38,6 +39,9 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
         "p" => Command::PreviousEvent,
         "/" => Command::Show(Tab::Console),
         "?" => Command::Open(Some(Over::Help)),
+        "+" | "=" => Command::Zoom(Zoom::In),
+        "-" => Command::Zoom(Zoom::Out),
+        "0" => Command::Zoom(Zoom::Fit),
         "k" => {
             let broker = now.stage.brokers.iter().find(|broker| Some(broker.id) == now.selected)?;
             let verb = if broker.state == BrokerState::Dead { "start" } else { "kill" };

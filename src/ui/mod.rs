@@ -13,6 +13,7 @@ mod embed;
 mod events;
 mod flights;
 mod guarantees;
+mod heads;
 mod inspect;
 mod keys;
 mod packets;
@@ -20,7 +21,10 @@ mod partitions;
 mod session;
 mod stage;
 mod table;
+mod tiles;
 mod timeline;
 mod topbar;
+mod window;
+mod zoom;
 
 pub use app::App;

@@ -15,7 +15,7 @@ use crate::view::flights::{self, Flight};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
 use crate::view::outcome::{self, Difference};
-use crate::view::stage::{self, Stage};
+use crate::view::stage::{Focus, Projector, Stage};
 use crate::view::timeline::{Painter, Timeline};
 use crate::view::why::Whys;
 use crate::wire::NodeId;
@@ -28,8 +28,7 @@ pub struct Session {
     playback: Playback,
     painter: Painter,
     whys: Whys,
-    /// What was shown last: rows that stay the same stay the same allocation.
-    stage: Option<Rc<Stage>>,
+    projector: Projector,
     /// How many steps have been told in sentences.
     told: u64,
     /// How many steps have been looked through for events that matter.
@@ -80,7 +79,7 @@ impl Session {
             playback,
             painter: Painter::default(),
             whys: Whys::default(),
-            stage: None,
+            projector: Projector::default(),
             told,
             looked: u64::MAX,
             checked,
@@ -100,6 +99,11 @@ impl Session {
 
     pub fn end(&self) -> Instant {
         self.history.end()
+    }
+
+    /// The oldest instant that can still be looked at.
+    pub fn beginning(&self) -> Instant {
+        self.history.beginning()
     }
 
     pub fn is_in_past(&self) -> bool {
@@ -148,8 +152,7 @@ impl Session {
     pub fn step_back(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let visible =
-            self.history.steps().get(position.saturating_sub(2) as usize).is_some_and(|s| s.at >= Instant::ZERO);
+        let visible = self.history.step(position.saturating_sub(2)).is_some_and(|step| step.at >= Instant::ZERO);
         if visible {
             self.history.seek_step(position - 1);
         } else {
@@ -161,8 +164,7 @@ impl Session {
     pub fn next_event(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let steps = self.history.steps().len() as u64;
-        if let Some(found) = (position..steps).find(|step| self.matters(*step)) {
+        if let Some(found) = (position..self.history.count()).find(|step| self.matters(*step)) {
             self.history.seek_step(found + 1);
             return;
         }
@@ -179,16 +181,15 @@ impl Session {
     pub fn previous_event(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let before = (0..position.saturating_sub(1)).rev().find(|step| self.matters(*step));
-        match before.filter(|step| self.history.steps()[*step as usize].at >= Instant::ZERO) {
+        let before = (self.history.first_step()..position.saturating_sub(1)).rev().find(|step| self.matters(*step));
+        match before.filter(|step| self.history.step(*step).is_some_and(|step| step.at >= Instant::ZERO)) {
             Some(step) => self.history.seek_step(step + 1),
             None => self.history.seek(Instant::ZERO),
         }
     }
 
     fn matters(&self, step: u64) -> bool {
-        let step = self.history.steps().get(step as usize);
-        step.is_some_and(|step| step.events.iter().any(|event| event.fact.matters()))
+        self.history.step(step).is_some_and(|step| step.events.iter().any(|event| event.fact.matters()))
     }
 
     pub fn jump_to_now(&mut self) {
@@ -201,7 +202,7 @@ impl Session {
         let steps = self.history.steps();
         let step = steps.iter().position(|step| step.events.iter().any(|event| event.id.0 == id));
         if let Some(step) = step {
-            self.history.seek_step(step as u64 + 1);
+            self.history.seek_step(self.history.first_step() + step as u64 + 1);
         }
     }
 
@@ -269,7 +270,6 @@ impl Session {
         self.history = history;
         self.painter = Painter::default();
         self.whys.forget();
-        self.stage = None;
         self.told = self.history.position();
         self.looked = u64::MAX;
         self.checked = self.history.head().checks().len();
@@ -287,16 +287,9 @@ impl Session {
         Some(Comparison { with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })
     }
 
-    pub fn stage(&mut self) -> Rc<Stage> {
-        let stage = stage::stage(&self.history, false, self.stage.as_deref());
-        match &self.stage {
-            Some(before) if **before == stage => before.clone(),
-            _ => {
-                let stage = Rc::new(stage);
-                self.stage = Some(stage.clone());
-                stage
-            }
-        }
+    /// The stage as it is now; only the rows in focus come with their records.
+    pub fn stage(&mut self, focus: &Focus) -> Rc<Stage> {
+        self.projector.stage(&self.history, false, focus)
     }
 
     pub fn flights(&self) -> Vec<Flight> {

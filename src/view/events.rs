@@ -32,9 +32,8 @@ pub fn causes(history: &History, id: u64) -> Vec<EventRow> {
 
 /// What happened after the step `since` and matters, in sentences: for the status line.
 pub fn sentences(history: &History, since: u64) -> Vec<String> {
-    let steps = history.steps_seen();
-    let new = steps.get(since as usize..).unwrap_or_default();
-    let told = new.iter().flat_map(|step| &step.events);
+    let seen = history.position().saturating_sub(since.max(history.first_step())) as usize;
+    let told = history.steps_from(since).iter().take(seen).flat_map(|step| &step.events);
     let worth = told.filter(|event| event.fact.matters());
     worth.map(|event| format!("{}.", capital(&event.fact.text(history.world())))).collect()
 }

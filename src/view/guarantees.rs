@@ -1,12 +1,15 @@
 //! The two questions, answered live, and each broken promise with what would have kept it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::kafka::client::subscription::Assigned;
 use crate::kafka::fact::Names;
 use crate::sim::properties::Holds;
 use crate::sim::{Anomaly, AnomalyKind, Property, World};
 use crate::view::report::word;
-use crate::wire::TopicPartition;
+use crate::wire::{Offset, TopicPartition};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Guarantees {
@@ -157,14 +160,14 @@ fn lines(world: &World) -> Vec<String> {
 
 /// Delivered but not committed: what a crash of the members now would deliver again.
 fn redelivery_window(world: &World, group: &str) -> i64 {
+    let committed: BTreeMap<&TopicPartition, Offset> = world.committed_by(group).collect();
     let consumers = world.consumers().filter(|(_, _, consumer)| consumer.group() == group);
-    let positions = consumers.flat_map(|(_, _, consumer)| consumer.positions().into_iter().collect::<Vec<_>>());
-    positions
-        .map(|(partition, position)| {
-            let committed = world.committed(group, &partition).unwrap_or(position);
-            (position - committed).max(0)
-        })
-        .sum()
+    let assigned = consumers.flat_map(|(_, _, consumer)| consumer.assigned());
+    let window = |(partition, assigned): (&TopicPartition, &Assigned)| {
+        let position = assigned.position.as_ref()?.offset;
+        Some((position - *committed.get(partition)?).max(0))
+    };
+    assigned.filter_map(window).sum()
 }
 
 fn user_partitions(world: &World) -> impl Iterator<Item = TopicPartition> {

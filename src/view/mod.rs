@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod metadata_log;
 pub mod outcome;
 pub mod partitions;
+pub mod replicas;
 pub mod report;
 pub mod stage;
 pub mod timeline;

@@ -93,6 +93,7 @@ impl App {
                 self.shown.comparison = None;
                 self.session.forget(id);
             }
+            Command::Zoom(zoom) => Rc::make_mut(&mut self.looking).change(zoom, &self.shown.stage),
             Command::Share => self.share(ctx),
             Command::Dismiss => {
                 self.problems.clear();

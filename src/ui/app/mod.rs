@@ -31,11 +31,12 @@ use crate::ui::session::{Comparison, Future, Session};
 use crate::ui::stage::Stage;
 use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
+use crate::ui::zoom::Looking;
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
 use crate::view::guarantees::Guarantees;
 use crate::view::inspect::{Inspection, Selection};
-use crate::view::stage::{Stage as StageView, TopicView};
+use crate::view::stage::{Focus, Stage as StageView, TopicView};
 
 /// While time passes, the words and numbers follow so often (in milliseconds); flights and the hand
 /// follow every frame.
@@ -44,6 +45,7 @@ const REFRESH: f64 = 50.0;
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
+const DROPPED: &str = "So long a history is not kept whole: its beginning can no longer be looked at. The script still leads through all of it.";
 const THEME: &str = "highwater-theme";
 
 pub enum Msg {
@@ -70,6 +72,8 @@ struct Shown {
     inspection: Option<Rc<Inspection>>,
     flights: Rc<Vec<Flight>>,
     rate: i64,
+    /// Where the time that is kept begins, when the beginning was dropped.
+    since: Option<Instant>,
     futures: Rc<Vec<Future>>,
     comparison: Option<Rc<Comparison>>,
 }
@@ -90,6 +94,7 @@ pub struct App {
     rewound: bool,
     /// More records arrive than could be watched one by one.
     brisk: bool,
+    looking: Rc<Looking>,
     selection: Option<Selection>,
     tab: Tab,
     why: Option<u64>,
@@ -126,15 +131,20 @@ impl Component for App {
             set_theme(&theme);
         }
         let (mut session, scenario, problems) = open();
+        let looking = Looking::default();
+        // How large it is decides what of it is looked at closely.
+        let stage = session.stage(&Focus::default());
+        let stage = session.stage(&looking.focus(&stage));
         let shown = Shown {
-            stage: session.stage(),
-            topics: session.stage().topics.clone().into(),
+            topics: stage.topics.clone().into(),
+            stage,
             guarantees: Rc::new(session.guarantees()),
             events: Rc::new(session.events(true, EVENTS_SHOWN)),
             causes: None,
             inspection: None,
             flights: Rc::default(),
             rate: session.rate(),
+            since: None,
             futures: Rc::default(),
             comparison: None,
         };
@@ -151,6 +161,7 @@ impl Component for App {
             last_refresh: 0.0,
             rewound: false,
             brisk: false,
+            looking: Rc::new(looking),
             selection: None,
             tab: Tab::Guarantees,
             why: None,
@@ -234,7 +245,7 @@ impl Component for App {
 
     fn rendered(&mut self, _: &Context<App>, first: bool) {
         self.layer.disturb();
-        timeline::show_time(self.session.now(), self.session.end());
+        timeline::show_time(self.session.beginning(), self.session.now(), self.session.end());
         self.paint_timeline();
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
@@ -257,12 +268,12 @@ impl Component for App {
                 } else {
                     <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } }
                 if controls != Controls::None {
                     <Timeline playing={self.session.is_playing()} {in_past} speed={self.session.speed()}
-                        rate={self.shown.rate} partition={self.focus()} ask={ask.clone()} />
+                        rate={self.shown.rate} partition={self.focus()} since={self.shown.since} ask={ask.clone()} />
                 }
                 <canvas id="flights" aria-hidden="true" />
                 <div id="flight-tip" hidden=true aria-hidden="true" />
@@ -365,7 +376,7 @@ impl App {
         if now == before {
             return false;
         }
-        timeline::show_time(now, self.session.end());
+        timeline::show_time(self.session.beginning(), now, self.session.end());
         if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return false;
         }
@@ -402,7 +413,7 @@ impl App {
 
     /// Looks at everything again; what did not change keeps its allocation.
     fn refresh(&mut self) {
-        let stage = self.session.stage();
+        let stage = self.session.stage(&self.looking.focus(&self.shown.stage));
         if *self.shown.topics != *stage.topics {
             self.shown.topics = stage.topics.clone().into();
         }
@@ -428,6 +439,12 @@ impl App {
             let id = self.news.last().map_or(0, |(id, _)| id + 1);
             self.news.push((id, sentence));
         }
+        let since = Some(self.session.beginning()).filter(|beginning| *beginning > Instant::ZERO);
+        if since.is_some() && self.shown.since.is_none() {
+            let id = self.news.last().map_or(0, |(id, _)| id + 1);
+            self.news.push((id, DROPPED.to_string()));
+        }
+        self.shown.since = since;
         let surplus = self.news.len().saturating_sub(NEWS_KEPT);
         self.news.drain(..surplus);
     }
