@@ -8,6 +8,7 @@ use yew::prelude::*;
 
 use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::manage::{ManageButton, Thing};
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{key_hue, partition_of};
@@ -49,6 +50,7 @@ pub fn Producer(props: &ProducerProps) -> Html {
             <header>
                 <button class="title" onclick={title}>{ &card.name }</button>
                 <span class="aside">{ &card.summary }</span>
+                <ManageButton thing={Thing::Producer(card.name.clone())} ask={props.ask.clone()} />
             </header>
             <form onsubmit={send}>
                 <label><span>{ "Topic" }</span>
@@ -206,6 +208,7 @@ pub fn Group(props: &GroupProps) -> Html {
                 <button class="title" onclick={on(&props.ask, Command::Select(Selection::Group(card.id.clone())))}>{ &card.id }</button>
                 <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
                 <span class={classes!("state", class)}>{ state_in_words(&card.state) }{ " · gen " }{ card.generation }</span>
+                <ManageButton thing={Thing::Group(card.id.clone())} ask={props.ask.clone()} />
             </header>
             if let Some(coordinator) = card.coordinator {
                 <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
@@ -250,6 +253,7 @@ fn Consumer(props: &ConsumerProps) -> Html {
                 <span class={classes!("aside", "activity")}>{ &card.activity }</span>
                 <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
                     onclick={on(&props.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
+                <ManageButton thing={Thing::Consumer(name.clone())} ask={props.ask.clone()} />
             </header>
             if card.partitions.is_empty() {
                 <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>

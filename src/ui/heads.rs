@@ -4,6 +4,7 @@
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::manage::{ManageButton, Thing};
 use crate::view::inspect::Selection;
 use crate::view::stage::{BrokerColumn, BrokerState};
 
@@ -48,6 +49,7 @@ pub fn BrokerHead(props: &HeadProps) -> Html {
                         <span class="word">{ "Broker " }</span>{ id }
                     </button>
                     if let Some(rack) = rack { <span class="rack">{ "rack " }{ rack }</span> }
+                    <ManageButton thing={Thing::Broker(*id)} ask={props.ask.clone()} />
                 </div>
                 <div class="note" title={note.clone()}>{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
                 <div class="acts">

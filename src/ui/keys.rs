@@ -42,6 +42,7 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
         "+" | "=" => Command::Zoom(Zoom::In),
         "-" => Command::Zoom(Zoom::Out),
         "0" => Command::Zoom(Zoom::Fit),
+        "x" => Command::Open(Some(Over::Cut)),
         "k" => {
             let broker = now.stage.brokers.iter().find(|broker| Some(broker.id) == now.selected)?;
             let verb = if broker.state == BrokerState::Dead { "start" } else { "kill" };

@@ -9,12 +9,16 @@ use crate::scenario::error::ScriptError;
 use crate::scenario::link;
 use crate::scenario::script::{Script, Statement};
 use crate::time::{Duration, Instant};
+use crate::ui::cuts::{Link, word};
+use crate::ui::manage::Thing;
 use crate::view::cards::node_name;
 use crate::view::events::{self, EventRow};
 use crate::view::flights::{self, Flight};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
+use crate::view::links;
 use crate::view::outcome::{self, Difference};
+use crate::view::settings;
 use crate::view::stage::{Focus, Projector, Stage};
 use crate::view::timeline::{Painter, Timeline};
 use crate::view::why::Whys;
@@ -206,11 +210,13 @@ impl Session {
         }
     }
 
-    /// Does what a line of the script says, here and now. In the past this starts a new future.
+    /// Does what some lines of the script say, here and now. In the past this starts a new future.
     pub fn act(&mut self, line: &str) -> Result<(), Vec<String>> {
         let at = self.history.settle_for_act();
         let mut script = self.history.script_until(at);
-        script.push_text(line).map_err(|errors| sentences(&errors))?;
+        for line in line.lines() {
+            script.push_text(line).map_err(|errors| sentences(&errors))?;
+        }
         self.go_on_with(script);
         self.history.seek(at);
         let refused = self.refusals();
@@ -302,6 +308,34 @@ impl Session {
             NodeId::Broker(broker) => format!("broker {}", broker.0),
             NodeId::Controller(controller) => format!("controller {controller}"),
             NodeId::Client(_) => format!("client {}", node_name(self.history.world(), node)),
+        }
+    }
+
+    /// The links that nothing gets through, by the places of their ends.
+    pub fn cut_links(&self) -> Vec<Link> {
+        let links = links::cut(self.history.world()).into_iter();
+        links.map(|(a, b)| (self.place(a), self.place(b))).collect()
+    }
+
+    /// The lines that cut a link, or heal it when it is cut.
+    pub fn cut_or_heal(&self, (from, to): &Link) -> String {
+        let world = self.history.world();
+        let is_it = |(a, b): &(NodeId, NodeId)| {
+            let ends = (self.place(*a), self.place(*b));
+            ends == (from.clone(), to.clone()) || ends == (to.clone(), from.clone())
+        };
+        match links::cut(world).into_iter().find(is_it) {
+            Some(link) => links::healed(world, link).join("\n"),
+            None => format!("cut {} | {}", word(from), word(to)),
+        }
+    }
+
+    /// The settings that have been set on something.
+    pub fn settings_of(&self, thing: &Thing) -> Vec<(String, String)> {
+        match thing {
+            Thing::Topic(name) => settings::of_topic(&self.history, name),
+            Thing::Broker(id) => settings::of_broker(&self.history, *id),
+            _ => Vec::new(),
         }
     }
 

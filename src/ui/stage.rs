@@ -8,7 +8,9 @@ use yew::prelude::*;
 
 use crate::ui::browser::{data_of, document};
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::dialog::Over;
 use crate::ui::heads::BrokerHead;
+use crate::ui::manage::{ManageButton, Thing};
 use crate::ui::partitions::{Columns, Row};
 use crate::ui::tiles::Tiles;
 use crate::ui::window::{Windowed, use_window};
@@ -20,6 +22,8 @@ use crate::view::stage::{BrokerState, ControllerChip, ControllerState, Stage as 
 pub struct Props {
     pub stage: Rc<StageView>,
     pub looking: Rc<Looking>,
+    /// Some link is cut.
+    pub cut: bool,
     pub selected: Option<i32>,
     /// Time went backwards: what vanishes was not truncated.
     pub rewound: bool,
@@ -43,6 +47,14 @@ pub fn Stage(props: &Props) -> Html {
         <main class={classes!("stage", props.brisk.then_some("brisk"))} data-density={density} data-level={level.name()}>
             <div class="above">
                 <Guide stage={props.stage.clone()} in_past={props.in_past} />
+                <div class="network" role="group" aria-label="Network">
+                    <button aria-label="Cut the network" title="Cut the network  (x); or drag from one node to another"
+                        onclick={on(&props.ask, Command::Open(Some(Over::Cut)))}>{ "Cut…" }</button>
+                    if props.cut {
+                        <button class="start" aria-label="Heal the network" title="Every link works again"
+                            onclick={on(&props.ask, Command::Act("heal".to_string()))}>{ "Heal" }</button>
+                    }
+                </div>
                 <Control {level} stage={props.stage.clone()} ask={props.ask.clone()} />
             </div>
             <Controllers chips={props.stage.controllers.clone()} ask={props.ask.clone()} />
@@ -251,6 +263,7 @@ fn Controllers(props: &ControllersProps) -> Html {
         <section class="controllers" aria-label="Controllers">
             <span class="label">{ "KRaft" }</span>
             { for props.chips.iter().map(|chip| html! { <Chip key={chip.name.clone()} chip={chip.clone()} ask={props.ask.clone()} /> }) }
+            <ManageButton thing={Thing::Controllers} ask={props.ask.clone()} />
         </section>
     }
 }

@@ -10,6 +10,7 @@ use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg, THEME};
 use crate::ui::browser::{self, document, window};
 use crate::ui::command::{Command, Tab};
 use crate::ui::console::{Kind, Said};
+use crate::ui::dialog::Over;
 use crate::view::inspect::Selection;
 
 impl App {
@@ -92,6 +93,15 @@ impl App {
             Command::Forget(id) => {
                 self.shown.comparison = None;
                 self.session.forget(id);
+            }
+            Command::Manage(thing) => {
+                self.settings = self.session.settings_of(&thing);
+                self.problems.clear();
+                self.over = Some(Over::Manage(thing));
+            }
+            Command::Link(link) => {
+                let lines = self.session.cut_or_heal(&link);
+                self.act(&lines, false);
             }
             Command::Zoom(zoom) => Rc::make_mut(&mut self.looking).change(zoom, &self.shown.stage),
             Command::Share => self.share(ctx),

@@ -2,6 +2,7 @@
 //! is to see. Only here is the session touched.
 
 mod carry_out;
+mod gesture;
 mod glow;
 mod start;
 
@@ -22,11 +23,13 @@ use crate::ui::browser::{self, document};
 use crate::ui::cards::{Group, Producer};
 use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::Said;
+use crate::ui::cuts::{CutDialog, Link};
 use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
-use crate::ui::flights::{Flown, Layer, show_tip};
+use crate::ui::flights::{Broken, Flown, Layer, show_tip};
 use crate::ui::keys;
+use crate::ui::manage::{ManageButton, ManageDialog, Thing};
 use crate::ui::session::{Comparison, Future, Session};
 use crate::ui::stage::Stage;
 use crate::ui::timeline::{self, Brush, Timeline};
@@ -54,6 +57,9 @@ pub enum Msg {
     Key(web_sys::KeyboardEvent),
     Pointed(Option<(f64, f64)>),
     Clicked(MouseEvent),
+    /// A button goes down, or up.
+    Pressed(PointerEvent),
+    Released(PointerEvent),
     /// The page's places moved.
     Moved,
     Themed,
@@ -74,6 +80,7 @@ struct Shown {
     rate: i64,
     /// Where the time that is kept begins, when the beginning was dropped.
     since: Option<Instant>,
+    cuts: Rc<Vec<Link>>,
     futures: Rc<Vec<Future>>,
     comparison: Option<Rc<Comparison>>,
 }
@@ -106,6 +113,10 @@ pub struct App {
     acted_by_typing: bool,
     news: Vec<(u64, String)>,
     over: Option<Over>,
+    /// What has been set on the thing that is managed.
+    settings: Vec<(String, String)>,
+    /// The node from which a link is being drawn, and where that began.
+    drawing: Option<(String, (f64, f64))>,
     embedded: Option<Embedded>,
     /// What the page around this one was told last: the size, and the part of the script.
     told_size: (i32, i32),
@@ -145,6 +156,7 @@ impl Component for App {
             flights: Rc::default(),
             rate: session.rate(),
             since: None,
+            cuts: Rc::default(),
             futures: Rc::default(),
             comparison: None,
         };
@@ -172,6 +184,8 @@ impl Component for App {
             acted_by_typing: false,
             news: Vec::new(),
             over: None,
+            settings: Vec::new(),
+            drawing: None,
             embedded,
             told_size: (0, 0),
             told_part: None,
@@ -214,6 +228,15 @@ impl Component for App {
                     on_control.and_then(|e| e.closest("button, input, select, label, .dock, .timeline").ok().flatten());
                 let (Some(id), None) = (hit, on_control) else { return false };
                 self.carry_out(ctx, Command::Select(Selection::Message(id)));
+            }
+            Msg::Pressed(event) => {
+                self.drawing = gesture::begins(&event);
+                return false;
+            }
+            Msg::Released(event) => {
+                let link = self.drawing.take().and_then(|begun| gesture::ends(begun, &event));
+                let Some(link) = link else { return false };
+                self.carry_out(ctx, Command::Link(link));
             }
             Msg::Moved => {
                 self.layer.disturb();
@@ -262,13 +285,14 @@ impl Component for App {
         html! {
             <div {class} onclick={ctx.link().callback(Msg::Clicked)}
                 onpointermove={ctx.link().callback(move |event: PointerEvent| Msg::Pointed(point(event)))}
+                onpointerdown={ctx.link().callback(Msg::Pressed)} onpointerup={ctx.link().callback(Msg::Released)}
                 onpointerleave={ctx.link().callback(|_| Msg::Pointed(None))}>
                 if self.embedded.is_some() {
                     <embed::Bar scenario={self.scenario.clone()} />
                 } else {
                     <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} cut={!self.shown.cuts.is_empty()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } }
                 if controls != Controls::None {
@@ -280,14 +304,21 @@ impl Component for App {
                 <div class="news" role="status" aria-live="polite">
                     { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ text }</p> }) }
                 </div>
-                if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_))) { { self.problems() } }
-                { match self.over {
+                if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_) | Over::Manage(_) | Over::Cut)) { { self.problems() } }
+                { match &self.over {
                     Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
                     Some(Over::Embed) => {
                         let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
                         html! { <EmbedDialog {link} ask={ask.clone()} /> }
                     }
-                    Some(Over::Add(what)) => html! { <AddDialog {what} problems={self.problems.clone()} ask={ask.clone()} /> },
+                    Some(Over::Add(what)) => html! { <AddDialog what={*what} problems={self.problems.clone()} ask={ask.clone()} /> },
+                    Some(Over::Manage(thing)) => html! {
+                        <ManageDialog thing={thing.clone()} stage={self.shown.stage.clone()} now={self.settings.clone()}
+                            problems={self.problems.clone()} ask={ask.clone()} />
+                    },
+                    Some(Over::Cut) => html! {
+                        <CutDialog stage={self.shown.stage.clone()} cuts={self.shown.cuts.clone()} problems={self.problems.clone()} ask={ask.clone()} />
+                    },
                     None => html! {},
                 } }
             </div>
@@ -307,6 +338,13 @@ impl App {
                         <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
                     }) }
                     { self.adder(Addition::Producer) }
+                    <span class="label">{ "Topics" }</span>
+                    { for shown.topics.iter().map(|topic| html! {
+                        <p class="topic" key={topic.name.clone()}>
+                            <b>{ &topic.name }</b><span>{ format!("{} × {}", topic.partitions, topic.replication) }</span>
+                            <ManageButton thing={Thing::Topic(topic.name.clone())} ask={ask.clone()} />
+                        </p>
+                    }) }
                     { self.adder(Addition::Topic) }
                     { self.adder(Addition::Broker) }
                 </aside>
@@ -371,7 +409,8 @@ impl App {
         self.session.tick(Duration::from_micros((real * 1000.0) as i64));
         let now = self.session.now();
         self.look_at_flights();
-        self.layer.draw(&self.flown, now, at, &self.muted);
+        let drawn = self.drawing.as_ref().zip(self.pointer).map(|((from, _), to)| (from.as_str(), to));
+        self.layer.draw(&self.flown, now, at, &self.muted, &Broken { links: &self.shown.cuts, drawn });
         self.point();
         if now == before {
             return false;
@@ -432,6 +471,7 @@ impl App {
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
         }
         self.shown.rate = self.session.rate();
+        keep(&mut self.shown.cuts, self.session.cut_links());
         keep(&mut self.shown.futures, self.session.futures());
         let refused = self.session.refusals();
         self.refuse(refused);
