@@ -76,7 +76,7 @@ pub fn Row(props: &RowProps) -> Html {
     };
     html! {
         <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
-            aria-rowindex={(props.index + 2).to_string()}>
+            aria-rowindex={(props.index + 2).to_string()} data-row={props.index.to_string()}>
             <div class="row-head" role="rowheader">
                 <button class="title" onclick={on(&props.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
                 <span class="fact"><span>{ "leader " }</span><i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>

@@ -154,8 +154,8 @@ fn columns(level: Level, stage: &StageView, looking: &Looking) -> Rc<Columns> {
         .map(|broker| match (wide(broker.id), level) {
             (true, Level::Records) => "minmax(150px,1fr)",
             (true, _) => "minmax(92px,1fr)",
-            (false, Level::Records) => "26px",
-            (false, _) => "minmax(26px,1fr)",
+            (false, Level::Records) => "24px",
+            (false, _) => "minmax(22px,1fr)",
         })
         .collect();
     let longest = stage.rows.iter().map(|row| row.log_end).max().unwrap_or(0);

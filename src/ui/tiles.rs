@@ -18,7 +18,7 @@ use crate::view::partitions::{PartitionRow, ReplicaRole};
 use crate::view::stage::Stage;
 
 /// The gap between two columns, as the styles have it.
-const GAP: f64 = 4.0;
+const GAP: f64 = 3.0;
 const LARGEST: f64 = 22.0;
 const SMALLEST: f64 = 6.0;
 /// How long a tile stays hot after its log has grown, in drawings.
@@ -167,10 +167,10 @@ fn reached(
     rows: &Range<usize>,
     ask: &Ask,
 ) {
-    let cell = data_of(event.target(), "cell");
-    let Some((name, broker)) = cell.as_deref().and_then(|cell| cell.rsplit_once('@')) else { return };
-    let Some(row) = stage.rows.iter().position(|row| row.name == name) else { return };
-    let cell = stage.rows[row].cells.iter().position(|cell| cell.broker.to_string() == broker).unwrap_or(0);
+    let Some(row) = data_of(event.target(), "row").and_then(|row| row.parse::<usize>().ok()) else { return };
+    let Some(partition) = stage.rows.get(row) else { return };
+    let broker = data_of(event.target(), "cell").and_then(|cell| cell.rsplit_once('@')?.1.parse::<i32>().ok());
+    let cell = partition.cells.iter().position(|cell| Some(cell.broker) == broker).unwrap_or(0);
     show(board, canvas, stage, Some((row, cell)), None);
     let early = row < rows.start + 4 && rows.start > 0;
     let late = row + 4 > rows.end && rows.end < stage.rows.len();
