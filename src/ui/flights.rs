@@ -79,6 +79,8 @@ pub struct Glow {
 
 /// How long a glow lasts, in real milliseconds.
 const GLOWING: f64 = 750.0;
+/// A record's width where it is drawn narrowest, in CSS pixels (`--pitch` in the style sheets).
+const NARROWEST_RECORD: f64 = 24.0;
 /// More than these at once would be noise.
 const GLOWS: usize = 24;
 
@@ -119,6 +121,13 @@ impl Layer {
     pub fn repaint(&mut self) {
         self.stale = true;
         self.colours.clear();
+    }
+
+    /// How many records fit the widest strip, as the page was last seen.
+    pub fn records_that_fit(&self) -> i64 {
+        let strips = self.places.iter().filter(|(name, _)| name.contains('@'));
+        let widest = strips.map(|(_, place)| place.right - place.left).fold(0.0, f64::max);
+        (widest / NARROWEST_RECORD) as i64 + 2
     }
 
     /// The message that is drawn nearest to a point.

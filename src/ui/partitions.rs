@@ -9,13 +9,12 @@ use crate::ui::browser;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
-use crate::view::partitions::{Cursor, PartitionRow, RecordCell, ReplicaCell, ReplicaRole};
+use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
 
 /// Records are placed relative to a multiple of this, so that they stay where they are for long.
 const PLACES: i64 = 1_000;
-/// How many records a strip carries at most, and all strips of a row together: more than any screen shows.
-const SHOWN: i64 = 40;
-const SHOWN_IN_ROW: i64 = 84;
+/// How many records a strip carries at most.
+const SHOWN: i64 = RECORDS_SHOWN - 8;
 /// A log that has no more records than these is in view as a whole.
 const FEW: i64 = 8;
 /// So many records further at one press.
@@ -53,6 +52,8 @@ pub struct RowProps {
     /// The Tab key enters the grid here.
     pub entry: bool,
     pub level: Level,
+    pub fitting: i64,
+    pub brisk: bool,
     pub rewound: bool,
     pub ask: Ask,
 }
@@ -63,7 +64,7 @@ pub fn Row(props: &RowProps) -> Html {
     let name = row.name.clone();
     let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
     let shrunk = row.isr.len() < row.replicas.len();
-    let shown = SHOWN.min(SHOWN_IN_ROW / row.cells.len().max(1) as i64);
+    let shown = SHOWN.min(props.fitting);
     let cell = |column: usize, broker: i32, slim: bool| {
         let tab = props.entry && column == 0;
         let Some(index) = row.cells.iter().position(|cell| cell.broker == broker) else {
@@ -72,7 +73,7 @@ pub fn Row(props: &RowProps) -> Html {
         if slim || *level != Level::Records {
             return html! { <Bar key={broker} row={row.clone()} {index} {tab} scale={columns.scale} ask={props.ask.clone()} /> };
         }
-        html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={props.rewound} {tab} ask={props.ask.clone()} /> }
+        html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={props.rewound} brisk={props.brisk} {tab} ask={props.ask.clone()} /> }
     };
     html! {
         <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
@@ -143,7 +144,7 @@ fn Bar(props: &BarProps) -> Html {
         <div class={classes!("cell", "bar", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
             aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
             title={format!("{} on broker {}: {tag}, end {}, high watermark {}", row.name, cell.broker, cell.log_end, cell.high_watermark)}
-            style={format!("--end:{};--hw:{}", share(cell.log_end), share(cell.high_watermark))} onclick={zoom} onkeydown={keys}>
+            style={format!("--share:{};--hw:{}", share(cell.log_end), share(cell.high_watermark))} onclick={zoom} onkeydown={keys}>
             <b class="fill" /><b class="mark" />
         </div>
     }
@@ -175,6 +176,7 @@ struct CellProps {
     index: usize,
     shown: i64,
     rewound: bool,
+    brisk: bool,
     /// It is where the Tab key enters the grid.
     tab: bool,
     ask: Ask,
@@ -240,8 +242,8 @@ fn Cell(props: &CellProps) -> Html {
             <div class="strip" aria-hidden="true" onpointerdown={drag} onwheel={wheel}>
                 <div class="track" style={format!("--end:{}", widest - base)}>
                     <b class="water" style={place(cell.high_watermark)} />
-                    <div class="records">
-                        { for cell.records.iter().filter(|record| record.offset >= first).map(|record| draw(record, base, "")) }
+                    <div class="records" key={if props.brisk { "stream" } else { "records" }}>
+                        { if props.brisk { stream(&cell.records, first, base) } else { one_by_one(&cell.records, first, base) } }
                     </div>
                     <div class="records">
                         { for missing.map(|offset| html! { <s key={offset as u64} class="rec missing" style={place(offset)} /> }) }
@@ -259,6 +261,29 @@ fn Cell(props: &CellProps) -> Html {
             </div>
         </div>
     }
+}
+
+/// Each record keeps its element for as long as it is seen: it arrives, and it is pointed at.
+fn one_by_one(records: &[RecordCell], first: i64, base: i64) -> Html {
+    let seen = records.iter().filter(|record| record.offset >= first);
+    seen.map(|record| draw(record, base, "")).collect()
+}
+
+/// Records that come faster than anybody points at them: elements are used again instead of made anew.
+fn stream(records: &[RecordCell], first: i64, base: i64) -> Html {
+    let from = records.partition_point(|record| record.offset < first);
+    let mut seen: Vec<&RecordCell> = records[from..].iter().collect();
+    let places = seen.len().max(1) as i64;
+    seen.sort_unstable_by_key(|record| record.offset % places);
+    let element = |record: &&RecordCell| {
+        let (class, style) = look(record, base, "");
+        html! {
+            <s {class} {style} data-offset={record.offset.to_string()}>
+                { &record.mark }<small>{ record.offset }</small>
+            </s>
+        }
+    };
+    seen.iter().map(element).collect()
 }
 
 /// Notes what has been cut off since the last drawing.
@@ -299,6 +324,15 @@ fn select(ask: &Ask, partition: &str, broker: i32) -> Callback<MouseEvent> {
 }
 
 fn draw(record: &RecordCell, base: i64, extra: &'static str) -> Html {
+    let (class, style) = look(record, base, extra);
+    html! {
+        <s key={record.offset as u64} {class} {style} title={in_words(record)} data-offset={record.offset.to_string()}>
+            { &record.mark }<small>{ record.offset }</small>
+        </s>
+    }
+}
+
+fn look(record: &RecordCell, base: i64, extra: &'static str) -> (Classes, String) {
     let hue = record.hue.map_or(String::new(), |hue| format!(";--h:{hue}"));
     let class = classes!(
         "rec",
@@ -307,12 +341,7 @@ fn draw(record: &RecordCell, base: i64, extra: &'static str) -> Html {
         record.control.then_some("control"),
         extra
     );
-    html! {
-        <s key={record.offset as u64} {class} style={format!("--i:{}{hue}", record.offset - base)}
-            title={in_words(record)} data-offset={record.offset.to_string()}>
-            { &record.mark }<small>{ record.offset }</small>
-        </s>
-    }
+    (class, format!("--i:{}{hue}", record.offset - base))
 }
 
 fn in_words(record: &RecordCell) -> String {

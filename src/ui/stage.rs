@@ -30,6 +30,8 @@ pub struct Props {
     pub in_past: bool,
     /// Records arrive in a stream: they are not animated one by one.
     pub brisk: bool,
+    /// How many records of a log fit its strip.
+    pub fitting: i64,
     pub ask: Ask,
 }
 
@@ -58,8 +60,8 @@ pub fn Stage(props: &Props) -> Html {
                 <Control {level} stage={props.stage.clone()} ask={props.ask.clone()} />
             </div>
             <Controllers chips={props.stage.controllers.clone()} ask={props.ask.clone()} />
-            <Partitions key={level.name()} {level} stage={props.stage.clone()} looking={props.looking.clone()}
-                selected={props.selected} rewound={props.rewound} ask={props.ask.clone()} />
+            <Partitions key={level.name()} {level} stage={props.stage.clone()} looking={props.looking.clone()} fitting={props.fitting}
+                brisk={props.brisk} selected={props.selected} rewound={props.rewound} ask={props.ask.clone()} />
         </main>
     }
 }
@@ -69,6 +71,8 @@ struct PartitionsProps {
     level: Level,
     stage: Rc<StageView>,
     looking: Rc<Looking>,
+    fitting: i64,
+    brisk: bool,
     selected: Option<i32>,
     rewound: bool,
     ask: Ask,
@@ -135,8 +139,8 @@ fn rows(props: &PartitionsProps, columns: &Rc<Columns>, shown: Range<usize>) -> 
     let row = |(place, row): (usize, &Rc<_>)| {
         let row: Rc<crate::view::partitions::PartitionRow> = Rc::clone(row);
         html! {
-            <Row key={row.name.clone()} row={row.clone()} columns={columns.clone()} index={first + place}
-                entry={place == 0} level={props.level} rewound={props.rewound} ask={props.ask.clone()} />
+            <Row key={row.name.clone()} row={row.clone()} columns={columns.clone()} index={first + place} fitting={props.fitting}
+                brisk={props.brisk} entry={place == 0} level={props.level} rewound={props.rewound} ask={props.ask.clone()} />
         }
     };
     props.stage.rows[shown].iter().enumerate().map(row).collect()

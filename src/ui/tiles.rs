@@ -151,7 +151,7 @@ pub fn Tiles(props: &Props) -> Html {
             <div class="rows unseen" role="rowgroup" onfocusin={focused}>
                 { for props.stage.rows.get(props.rows.clone()).unwrap_or_default().iter().enumerate().map(|(place, row)| html! {
                     <Row key={row.name.clone()} row={row.clone()} columns={props.columns.clone()} index={props.rows.start + place}
-                        entry={place == 0} level={Level::Tiles} rewound=false ask={props.ask.clone()} />
+                        entry={place == 0} level={Level::Tiles} fitting=0 brisk=false rewound=false ask={props.ask.clone()} />
                 }) }
             </div>
         </>

@@ -17,7 +17,8 @@ async fn open(page: &Page, button: &str, dialog: &str) -> Part {
 }
 
 async fn console(page: &Page) -> String {
-    let said = page.script("return document.querySelector('[aria-label=\"Console output\"]').textContent", vec![]).await;
+    let said =
+        page.script("return document.querySelector('[aria-label=\"Console output\"]').textContent", vec![]).await;
     said.as_str().unwrap_or_default().to_owned()
 }
 
@@ -31,7 +32,10 @@ fn a_topic_is_altered_grows_and_goes() {
         assert_eq!(value, "2", "what is set is shown");
         page.find_within(&dialog, "textbox", "min.insync.replicas").await.fill("3").await;
         press_in(&page, "Topic orders", "Alter").await;
-        page.wait_until("the line is said", async || console(&page).await.contains("alter topic orders min.insync.replicas=3")).await;
+        page.wait_until("the line is said", async || {
+            console(&page).await.contains("alter topic orders min.insync.replicas=3")
+        })
+        .await;
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
 
         let dialog = open(&page, "Manage topic orders", "Topic orders").await;
@@ -166,7 +170,8 @@ fn links_are_cut_and_healed_by_a_drag_and_by_the_keyboard() {
 
         // The same drag heals that link, and only that.
         drag(&page, "broker 2", "broker 1").await;
-        page.wait_until("it is healed and the other cut again", async || console(&page).await.contains("cut 3 | c1")).await;
+        page.wait_until("it is healed and the other cut again", async || console(&page).await.contains("cut 3 | c1"))
+            .await;
         page.press("x").await;
         let dialog = page.find("dialog", "Cut the network").await;
         assert_eq!(page.all_within(&dialog, "listitem").await.len(), 1);
@@ -179,7 +184,10 @@ fn links_are_cut_and_healed_by_a_drag_and_by_the_keyboard() {
         }
         page.find_within(&dialog, "button", "Cut this side from the rest").await.press(ENTER).await;
         page.wait_until_gone("dialog", "Cut the network").await;
-        page.wait_until("the cut is said", async || console(&page).await.contains("cut 1,c1 | 2,3,c2,c3,app,client:c1,client:c2")).await;
+        page.wait_until("the cut is said", async || {
+            console(&page).await.contains("cut 1,c1 | 2,3,c2,c3,app,client:c1,client:c2")
+        })
+        .await;
         page.find("button", "Heal the network").await.click().await;
         page.wait_until_gone("button", "Heal the network").await;
         assert_eq!(page.complaints().await, Vec::<String>::new());
@@ -199,7 +207,10 @@ fn a_message_on_its_way_is_delayed_or_arrives_twice() {
             page.find("tab", "Packets").await.click().await;
             let watched = async || {
                 let buttons = page.all_within(&page.find("region", "Packets").await, "button").await;
-                buttons.into_iter().filter(|part| part.name.starts_with("PRODUCE app") && part.name.contains("watched")).count()
+                buttons
+                    .into_iter()
+                    .filter(|part| part.name.starts_with("PRODUCE app") && part.name.contains("watched"))
+                    .count()
             };
             for _ in 0..60 {
                 if watched().await > 0 {

@@ -111,7 +111,9 @@ fn the_table_of_a_thousand_partitions_scrolls_and_finds() {
         };
         page.find("table", "Partition state").await;
         assert!((10..100).contains(&rows().await), "{} rows", rows().await);
-        let total = page.script("return document.querySelector('.partition-state').getAttribute('aria-rowcount')", vec![]).await;
+        let total = page
+            .script("return document.querySelector('.partition-state').getAttribute('aria-rowcount')", vec![])
+            .await;
         assert_eq!(total, "1001");
         page.script("document.querySelector('.of-partition-state .scroller').scrollTop = 1e9", vec![]).await;
         page.wait_until("its end is there", async || {

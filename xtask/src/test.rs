@@ -60,7 +60,16 @@ impl Step {
             Step::Browser => tests_in_the_browser(),
             Step::Page => {
                 page::build()?;
-                Stage::set()?.run(&["hands::", "scenario::", "access::", "contract::", "instruments::", "mischief::", "scale::", "changes::"])
+                Stage::set()?.run(&[
+                    "hands::",
+                    "scenario::",
+                    "access::",
+                    "contract::",
+                    "instruments::",
+                    "mischief::",
+                    "scale::",
+                    "changes::",
+                ])
             }
         }
     }

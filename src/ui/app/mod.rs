@@ -95,6 +95,11 @@ pub struct App {
     flown: Vec<Flown>,
     layer: Layer,
     brush: Brush,
+    /// The timeline is painted in the next frame: painting asks the browser for fonts and places, and at
+    /// the start of a frame it has them already.
+    unpainted: bool,
+    /// How many records of a log are drawn.
+    fitting: i64,
     last_frame: Option<f64>,
     last_refresh: f64,
     /// Time went backwards, or another future began, since the last drawing.
@@ -169,6 +174,8 @@ impl Component for App {
             flown: Vec::new(),
             layer: Layer::default(),
             brush: Brush::default(),
+            unpainted: true,
+            fitting: 0,
             last_frame: None,
             last_refresh: 0.0,
             rewound: false,
@@ -245,7 +252,7 @@ impl Component for App {
             Msg::Themed => {
                 self.layer.repaint();
                 self.brush.forget();
-                self.paint_timeline();
+                self.unpainted = true;
                 return false;
             }
             Msg::Linked => {
@@ -269,7 +276,7 @@ impl Component for App {
     fn rendered(&mut self, _: &Context<App>, first: bool) {
         self.layer.disturb();
         timeline::show_time(self.session.beginning(), self.session.now(), self.session.end());
-        self.paint_timeline();
+        self.unpainted = true;
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
         }
@@ -292,7 +299,7 @@ impl Component for App {
                 } else {
                     <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} cut={!self.shown.cuts.is_empty()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} fitting={self.fitting} cut={!self.shown.cuts.is_empty()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } }
                 if controls != Controls::None {
@@ -412,12 +419,17 @@ impl App {
         let drawn = self.drawing.as_ref().zip(self.pointer).map(|((from, _), to)| (from.as_str(), to));
         self.layer.draw(&self.flown, now, at, &self.muted, &Broken { links: &self.shown.cuts, drawn });
         self.point();
+        if std::mem::take(&mut self.unpainted) {
+            self.paint_timeline();
+        }
+        let fitting = self.layer.records_that_fit();
+        let resized = std::mem::replace(&mut self.fitting, fitting) != fitting;
         if now == before {
-            return false;
+            return resized;
         }
         timeline::show_time(self.session.beginning(), now, self.session.end());
         if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
-            return false;
+            return resized;
         }
         self.last_refresh = at;
         let before = self.shown.stage.clone();
