@@ -83,7 +83,7 @@ fn Setting(props: &SettingProps) -> Html {
     html! {
         <label class={props.now.is_some().then_some("is-set")}>
             <code>{ row.name }</code>{ input }
-            <small>{ row.meaning }<span class="valid">{ format!(" Default {default}, valid {}.", row.valid) }</span></small>
+            <small>{ row.meaning }<span class="valid">{ format!(" Default {default}") }{ if row.valid.is_empty() { ".".to_string() } else { format!(", valid {}.", row.valid) } }</span></small>
         </label>
     }
 }

@@ -1,6 +1,7 @@
 //! The settings that forms offer: every one that is simulated, with Kafka's name, default and meaning.
 
 use crate::history::History;
+use crate::kafka::config::dynamic::LEADER_THROTTLED_RATE;
 use crate::kafka::config::{Scope, SettingInfo, dynamic_names, settings};
 use crate::wire::{BrokerId, topic_name};
 
@@ -34,8 +35,21 @@ pub fn of(of: Of) -> Vec<SettingRow> {
         Of::Consumer => Scope::Consumer,
     };
     let changes = |info: &SettingInfo| of != Of::Broker || dynamic_names().contains(&info.name);
-    settings(scope).into_iter().filter(changes).map(row).collect()
+    let mut rows: Vec<SettingRow> = settings(scope).into_iter().filter(changes).map(row).collect();
+    if of == Of::Broker {
+        rows.push(THROTTLE);
+    }
+    rows
 }
+
+/// The one setting of brokers that no file has (DynamicConfig.Broker).
+const THROTTLE: SettingRow = SettingRow {
+    name: LEADER_THROTTLED_RATE,
+    default: "9223372036854775807",
+    valid: String::new(),
+    choices: Vec::new(),
+    meaning: "How many bytes a second of throttled replicas a leader sends to followers outside the in-sync set.",
+};
 
 fn row(info: SettingInfo) -> SettingRow {
     let listed = info.valid.trim_start_matches("(case insensitive) ").trim_matches(['[', ']']);
