@@ -51,6 +51,8 @@ pub struct History {
     bounds: Bounds,
     /// The number of the step that told each event, by event id from the first kept one.
     event_places: Vec<u64>,
+    /// The numbers of the kept steps that told something that matters.
+    mattering: Vec<u64>,
     snapshots: Vec<Snapshot>,
     /// The newest state; always at the end of `steps`.
     head: Run,
@@ -80,6 +82,7 @@ impl History {
             dropped: 0,
             bounds: KEPT,
             event_places: Vec::new(),
+            mattering: Vec::new(),
             snapshots,
             head,
             past: None,
@@ -169,6 +172,12 @@ impl History {
         &self.steps[..(self.position() - self.dropped) as usize]
     }
 
+    /// The kept steps up to the viewed instant that told something that matters, the youngest first.
+    pub fn mattering_steps(&self) -> impl Iterator<Item = &Step> {
+        let seen = self.mattering.partition_point(|number| *number < self.position());
+        self.mattering[..seen].iter().rev().filter_map(|number| self.step(*number))
+    }
+
     pub fn event(&self, id: EventId) -> Option<&Event> {
         let first = self.steps.iter().flat_map(|step| &step.events).next()?.id;
         let step = *self.event_places.get(id.0.checked_sub(first.0)? as usize)?;
@@ -185,6 +194,9 @@ impl History {
         let Some(step) = self.head.advance(limit) else { return false };
         let number = self.count();
         self.event_places.extend(step.events.iter().map(|_| number));
+        if step.events.iter().any(|event| event.fact.matters()) {
+            self.mattering.push(number);
+        }
         self.steps.push(step);
         let steps = number + 1;
         if self.snapshots.last().is_none_or(|last| steps - last.steps >= STEPS_PER_SNAPSHOT) {
@@ -302,6 +314,7 @@ impl History {
             let events: usize = self.steps[steps..].iter().map(|step| step.events.len()).sum();
             self.event_places.truncate(self.event_places.len() - events);
             self.steps.truncate(steps);
+            self.mattering.retain(|number| *number < past.steps);
             self.snapshots.retain(|snapshot| snapshot.steps <= past.steps);
             self.head = past.run;
         }
@@ -345,6 +358,7 @@ impl History {
         let events: usize = gone.map(|step| step.events.len()).sum();
         self.event_places.drain(..events);
         self.dropped = self.snapshots[first].steps;
+        self.mattering.retain(|number| *number >= self.dropped);
         self.snapshots.drain(..first);
     }
 }

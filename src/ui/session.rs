@@ -359,7 +359,7 @@ impl Session {
     }
 
     pub fn guarantees(&self) -> Guarantees {
-        guarantees::guarantees(self.history.world())
+        guarantees::guarantees(self.history.world(), self.projector.waiting())
     }
 
     pub fn inspect(&mut self, selection: &Selection) -> Option<Inspection> {

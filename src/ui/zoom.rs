@@ -72,7 +72,7 @@ pub enum Zoom {
 }
 
 /// How the partitions are looked at.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Looking {
     /// `None`: what fits.
     chosen: Option<Level>,

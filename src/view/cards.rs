@@ -1,6 +1,5 @@
 //! The clients' cards: producers on the left, groups with their consumers on the right.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::Serialize;
@@ -15,7 +14,7 @@ use crate::view::replicas::Replicas;
 use crate::wire::batch::Batch;
 use crate::wire::{NodeId, Offset, TopicPartition};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProducerCard {
     pub name: String,
     pub running: bool,
@@ -36,7 +35,7 @@ pub struct ProducerCard {
     pub loading: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PendingBatch {
     pub partition: String,
     /// `alice=created`, or `12 records`.
@@ -46,7 +45,7 @@ pub struct PendingBatch {
     pub state: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupCard {
     pub id: String,
     /// `classic`
@@ -63,7 +62,7 @@ pub struct GroupCard {
     pub more_unowned: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConsumerCard {
     pub name: String,
     pub running: bool,
@@ -81,7 +80,7 @@ pub struct ConsumerCard {
     pub recent: Vec<DeliveredRecord>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConsumerPartition {
     pub partition: String,
     pub position: Option<i64>,
@@ -92,7 +91,7 @@ pub struct ConsumerPartition {
     pub log_end: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliveredRecord {
     pub partition: String,
     pub offset: i64,
@@ -166,12 +165,15 @@ pub fn groups(world: &World, found: &Replicas<'_>, near: &Range<usize>) -> Vec<G
 
 fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -> GroupCard {
     let classic = world.group(name);
-    let committed: BTreeMap<&TopicPartition, Offset> = world.committed_by(name).collect();
+    let committed: Vec<(&TopicPartition, Offset)> = world.committed_by(name).collect();
     let members = || world.consumers().filter(|(_, _, consumer)| consumer.group() == name);
     let look = Look { world, found, near, committed: &committed };
     let consumers = members().map(|(client, member, c)| consumer(&look, client, member, c)).collect();
-    let owned: BTreeSet<&TopicPartition> = members().flat_map(|(_, _, c)| c.assigned().map(|(tp, _)| tp)).collect();
-    let unowned = || committed.iter().filter(|(partition, _)| !owned.contains(*partition));
+    let mut owned = vec![false; found.partitions().len()];
+    for (partition, _) in members().flat_map(|(_, _, c)| c.assigned()) {
+        found.index(partition).into_iter().for_each(|index| owned[index] = true);
+    }
+    let unowned = || committed.iter().filter(|(partition, _)| found.index(partition).is_some_and(|at| !owned[at]));
     let told = unowned().take(PARTITIONS_SHOWN).map(|(partition, offset)| (partition.to_string(), offset.0));
     GroupCard {
         id: name.to_string(),
@@ -191,7 +193,7 @@ struct Look<'a> {
     world: &'a World,
     found: &'a Replicas<'a>,
     near: &'a Range<usize>,
-    committed: &'a BTreeMap<&'a TopicPartition, Offset>,
+    committed: &'a [(&'a TopicPartition, Offset)],
 }
 
 fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &Consumer) -> ConsumerCard {
@@ -258,7 +260,7 @@ fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -
     ConsumerPartition {
         partition: partition.to_string(),
         position,
-        committed: look.committed.get(partition).map(|offset| offset.0),
+        committed: look.committed.iter().find(|(other, _)| *other == partition).map(|(_, offset)| offset.0),
         lag: position.map(|position| (end - position).max(0)),
         log_start: log.map_or(0, |log| log.log_start().0),
         log_end: log.map_or(0, |log| log.log_end().0),

@@ -7,7 +7,7 @@ use crate::kafka::fact::Names;
 use crate::sim::{Event, EventId, World};
 use crate::time::Instant;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EventRow {
     pub id: u64,
     pub at: Instant,
@@ -20,9 +20,14 @@ pub struct EventRow {
 
 /// The newest events up to the viewed instant, the youngest first.
 pub fn events(history: &History, only_what_matters: bool, limit: usize) -> Vec<EventRow> {
+    let wanted = |event: &&Event| !event.fact.is_internal() && (!only_what_matters || event.fact.matters());
+    let row = |event: &Event| row(history.world(), event);
+    if only_what_matters {
+        let told = history.mattering_steps().flat_map(|step| step.events.iter().rev());
+        return told.filter(wanted).take(limit).map(row).collect();
+    }
     let told = history.steps_seen().iter().rev().flat_map(|step| step.events.iter().rev());
-    let wanted = told.filter(|event| !event.fact.is_internal() && (!only_what_matters || event.fact.matters()));
-    wanted.take(limit).map(|event| row(history.world(), event)).collect()
+    told.filter(wanted).take(limit).map(row).collect()
 }
 
 /// The event and its causes, the youngest first.

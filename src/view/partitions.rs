@@ -15,7 +15,7 @@ use crate::wire::{BrokerId, Offset, TopicPartition};
 /// How many records of a log the view carries at most: the newest ones.
 pub const RECORDS_SHOWN: i64 = 48;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartitionRow {
     /// `orders-0`
     pub name: String,
@@ -51,7 +51,7 @@ pub enum ReplicaRole {
     Offline,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReplicaCell {
     pub broker: i32,
     pub role: ReplicaRole,
@@ -242,6 +242,9 @@ fn mark(key: Option<&str>, control: bool) -> String {
 /// assigned, and one over what each group has committed.
 pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec<Vec<Cursor>> {
     let mut cursors: Vec<Vec<Cursor>> = vec![Vec::new(); range.len()];
+    if range.is_empty() {
+        return cursors;
+    }
     let place = |partition: &TopicPartition| {
         found.index(partition).filter(|index| range.contains(index)).map(|index| index - range.start)
     };

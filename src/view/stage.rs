@@ -20,7 +20,7 @@ use crate::view::replicas::{Here, Replica, Replicas};
 use crate::wire::{BrokerId, NodeId};
 
 /// Everything on the stage at one instant but the messages in flight.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stage {
     pub brokers: Vec<BrokerColumn>,
     pub controllers: Vec<ControllerChip>,
@@ -31,7 +31,7 @@ pub struct Stage {
     pub groups: Vec<Rc<GroupCard>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopicView {
     pub name: String,
     pub partitions: i32,
@@ -54,7 +54,7 @@ pub enum BrokerState {
     Dead,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BrokerColumn {
     pub id: i32,
     pub rack: Option<String>,
@@ -82,7 +82,7 @@ pub enum ControllerState {
     Dead,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ControllerChip {
     /// `c1`
     pub name: String,
@@ -147,6 +147,12 @@ impl Projector {
         let stage = before.filter(|before| **before == stage).unwrap_or_else(|| Rc::new(stage));
         self.before = Some(stage.clone());
         stage
+    }
+
+    /// How many records stand above the high watermark.
+    pub fn waiting(&self) -> i64 {
+        let rows = self.before.iter().flat_map(|stage| &stage.rows);
+        rows.map(|row| row.log_end - row.high_watermark).sum()
     }
 
     fn rows(
