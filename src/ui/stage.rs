@@ -86,6 +86,20 @@ fn Partitions(props: &PartitionsProps) -> Html {
     let columns = columns(*level, stage, looking);
     let shown = looking.rows(stage);
     let windowed = shown.len() < all || *level == Level::Tiles;
+    let tiles = *level == Level::Tiles;
+    let at = use_state(|| None);
+    let reached = {
+        let (at, ask, shown) = (at.clone(), ask.clone(), shown.clone());
+        Callback::from(move |event: FocusEvent| {
+            if let Some((row, broker)) = reached(&event).filter(|_| tiles) {
+                at.set(Some((row, broker)));
+                let early = row < shown.start + 4 && shown.start > 0;
+                if early || row + 4 > shown.end && shown.end < all {
+                    ask.emit(Command::Zoom(Zoom::Near(row.saturating_sub(12)..(row + 12).min(all))));
+                }
+            }
+        })
+    };
     let guess = if *level == Level::Records { 104.0 } else { 34.0 };
     let tell = {
         let ask = ask.clone();
@@ -108,28 +122,29 @@ fn Partitions(props: &PartitionsProps) -> Html {
     let style = format!("--brokers:{};--columns:{}", stage.brokers.len(), columns.template);
     let class = classes!("grid", columns.all_slim().then_some("slim"), windowed.then_some("windowed"));
     let (before, after) = (shown.start as f64 * pitch, all.saturating_sub(shown.end) as f64 * pitch);
-    let body = match level {
-        Level::Tiles => html! {
-            <Tiles stage={stage.clone()} rows={shown.clone()} columns={columns.clone()} ask={ask.clone()} />
-        },
-        _ if windowed => html! {
-            <div class="rows" role="rowgroup" style={format!("padding-block:{before}px {after}px")}>
+    let body = if windowed {
+        html! {
+            <div class={classes!("rows", tiles.then_some("unseen"))} role="rowgroup" onfocusin={reached}
+                style={(!tiles).then(|| format!("padding-block:{before}px {after}px"))}>
                 { rows(props, &columns, shown) }
             </div>
-        },
-        _ => rows(props, &columns, shown),
+        }
+    } else {
+        rows(props, &columns, shown)
     };
     html! {
-        <div {class} role="grid" aria-label="Partitions" {style} ref={scroller} {onscroll} onkeydown={walk(ask)}
-            aria-rowcount={(all + 1).to_string()}>
-            <div class="grid-row heads" role="row" aria-rowindex="1">
-                <div class="corner" role="columnheader">{ "Partition" }</div>
-                { for stage.brokers.iter().map(|broker| html! {
-                    <BrokerHead key={broker.id} broker={broker.clone()} slim={columns.is_slim(broker.id)}
-                        selected={props.selected == Some(broker.id)} ask={ask.clone()} />
-                }) }
+        <div {class} {style} ref={scroller} {onscroll}>
+            <div class="cells" role="grid" aria-label="Partitions" onkeydown={walk(ask)} aria-rowcount={(all + 1).to_string()}>
+                <div class="grid-row heads" role="row" aria-rowindex="1">
+                    <div class="corner" role="columnheader">{ "Partition" }</div>
+                    { for stage.brokers.iter().map(|broker| html! {
+                        <BrokerHead key={broker.id} broker={broker.clone()} slim={columns.is_slim(broker.id)}
+                            selected={props.selected == Some(broker.id)} ask={ask.clone()} />
+                    }) }
+                </div>
+                { body }
             </div>
-            { body }
+            if tiles { <Tiles stage={stage.clone()} columns={columns.clone()} at={*at} ask={ask.clone()} /> }
         </div>
     }
 }
@@ -156,6 +171,7 @@ fn columns(level: Level, stage: &StageView, looking: &Looking) -> Rc<Columns> {
         .brokers
         .iter()
         .map(|broker| match (wide(broker.id), level) {
+            (true, Level::Records) if many => "minmax(214px,1fr)",
             (true, Level::Records) => "minmax(150px,1fr)",
             (true, _) => "minmax(92px,1fr)",
             (false, Level::Records) => "24px",
@@ -179,6 +195,13 @@ fn bring_into_view(partition: Option<&str>) {
         options.set_block(ScrollLogicalPosition::Nearest);
         cell.scroll_into_view_with_scroll_into_view_options(&options);
     }
+}
+
+/// The row, and the broker of the replica, that the keyboard has reached.
+fn reached(event: &FocusEvent) -> Option<(usize, Option<i32>)> {
+    let row = data_of(event.target(), "row")?.parse().ok()?;
+    let broker = data_of(event.target(), "cell").and_then(|cell| cell.rsplit_once('@')?.1.parse().ok());
+    Some((row, broker))
 }
 
 /// Arrow keys walk from cell to cell; with Shift, Home and End they walk along a log.

@@ -2,18 +2,17 @@
 //! partitions are seen at one look. The rows stay in the page for whoever reads rather than looks.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 use yew::prelude::*;
 
-use crate::ui::browser::{custom, data_of, window};
+use crate::ui::browser::{custom, document, prefers, window};
 use crate::ui::command::{Ask, Command};
 use crate::ui::flights::show_tip;
-use crate::ui::partitions::{Columns, Row, standing};
-use crate::ui::zoom::{Level, Zoom};
+use crate::ui::partitions::{Columns, standing};
+use crate::ui::zoom::Zoom;
 use crate::view::partitions::{PartitionRow, ReplicaRole};
 use crate::view::stage::Stage;
 
@@ -27,9 +26,9 @@ const HOT: u8 = 6;
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub stage: Rc<Stage>,
-    /// Those that are in the page as rows.
-    pub rows: Range<usize>,
     pub columns: Rc<Columns>,
+    /// The row, and the broker of the replica, that the keyboard has reached in the rows.
+    pub at: Option<(usize, Option<i32>)>,
     pub ask: Ask,
 }
 
@@ -38,6 +37,7 @@ pub struct Props {
 struct Board {
     pen: Option<CanvasRenderingContext2d>,
     size: (f64, f64),
+    around: Option<Around>,
     colours: BTreeMap<&'static str, String>,
     plan: Plan,
     drawn: Vec<Rc<PartitionRow>>,
@@ -137,45 +137,23 @@ pub fn Tiles(props: &Props) -> Html {
             }
         })
     };
-    let focused = {
-        let (board, canvas, stage, rows, ask) =
-            (board, canvas.clone(), props.stage.clone(), props.rows.clone(), props.ask.clone());
-        Callback::from(move |event: FocusEvent| reached(&event, &board, &canvas, &stage, &rows, &ask))
-    };
-    html! {
-        <>
-            <div class="tiles" role="presentation">
-                <Summary stage={props.stage.clone()} />
-                <canvas ref={canvas} aria-hidden="true" onpointermove={point} onpointerleave={leave} onclick={press} />
-            </div>
-            <div class="rows unseen" role="rowgroup" onfocusin={focused}>
-                { for props.stage.rows.get(props.rows.clone()).unwrap_or_default().iter().enumerate().map(|(place, row)| html! {
-                    <Row key={row.name.clone()} row={row.clone()} columns={props.columns.clone()} index={props.rows.start + place}
-                        entry={place == 0} level={Level::Tiles} fitting=0 brisk=false rewound=false ask={props.ask.clone()} />
-                }) }
-            </div>
-        </>
+    {
+        let (board, canvas, stage) = (board.clone(), canvas.clone(), props.stage.clone());
+        use_effect_with(props.at, move |at| {
+            let found = at.and_then(|(row, broker)| {
+                let cells = &stage.rows.get(row)?.cells;
+                Some((row, cells.iter().position(|cell| Some(cell.broker) == broker).unwrap_or(0)))
+            });
+            if found.is_some() {
+                show(&board, &canvas, &stage, found, None);
+            }
+        });
     }
-}
-
-/// A replica that the keyboard has reached shows where it is; near the end of the rows, others follow.
-fn reached(
-    event: &FocusEvent,
-    board: &Rc<std::cell::RefCell<Board>>,
-    canvas: &NodeRef,
-    stage: &Rc<Stage>,
-    rows: &Range<usize>,
-    ask: &Ask,
-) {
-    let Some(row) = data_of(event.target(), "row").and_then(|row| row.parse::<usize>().ok()) else { return };
-    let Some(partition) = stage.rows.get(row) else { return };
-    let broker = data_of(event.target(), "cell").and_then(|cell| cell.rsplit_once('@')?.1.parse::<i32>().ok());
-    let cell = partition.cells.iter().position(|cell| Some(cell.broker) == broker).unwrap_or(0);
-    show(board, canvas, stage, Some((row, cell)), None);
-    let early = row < rows.start + 4 && rows.start > 0;
-    let late = row + 4 > rows.end && rows.end < stage.rows.len();
-    if early || late {
-        ask.emit(Command::Zoom(Zoom::Near(row.saturating_sub(12)..(row + 12).min(stage.rows.len()))));
+    html! {
+        <div class="tiles">
+            <Summary stage={props.stage.clone()} />
+            <canvas ref={canvas} aria-hidden="true" onpointermove={point} onpointerleave={leave} onclick={press} />
+        </div>
     }
 }
 
@@ -232,17 +210,15 @@ impl Board {
     }
 
     fn draw(&mut self, canvas: &HtmlCanvasElement, rows: &[Rc<PartitionRow>], columns: &Columns) {
-        let scroller = canvas.closest(".grid").ok().flatten();
-        let room =
-            scroller.map_or(300.0, |grid| f64::from(grid.client_height()) - f64::from(canvas.offset_top()) - 6.0);
-        let size = (f64::from(canvas.parent_element().map_or(0, |around| around.client_width())), room.max(120.0));
-        let width = size.0 - f64::from(canvas.offset_left());
-        let same =
-            rows.len() == self.drawn.len() && rows.iter().zip(&self.drawn).all(|(a, b)| a.replicas == b.replicas);
-        if self.pen.is_none() || size != self.size || !same {
-            self.size = size;
-            self.plan = Plan::new(rows, columns, (width, size.1));
-            self.pen = prepare(canvas, width, self.plan.height().max(1.0));
+        let same = rows.len() == self.drawn.len()
+            && rows.iter().zip(&self.drawn).all(|(a, b)| Rc::ptr_eq(a, b) || a.replicas == b.replicas);
+        let around = Around::look();
+        if self.pen.is_none() || self.around != Some(around) || !same {
+            self.around = Some(around);
+            let width = f64::from(canvas.client_width());
+            self.plan = Plan::new(rows, columns, (width, room(canvas)));
+            self.size = (width, self.plan.height().max(1.0));
+            self.pen = prepare(canvas, self.size.0, self.size.1);
             self.colours = ROLES.iter().map(|role| (*role, custom(canvas, role))).collect();
         }
         self.heat.resize(rows.len(), 0);
@@ -256,7 +232,7 @@ impl Board {
 
     fn paint(&self, rows: &[Rc<PartitionRow>]) {
         let Some(pen) = &self.pen else { return };
-        pen.clear_rect(0.0, 0.0, self.size.0, self.plan.height() + 4.0);
+        pen.clear_rect(0.0, 0.0, self.size.0, self.size.1);
         let side = self.plan.tile - if self.plan.tile > 9.0 { 2.5 } else { 1.25 };
         let colour = |role: &str| self.colours.get(role).map_or("", String::as_str);
         for (role, hot) in [
@@ -323,6 +299,31 @@ impl Board {
             }
         }
     }
+}
+
+/// What makes it necessary to measure and to look up colours anew, and is asked without a layout.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Around {
+    width: Option<f64>,
+    height: Option<f64>,
+    dark: bool,
+}
+
+impl Around {
+    fn look() -> Around {
+        let of = |value: Result<wasm_bindgen::JsValue, _>| value.ok().and_then(|value| value.as_f64());
+        let chosen = document().document_element().and_then(|root| root.get_attribute("data-theme"));
+        let dark = chosen.map_or_else(|| prefers("(prefers-color-scheme: dark)"), |theme| theme == "dark");
+        Around { width: of(window().inner_width()), height: of(window().inner_height()), dark }
+    }
+}
+
+/// How much height there is for the tiles without scrolling.
+fn room(canvas: &HtmlCanvasElement) -> f64 {
+    const LEAST: f64 = 120.0;
+    let Some(grid) = canvas.closest(".grid").ok().flatten() else { return LEAST };
+    let above = canvas.get_bounding_client_rect().top() - grid.get_bounding_client_rect().top();
+    (f64::from(grid.client_height()) - above - f64::from(grid.scroll_top()) - 8.0).max(LEAST)
 }
 
 fn prepare(canvas: &HtmlCanvasElement, width: f64, height: f64) -> Option<CanvasRenderingContext2d> {

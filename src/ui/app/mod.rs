@@ -344,7 +344,6 @@ impl App {
                     { for shown.stage.producers.iter().map(|card| html! {
                         <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
                     }) }
-                    { self.adder(Addition::Producer) }
                     <span class="label">{ "Topics" }</span>
                     { for shown.topics.iter().map(|topic| html! {
                         <p class="topic" key={topic.name.clone()}>
@@ -352,8 +351,11 @@ impl App {
                             <ManageButton thing={Thing::Topic(topic.name.clone())} ask={ask.clone()} />
                         </p>
                     }) }
-                    { self.adder(Addition::Topic) }
-                    { self.adder(Addition::Broker) }
+                    <div class="adders">
+                        { self.adder(Addition::Producer) }
+                        { self.adder(Addition::Topic) }
+                        { self.adder(Addition::Broker) }
+                    </div>
                 </aside>
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
