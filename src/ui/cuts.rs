@@ -1,6 +1,6 @@
 //! Cutting links: one, or a side from the rest. On the stage a drag from one node to another does the same.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::rc::Rc;
 
 use web_sys::HtmlSelectElement;

@@ -1,7 +1,7 @@
 //! Messages on their way, drawn on a canvas over the stage: where one is drawn is a pure function of
 //! it, the instant, and where its two ends stand on the page.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, HtmlElement};

@@ -1,6 +1,6 @@
 //! Forms for settings by Kafka's names: what is left empty stays as it is.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;

@@ -1,7 +1,7 @@
 //! The heat map: under each broker one tile for every replica that it holds, so that a thousand
 //! partitions are seen at one look. The rows stay in the page for whoever reads rather than looks.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;

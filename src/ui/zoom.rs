@@ -77,7 +77,7 @@ pub struct Looking {
     /// `None`: what fits.
     chosen: Option<Level>,
     pub near: Range<usize>,
-    pub scrolled: std::collections::BTreeMap<String, i64>,
+    pub scrolled: crate::sorted::SortedMap<String, i64>,
     /// The partition that was zoomed in to, and how often that has been done.
     pub target: Option<String>,
     pub times: u32,

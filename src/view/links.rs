@@ -1,6 +1,6 @@
 //! The links that nothing gets through, and how one of several cuts is healed.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 
 use crate::kafka::fact::Names;
 use crate::sim::World;

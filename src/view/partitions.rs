@@ -1,6 +1,6 @@
 //! A partition's row: its registration in words and each broker's replica as a strip of records.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::ops::Range;
 
 use serde::Serialize;

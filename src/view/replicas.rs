@@ -1,7 +1,7 @@
 //! Every replica of every partition at one look: one walk over the metadata and one over each broker,
 //! so that a thousand partitions on thirty brokers cost no look-up each.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The stage: brokers as columns, controllers above them.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The producer's sender: drains batches per node, sends them, and makes of every answer a
 //! success, a retry or a failure (Sender, TransactionManager for the idempotent producer).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

@@ -19,7 +19,7 @@ mod rest;
 mod sequences;
 mod written;
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::controller::image::MetadataImage;
