@@ -171,7 +171,7 @@ fn columns(level: Level, stage: &StageView, looking: &Looking) -> Rc<Columns> {
         .brokers
         .iter()
         .map(|broker| match (wide(broker.id), level) {
-            (true, Level::Records) if many => "minmax(214px,1fr)",
+            (true, Level::Records) if many => "214px",
             (true, Level::Records) => "minmax(150px,1fr)",
             (true, _) => "minmax(92px,1fr)",
             (false, Level::Records) => "24px",

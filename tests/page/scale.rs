@@ -39,7 +39,8 @@ fn a_thousand_partitions_are_tiles_and_zoom_leads_back_to_records() {
         page.find("columnheader", "Broker 30").await;
         page.find("button", "Kill broker 7").await;
         page.wait_for_text("1000 partitions").await;
-        let count = page.script("return document.querySelector('[role=grid]').getAttribute('aria-rowcount')", vec![]).await;
+        let count =
+            page.script("return document.querySelector('[role=grid]').getAttribute('aria-rowcount')", vec![]).await;
         assert_eq!(count, "1001");
         assert!(rows_in_page(&page).await < 60, "only what is near is in the page");
         let row = page.find("row", "orders-0").await;
