@@ -62,6 +62,8 @@ pub struct History {
     branches: Vec<Branch>,
     /// When a person acted, in order of time.
     acts: Vec<Instant>,
+    /// The script is watched as it is carried out: what it does counts as a person's acts.
+    watched: bool,
 }
 
 /// A future that was left: its script still leads there.
@@ -88,6 +90,7 @@ impl History {
             past: None,
             branches: Vec::new(),
             acts: Vec::new(),
+            watched: false,
         })
     }
 
@@ -192,6 +195,9 @@ impl History {
     /// Does the next thing at the head if it is due by `limit`; true if there was one.
     pub fn extend(&mut self, limit: Instant) -> bool {
         let Some(step) = self.head.advance(limit) else { return false };
+        if self.watched && matches!(step.cause, Cause::Script { .. }) {
+            self.acts.push(step.at);
+        }
         let number = self.count();
         self.event_places.extend(step.events.iter().map(|_| number));
         if step.events.iter().any(|event| event.fact.matters()) {
@@ -205,6 +211,11 @@ impl History {
             self.drop_beginning();
         }
         true
+    }
+
+    /// From here on, what the script does is watched like what a person does.
+    pub fn watch_script(&mut self) {
+        self.watched = true;
     }
 
     /// Carries out the script to its end.

@@ -13,6 +13,7 @@ use crate::ui::manage::Thing;
 pub enum Over {
     Help,
     Embed,
+    Lessons,
     Add(Addition),
     Manage(Thing),
     Cut,

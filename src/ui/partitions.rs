@@ -55,7 +55,18 @@ pub struct RowProps {
     pub fitting: i64,
     pub brisk: bool,
     pub rewound: bool,
+    /// How it stands in another future that this one is compared with.
+    #[prop_or_default]
+    pub differs: Option<Rc<Differs>>,
     pub ask: Ask,
+}
+
+/// In what a partition differs between two futures.
+#[derive(PartialEq)]
+pub struct Differs {
+    pub words: String,
+    /// The brokers whose logs end elsewhere.
+    pub brokers: Vec<i32>,
 }
 
 #[component]
@@ -73,7 +84,8 @@ pub fn Row(props: &RowProps) -> Html {
         if slim || *level != Level::Records {
             return html! { <Bar key={broker} row={row.clone()} {index} {tab} scale={columns.scale} ask={props.ask.clone()} /> };
         }
-        html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={props.rewound} brisk={props.brisk} {tab} ask={props.ask.clone()} /> }
+        let differs = props.differs.as_ref().is_some_and(|differs| differs.brokers.contains(&broker));
+        html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={props.rewound} brisk={props.brisk} {differs} {tab} ask={props.ask.clone()} /> }
     };
     html! {
         <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
@@ -85,6 +97,9 @@ pub fn Row(props: &RowProps) -> Html {
                 <span class={classes!("fact", shrunk.then_some("shrunk"))}>
                     { "ISR " }<i>{ list(&row.isr) }</i><span>{ format!(" of {}", row.replicas.len()) }</span>
                 </span>
+                if let Some(differs) = &props.differs {
+                    <span class="fact differs" title={differs.words.clone()}>{ "≠ " }{ &differs.words }</span>
+                }
                 if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
                 if *level == Level::Records { <Along row={row.clone()} ask={props.ask.clone()} /> }
             </div>
@@ -177,6 +192,8 @@ struct CellProps {
     shown: i64,
     rewound: bool,
     brisk: bool,
+    /// Its log ends elsewhere in the future that this one is compared with.
+    differs: bool,
     /// It is where the Tab key enters the grid.
     tab: bool,
     ask: Ask,
@@ -231,7 +248,7 @@ fn Cell(props: &CellProps) -> Html {
     let first = (widest - props.shown).max(0);
     let missing = cell.log_end.max(first)..widest.min(cell.log_end + MISSING_SHOWN);
     html! {
-        <div class={classes!("cell", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
+        <div class={classes!("cell", class, props.differs.then_some("differs"))} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
             aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
             onclick={select} onkeydown={keys}>
             <div class="cell-head" aria-hidden="true">

@@ -11,11 +11,13 @@ use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Over;
 use crate::ui::heads::BrokerHead;
 use crate::ui::manage::{ManageButton, Thing};
-use crate::ui::partitions::{Columns, Row};
+use crate::ui::partitions::{Columns, Differs, Row};
+use crate::ui::session::Comparison;
 use crate::ui::tiles::Tiles;
 use crate::ui::window::{Windowed, use_window};
 use crate::ui::zoom::{Control, Level, Looking, WIDE_BROKERS, Zoom};
 use crate::view::inspect::Selection;
+use crate::view::outcome::Difference;
 use crate::view::stage::{BrokerState, ControllerChip, ControllerState, Stage as StageView};
 
 #[derive(Properties, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Props {
     /// Time went backwards: what vanishes was not truncated.
     pub rewound: bool,
     pub in_past: bool,
+    /// Another future that this one is compared with: what differs is marked.
+    pub compared: Option<Rc<Comparison>>,
     /// Records arrive in a stream: they are not animated one by one.
     pub brisk: bool,
     /// How many records of a log fit its strip.
@@ -60,10 +64,24 @@ pub fn Stage(props: &Props) -> Html {
                 <Control {level} stage={props.stage.clone()} ask={props.ask.clone()} />
             </div>
             <Controllers chips={props.stage.controllers.clone()} ask={props.ask.clone()} />
-            <Partitions key={level.name()} {level} stage={props.stage.clone()} looking={props.looking.clone()} fitting={props.fitting}
+            <Partitions key={level.name()} {level} stage={props.stage.clone()} looking={props.looking.clone()} fitting={props.fitting} compared={props.compared.clone()}
                 brisk={props.brisk} selected={props.selected} rewound={props.rewound} ask={props.ask.clone()} />
         </main>
     }
+}
+
+/// In what a partition differs from the other future, as words, with the brokers whose logs do.
+fn differs(compared: Option<&Comparison>, partition: &str) -> Option<Rc<Differs>> {
+    let compared = compared?;
+    let here = |difference: &&Difference| difference.place().is_some_and(|(place, _)| place == partition);
+    let differences: Vec<&Difference> = compared.differences.iter().filter(here).collect();
+    let words = differences.iter().filter(|difference| difference.place().is_some_and(|(_, broker)| broker.is_none()));
+    let words: Vec<String> = words
+        .filter_map(|difference| Some(format!("{} {}", difference.what.split_once(": ")?.1, difference.there)))
+        .collect();
+    let brokers = differences.iter().filter_map(|difference| difference.place()?.1).collect();
+    (!differences.is_empty())
+        .then(|| Rc::new(Differs { words: format!("{}: {}", compared.with, words.join(", ")), brokers }))
 }
 
 #[derive(Properties, PartialEq)]
@@ -72,6 +90,7 @@ struct PartitionsProps {
     stage: Rc<StageView>,
     looking: Rc<Looking>,
     fitting: i64,
+    compared: Option<Rc<Comparison>>,
     brisk: bool,
     selected: Option<i32>,
     rewound: bool,
@@ -155,6 +174,7 @@ fn rows(props: &PartitionsProps, columns: &Rc<Columns>, shown: Range<usize>) -> 
         let row: Rc<crate::view::partitions::PartitionRow> = Rc::clone(row);
         html! {
             <Row key={row.name.clone()} row={row.clone()} columns={columns.clone()} index={first + place} fitting={props.fitting}
+                differs={differs(props.compared.as_deref(), &row.name)}
                 brisk={props.brisk} entry={place == 0} level={props.level} rewound={props.rewound} ask={props.ask.clone()} />
         }
     };

@@ -4,6 +4,7 @@
 pub mod cards;
 pub mod events;
 pub mod flights;
+pub mod futures;
 pub mod guarantees;
 pub mod inspect;
 pub mod links;
@@ -14,5 +15,6 @@ pub mod replicas;
 pub mod report;
 pub mod settings;
 pub mod stage;
+pub mod story;
 pub mod timeline;
 pub mod why;
