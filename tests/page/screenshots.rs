@@ -29,7 +29,7 @@ enum Scene {
     Zoomed,
 }
 
-const SCENES: [Scene; 12] = [
+const SCENES: [Scene; 18] = [
     Scene::Opening,
     Scene::MidFailover,
     Scene::FailoverDone,
