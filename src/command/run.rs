@@ -12,7 +12,7 @@ use crate::scenario::quantity;
 use crate::scenario::{Script, Statement};
 use crate::sim::{Broken, Event};
 use crate::time::{Duration, Instant};
-use crate::view::guarantees::guarantees;
+use crate::view::guarantees::{guarantees, waiting};
 use crate::view::report::{Extent, report};
 
 #[derive(clap::Args, Debug)]
@@ -130,7 +130,7 @@ fn print_text(run: &Run, request: &Request, out: &mut dyn Write) -> io::Result<(
         writeln!(out)?;
         transcript::checks(checks.into_iter(), out)?;
     }
-    let answers = guarantees(&run.world);
+    let answers = guarantees(&run.world, waiting(&run.world));
     writeln!(out)?;
     writeln!(out, "Was anything acknowledged and then lost?  {}", answers.lost.text)?;
     writeln!(out, "Did any key's order break?                {}", answers.order.text)?;

@@ -41,8 +41,10 @@ impl Attention {
         }
         let position = history.position();
         let from = self.steps.min(position);
+        let new = history.steps_from(from);
+        let ahead = history.count() - position;
         if self.is_in_story(history)
-            && history.steps()[from as usize..position as usize]
+            && new[..new.len().saturating_sub(ahead as usize)]
                 .iter()
                 .any(|step| step.events.iter().any(|event| event.fact.matters()))
         {

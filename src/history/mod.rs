@@ -16,10 +16,25 @@ pub use playback::{Playback, Speed};
 pub use run::{Check, Run};
 pub use samples::Samples;
 
-/// A snapshot at least every so many steps: a seek replays at most this many.
+/// A snapshot at least every so many steps; a seek to what is not long ago replays at most this many.
 const STEPS_PER_SNAPSHOT: u64 = 512;
-/// When there are more, every other one of the older half goes.
-const SNAPSHOTS_MAX: usize = 512;
+/// However large the cluster is, seeking stays quick enough with so many snapshots.
+const SNAPSHOTS_MIN: u64 = 16;
+
+/// How much of a long history is kept, for the page must not grow without end. The script still leads
+/// everywhere: what is dropped can be carried out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// When there are more steps, the oldest quarter is dropped.
+    pub steps: u64,
+    /// How much all snapshots together may weigh (see [`weight`]). When they weigh more, every other
+    /// one of the older half goes.
+    pub weight: u64,
+}
+
+/// More than two virtual hours of the default cluster; some 80 MB of steps and as much of snapshots, for
+/// three brokers and for thirty alike.
+const KEPT: Bounds = Bounds { steps: 1 << 20, weight: 75_000 };
 
 /// A run at the point after its first `steps` steps.
 #[derive(Clone, Debug)]
@@ -32,9 +47,14 @@ struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct History {
     script: Arc<Script>,
+    /// All steps from the one with the number `dropped`, which counts from the very first.
     steps: Vec<Step>,
-    /// Where each event was told: `(step, place in it)` by event id, from the first kept one.
+    dropped: u64,
+    bounds: Bounds,
+    /// The number of the step that told each event, by event id from the first kept one.
     event_places: Vec<u64>,
+    /// The numbers of the kept steps that told something that matters.
+    mattering: Vec<u64>,
     snapshots: Vec<Snapshot>,
     /// The newest state; always at the end of `steps`.
     head: Run,
@@ -65,7 +85,10 @@ impl History {
         Ok(History {
             script,
             steps: Vec::new(),
+            dropped: 0,
+            bounds: KEPT,
             event_places: Vec::new(),
+            mattering: Vec::new(),
             snapshots,
             head,
             past: None,
@@ -79,6 +102,16 @@ impl History {
     /// The instant that is looked at.
     pub fn now(&self) -> Instant {
         self.viewed().now()
+    }
+
+    /// The oldest instant that can still be looked at.
+    pub fn beginning(&self) -> Instant {
+        if self.dropped == 0 { Instant::ZERO } else { self.snapshots[0].run.now() }
+    }
+
+    /// Keeps more or less than usual.
+    pub fn keep_within(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// The newest instant that has been simulated.
@@ -111,25 +144,52 @@ impl History {
         &self.branches
     }
 
-    /// All steps so far, those after the viewed instant too.
+    /// The steps that are kept, those after the viewed instant too. The first of them has the number
+    /// [`History::first_step`].
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// How many steps lie before the viewed instant.
-    pub fn position(&self) -> u64 {
-        self.past.as_ref().map_or(self.steps.len() as u64, |past| past.steps)
+    /// How many steps there were before those that are kept.
+    pub fn first_step(&self) -> u64 {
+        self.dropped
     }
 
-    /// The steps up to the viewed instant.
+    /// How many steps there have been, dropped ones and those after the viewed instant included.
+    pub fn count(&self) -> u64 {
+        self.dropped + self.steps.len() as u64
+    }
+
+    /// The step with this number, if it is kept.
+    pub fn step(&self, number: u64) -> Option<&Step> {
+        self.steps.get(number.checked_sub(self.dropped)? as usize)
+    }
+
+    /// The kept steps from this number on.
+    pub fn steps_from(&self, number: u64) -> &[Step] {
+        &self.steps[(number.saturating_sub(self.dropped) as usize).min(self.steps.len())..]
+    }
+
+    /// How many steps lie before the viewed instant.
+    pub fn position(&self) -> u64 {
+        self.past.as_ref().map_or(self.count(), |past| past.steps)
+    }
+
+    /// The kept steps up to the viewed instant.
     pub fn steps_seen(&self) -> &[Step] {
-        &self.steps[..self.position() as usize]
+        &self.steps[..(self.position() - self.dropped) as usize]
+    }
+
+    /// The kept steps up to the viewed instant that told something that matters, the youngest first.
+    pub fn mattering_steps(&self) -> impl Iterator<Item = &Step> {
+        let seen = self.mattering.partition_point(|number| *number < self.position());
+        self.mattering[..seen].iter().rev().filter_map(|number| self.step(*number))
     }
 
     pub fn event(&self, id: EventId) -> Option<&Event> {
         let first = self.steps.iter().flat_map(|step| &step.events).next()?.id;
         let step = *self.event_places.get(id.0.checked_sub(first.0)? as usize)?;
-        self.steps[step as usize].events.iter().find(|event| event.id == id)
+        self.step(step)?.events.iter().find(|event| event.id == id)
     }
 
     /// The event and what led to it, the youngest first.
@@ -156,14 +216,17 @@ impl History {
         if self.watched && matches!(step.cause, Cause::Script { .. }) {
             self.acts.push(step.at);
         }
-        for _ in &step.events {
-            self.event_places.push(self.steps.len() as u64);
+        let number = self.count();
+        self.event_places.extend(step.events.iter().map(|_| number));
+        if step.events.iter().any(|event| event.fact.matters()) {
+            self.mattering.push(number);
         }
         self.steps.push(step);
-        let steps = self.steps.len() as u64;
+        let steps = number + 1;
         if self.snapshots.last().is_none_or(|last| steps - last.steps >= STEPS_PER_SNAPSHOT) {
             self.snapshots.push(Snapshot { steps, run: self.head.clone() });
             self.thin_snapshots();
+            self.drop_beginning();
         }
         true
     }
@@ -182,14 +245,14 @@ impl History {
 
     /// Looks at the instant `at`: back to it, or on to it, simulating what has not been yet.
     pub fn seek(&mut self, at: Instant) {
-        let at = at.max(Instant::ZERO);
+        let at = at.max(self.beginning());
         if at >= self.head.now() {
             while self.extend(at) {}
             self.past = None;
             return;
         }
         let steps = self.steps.partition_point(|step| step.at <= at) as u64;
-        self.look_at(steps, at);
+        self.look_at(self.dropped + steps, at);
     }
 
     /// Goes on by one step if it is due by `limit`, else to `limit`; true if there was a step.
@@ -198,7 +261,7 @@ impl History {
             return self.extend(limit);
         }
         let position = self.position();
-        let Some(at) = self.steps.get(position as usize).map(|step| step.at).filter(|at| *at <= limit) else {
+        let Some(at) = self.step(position).map(|step| step.at).filter(|at| *at <= limit) else {
             self.seek(limit);
             return false;
         };
@@ -208,12 +271,10 @@ impl History {
 
     /// Looks at the state after the first `steps` steps, at the time of the last of them.
     pub fn seek_step(&mut self, steps: u64) {
-        let steps = steps.min(self.steps.len() as u64);
-        let at = match steps.checked_sub(1) {
-            Some(last) => self.steps[last as usize].at,
-            None => Instant::ZERO,
-        };
-        if steps == self.steps.len() as u64 && at >= self.head.now() {
+        let steps = steps.clamp(self.snapshots[0].steps, self.count());
+        let last = steps.checked_sub(1).and_then(|last| self.step(last));
+        let at = last.map_or(self.beginning(), |last| last.at);
+        if steps == self.count() && at >= self.head.now() {
             self.past = None;
         } else {
             self.look_at(steps, at);
@@ -229,13 +290,13 @@ impl History {
         };
         let mut past = snapshot;
         while past.steps < steps {
-            let due = self.steps[past.steps as usize].at;
+            let due = self.step(past.steps).expect("steps after a kept snapshot are kept").at;
             past.run.advance(due).expect("a run that is carried out again takes the same steps");
             past.steps += 1;
         }
         // On to `at`, unless more is due at the instant of the last step. Lines without a step, such
         // as a `wait`, are begun at their own instant.
-        if self.steps.get(steps as usize).is_none_or(|next| next.at > at) {
+        if self.step(steps).is_none_or(|next| next.at > at) {
             let step = past.run.advance(at);
             debug_assert_eq!(step, None, "every step up to {at} has been taken");
         }
@@ -278,10 +339,11 @@ impl History {
         let script = Arc::new(script);
         if let Some(past) = self.past.take() {
             self.branches.push(Branch { left_at: past.run.now(), end: self.head.now(), script: self.script.clone() });
-            let steps = past.steps as usize;
+            let steps = (past.steps - self.dropped) as usize;
             let events: usize = self.steps[steps..].iter().map(|step| step.events.len()).sum();
             self.event_places.truncate(self.event_places.len() - events);
             self.steps.truncate(steps);
+            self.mattering.retain(|number| *number < past.steps);
             self.snapshots.retain(|snapshot| snapshot.steps <= past.steps);
             self.head = past.run;
         }
@@ -303,7 +365,8 @@ impl History {
 
     /// Old snapshots lie further apart, so that a long history stays small; the first one stays.
     fn thin_snapshots(&mut self) {
-        if self.snapshots.len() <= SNAPSHOTS_MAX {
+        let most = (self.bounds.weight / weight(&self.head.world)).max(SNAPSHOTS_MIN) as usize;
+        if self.snapshots.len() <= most {
             return;
         }
         let half = self.snapshots.len() / 2;
@@ -312,5 +375,97 @@ impl History {
             index += 1;
             index > half || index % 2 == 1
         });
+    }
+
+    /// Forgets the oldest quarter of what is kept, up to a snapshot, when there is too much.
+    fn drop_beginning(&mut self) {
+        if (self.steps.len() as u64) < self.bounds.steps {
+            return;
+        }
+        let wanted = self.dropped + self.bounds.steps / 4;
+        let Some(first) = self.snapshots.iter().position(|snapshot| snapshot.steps >= wanted) else { return };
+        let gone = self.steps.drain(..(self.snapshots[first].steps - self.dropped) as usize);
+        let events: usize = gone.map(|step| step.events.len()).sum();
+        self.event_places.drain(..events);
+        self.dropped = self.snapshots[first].steps;
+        self.mattering.retain(|number| *number >= self.dropped);
+        self.snapshots.drain(..first);
+    }
+}
+
+/// How much memory a snapshot of a world takes, roughly: what is not shared with the others grows with
+/// the nodes, which all take turns, and with what they keep of each replica.
+fn weight(world: &World) -> u64 {
+    let replicas: usize = world.image().partitions().map(|(_, _, _, partition)| partition.replicas.len()).sum();
+    let nodes = world.brokers().count() + world.controllers().count() + world.consumers().count();
+    (replicas + 20 * nodes).max(1) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: &str = "cluster brokers=3 controllers=3\ntopic orders partitions=3 replication-factor=3\nproducer app\n\
+        consumer c1 group=billing topics=orders\nload app orders rate=20/s keys=6 size=12 for=1h\nwait 30s";
+
+    fn open() -> History {
+        History::open(Arc::new(Script::read(BUSY).expect("the script is right"))).expect("the cluster settles")
+    }
+
+    #[test]
+    fn a_long_history_keeps_its_end_and_drops_its_beginning() {
+        let (mut whole, mut bounded) = (open(), open());
+        bounded.keep_within(Bounds { steps: 3_000, ..KEPT });
+        whole.finish_script();
+        bounded.finish_script();
+        assert_eq!(bounded.count(), whole.count());
+        assert!(bounded.steps().len() <= 3_000 + STEPS_PER_SNAPSHOT as usize, "{}", bounded.steps().len());
+        assert!(bounded.first_step() > 0 && bounded.beginning() > Instant::ZERO);
+        assert_eq!(bounded.steps(), whole.steps_from(bounded.first_step()), "what is kept is as it was");
+
+        bounded.seek(Instant::ZERO);
+        assert_eq!(bounded.now(), bounded.beginning(), "before the beginning there is nothing to look at");
+        let middle = bounded.beginning() + Duration((bounded.end() - bounded.beginning()).0 / 2);
+        for history in [&mut whole, &mut bounded] {
+            history.seek(middle);
+        }
+        assert_eq!(bounded.position(), whole.position());
+        assert_eq!(bounded.world().digest(), whole.world().digest());
+        let last = bounded.steps_seen().iter().rev().find_map(|step| step.events.last()).expect("something was told");
+        assert_eq!(bounded.event(last.id), whole.event(last.id));
+
+        // The script is the truth: what leads here can be carried out again from the very beginning.
+        let script = bounded.script_until(bounded.now());
+        let mut again = History::open(Arc::new(script)).expect("the cluster settles");
+        again.seek(bounded.now());
+        assert_eq!(again.world().digest(), bounded.world().digest());
+    }
+
+    #[test]
+    fn acting_where_the_beginning_was_dropped_starts_another_future() {
+        let mut history = open();
+        history.keep_within(Bounds { steps: 3_000, ..KEPT });
+        history.finish_script();
+        history.seek(history.beginning() + Duration::from_secs(1));
+        let at = history.settle_for_act();
+        let mut script = history.script_until(at);
+        script.push_text("kill broker 1").expect("the line is right");
+        history.continue_with(script);
+        history.seek(at + Duration::from_secs(20));
+        assert!(!history.is_in_past());
+        let led_by_it = history.world().partitions().filter(|(_, r)| r.leader == Some(crate::wire::BrokerId(1)));
+        assert_eq!(led_by_it.count(), 0, "others have taken over");
+        history.seek(history.beginning());
+        history.seek(history.end());
+    }
+
+    #[test]
+    fn the_snapshots_of_a_long_history_stay_few() {
+        let mut history = open();
+        history.keep_within(Bounds { weight: 0, ..KEPT });
+        history.seek(Instant::ZERO + Duration::from_secs(180));
+        assert!(history.count() / STEPS_PER_SNAPSHOT > 2 * SNAPSHOTS_MIN, "it is long: {} steps", history.count());
+        assert!(history.snapshots.len() as u64 <= SNAPSHOTS_MIN, "{} snapshots", history.snapshots.len());
+        assert_eq!(history.snapshots[0].steps, 0, "the beginning is not dropped");
     }
 }

@@ -39,6 +39,8 @@ pub struct Playback {
     /// The present idle speed of follow mode.
     idle: i64,
     attention: Attention,
+    /// The pace of the last tick, so that telling it costs nothing.
+    pace: Option<Pace>,
 }
 
 impl Default for Playback {
@@ -50,6 +52,7 @@ impl Default for Playback {
             remainder: 0,
             idle: REAL_TIME,
             attention: Attention::default(),
+            pace: None,
         }
     }
 }
@@ -57,12 +60,14 @@ impl Default for Playback {
 impl Playback {
     /// Moves the viewed instant on by what `real` elapsed time is worth.
     pub fn tick(&mut self, history: &mut History, real: Duration) {
+        self.pace = None;
         if !self.playing {
             return;
         }
         let real = real.min(TICK_MAX);
         self.attention.look(history);
         let pace = self.pace(history);
+        self.pace = Some(pace);
         self.pass(pace, real);
         let owed = self.rate_of(pace) * real.0 + self.remainder;
         self.remainder = owed % 1_000_000;
@@ -87,7 +92,8 @@ impl Playback {
 
     /// The speed at this moment, in virtual microseconds per real second.
     pub fn rate(&self, history: &History) -> i64 {
-        self.rate_of(self.pace(history))
+        let known = self.pace.filter(|pace| self.speed == Speed::Follow && !matches!(pace, Pace::Fixed(_)));
+        self.rate_of(known.unwrap_or_else(|| self.pace(history)))
     }
 
     fn pace(&self, history: &History) -> Pace {
@@ -121,7 +127,7 @@ impl Playback {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Pace {
     /// Something that a person set off travels, and there is patience left to watch it.
     Slow,

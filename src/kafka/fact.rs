@@ -589,10 +589,17 @@ fn offsets(first: Offset, last: Offset) -> String {
 }
 
 fn list(partitions: &[TopicPartition]) -> String {
+    /// More than these nobody reads in a sentence.
+    const TOLD: usize = 12;
     if partitions.is_empty() {
         return "nothing".to_string();
     }
-    partitions.iter().map(TopicPartition::to_string).collect::<Vec<_>>().join(", ")
+    let told = partitions.iter().take(if partitions.len() > TOLD { TOLD - 2 } else { TOLD });
+    let mut words = told.map(TopicPartition::to_string).collect::<Vec<_>>().join(", ");
+    if partitions.len() > TOLD {
+        words.push_str(&format!(" and {} more", partitions.len() - (TOLD - 2)));
+    }
+    words
 }
 
 /// A record as a person says it: `alice=created`, `=value` without a key, `alice=` for a tombstone.

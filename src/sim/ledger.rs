@@ -308,9 +308,9 @@ impl Ledger {
 
     /// The groups that have read anything.
     pub fn groups(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.groups.keys().map(|(group, _)| group.clone()).collect();
+        let mut names: Vec<&String> = self.groups.keys().map(|(group, _)| group).collect();
         names.dedup();
-        names
+        names.into_iter().cloned().collect()
     }
 }
 

@@ -132,8 +132,17 @@ impl World {
         coordinator.offsets(&id).map(|(partition, offset)| (partition.clone(), offset.clone())).collect()
     }
 
+    /// The same without what else a commit says, borrowed.
+    pub fn committed_by(&self, group: &str) -> impl Iterator<Item = (&TopicPartition, Offset)> {
+        let coordinator = self.coordinator(group).and_then(|id| self.broker(id)).and_then(|broker| broker.groups());
+        let id = GroupId(str_bytes(group));
+        coordinator.into_iter().flat_map(move |coordinator| {
+            coordinator.offsets(&id).map(|(partition, found)| (partition, found.offset)).collect::<Vec<_>>()
+        })
+    }
+
     pub fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Offset> {
-        self.committed_offsets(group).into_iter().find(|(other, _)| other == partition).map(|(_, found)| found.offset)
+        self.committed_by(group).find(|(other, _)| *other == partition).map(|(_, offset)| offset)
     }
 
     /// What consumers can read up to, less what the group has committed; `None` without a commit.

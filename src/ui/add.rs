@@ -1,14 +1,15 @@
 //! Adding to the cluster from the stage: a form whose fields bear Kafka's own names, which becomes one
 //! line of the script.
 
-use crate::sorted::SortedMap as BTreeMap;
+use std::rc::Rc;
 
-use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
 use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command};
 use crate::ui::dialog::Dialog;
+use crate::ui::form::{Settings, Text, Typed, options};
+use crate::view::settings::{self, Of, SettingRow};
 
 /// What can be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,46 +20,8 @@ pub enum Addition {
     Consumer,
 }
 
-/// A field: Kafka's name, what it offers (text when nothing), and its meaning.
-struct Field {
-    name: &'static str,
-    choices: &'static [&'static str],
-    example: &'static str,
-    meaning: &'static str,
-}
-
-const fn text(name: &'static str, example: &'static str, meaning: &'static str) -> Field {
-    Field { name, choices: &[], example, meaning }
-}
-
-const fn choice(name: &'static str, choices: &'static [&'static str], meaning: &'static str) -> Field {
-    Field { name, choices, example: "", meaning }
-}
-
-const TOPIC: &[Field] = &[
-    text("name", "payments", "the topic"),
-    text("partitions", "3", "how many logs it has"),
-    text("replication-factor", "3", "on how many brokers each is kept"),
-    text("min.insync.replicas", "1", "so many must be in sync for acks=all"),
-    choice("unclean.leader.election.enable", &["false", "true"], "whether a replica that is not in sync may lead"),
-    choice("cleanup.policy", &["delete", "compact"], "what becomes of old records"),
-];
-const BROKER: &[Field] = &[text("id", "4", "its number"), text("rack", "", "where its machine stands")];
-const PRODUCER: &[Field] = &[
-    text("client.id", "shop", "its name"),
-    choice("acks", &["all", "1", "0"], "whose acknowledgement it waits for"),
-    choice("enable.idempotence", &["true", "false"], "whether a retry may append twice"),
-    text("linger.ms", "5", "how long a batch waits for company"),
-    text("max.in.flight.requests.per.connection", "5", "how many requests may be under way"),
-];
-const CONSUMER: &[Field] = &[
-    text("client.id", "c3", "its name"),
-    text("group.id", "billing", "with whom it shares the partitions"),
-    text("topics", "orders", "what it reads"),
-    choice("auto.offset.reset", &["latest", "earliest", "none"], "where it begins without a committed offset"),
-    choice("enable.auto.commit", &["true", "false"], "whether it commits by itself"),
-    text("session.timeout.ms", "45000", "how long its silence is borne"),
-];
+/// What must be said of it: a name, an example that stands for it when nothing is said, and its meaning.
+type Field = (&'static str, &'static str, &'static str);
 
 impl Addition {
     pub fn title(self) -> &'static str {
@@ -72,37 +35,49 @@ impl Addition {
 
     fn fields(self) -> &'static [Field] {
         match self {
-            Addition::Topic => TOPIC,
-            Addition::Broker => BROKER,
-            Addition::Producer => PRODUCER,
-            Addition::Consumer => CONSUMER,
+            Addition::Topic => &[
+                ("name", "payments", "the topic"),
+                ("partitions", "3", "how many logs it has"),
+                ("replication-factor", "3", "on how many brokers each is kept"),
+            ],
+            Addition::Broker => &[("id", "4", "its number"), ("rack", "", "where its machine stands")],
+            Addition::Producer => &[("client.id", "shop", "its name")],
+            Addition::Consumer => &[
+                ("client.id", "c3", "its name"),
+                ("group.id", "billing", "with whom it shares the partitions"),
+                ("topics", "orders", "what it reads"),
+            ],
         }
     }
 
-    /// `topic payments partitions=3 replication-factor=3`; what is left as it stands is not said.
-    fn line(self, values: &BTreeMap<&'static str, String>, more: &str) -> String {
-        let fields = self.fields();
-        let value = |field: &Field| values.get(field.name).map(|value| value.trim()).filter(|value| !value.is_empty());
-        let (first, rest) = (&fields[0], &fields[1..]);
-        let verb = match self {
+    fn settings(self) -> Vec<SettingRow> {
+        match self {
+            Addition::Topic => settings::of(Of::Topic),
+            Addition::Producer => settings::of(Of::Producer),
+            Addition::Consumer => settings::of(Of::Consumer),
+            Addition::Broker => Vec::new(),
+        }
+    }
+
+    /// `topic payments partitions=3 replication-factor=3`; settings that are left as they stand are not said.
+    fn line(self, rows: &[SettingRow], typed: &Typed) -> String {
+        let mut line = match self {
             Addition::Topic => "topic",
             Addition::Broker => "add broker",
             Addition::Producer => "producer",
             Addition::Consumer => "consumer",
-        };
-        let mut line = format!("{verb} {}", quote(value(first).unwrap_or(first.example), &['=']));
-        for field in rest {
-            let always = matches!(field.name, "partitions" | "replication-factor" | "group.id" | "topics");
-            let said = value(field).or(always.then_some(field.example));
-            let name = if field.name == "group.id" { "group" } else { field.name };
-            if let Some(said) = said {
-                line.push_str(&format!(" {name}={}", quote(said, &['='])));
+        }
+        .to_string();
+        for (place, (name, example, _)) in self.fields().iter().enumerate() {
+            let said = typed.get(*name).map(|value| value.trim()).filter(|value| !value.is_empty()).unwrap_or(example);
+            match *name {
+                _ if said.is_empty() => {}
+                _ if place == 0 => line.push_str(&format!(" {}", quote(said, &['=']))),
+                "group.id" => line.push_str(&format!(" group={}", quote(said, &['=']))),
+                name => line.push_str(&format!(" {name}={}", quote(said, &['=']))),
             }
         }
-        if !more.trim().is_empty() {
-            line.push_str(&format!(" {}", more.trim()));
-        }
-        line
+        line + &options(rows, typed, &[])
     }
 }
 
@@ -116,9 +91,9 @@ pub struct Props {
 
 #[component]
 pub fn AddDialog(props: &Props) -> Html {
-    let values = use_state(BTreeMap::<&'static str, String>::new);
-    let more = use_state(String::new);
-    let line = props.what.line(&values, &more);
+    let typed = use_state(Typed::new);
+    let rows = use_memo(props.what as u8, |_| props.what.settings());
+    let line = props.what.line(&rows, &typed);
     let submit = {
         let (ask, line) = (props.ask.clone(), line.clone());
         Callback::from(move |event: SubmitEvent| {
@@ -127,58 +102,43 @@ pub fn AddDialog(props: &Props) -> Html {
         })
     };
     let set = {
-        let values = values.clone();
-        move |name: &'static str, value: String| {
-            let mut changed = (*values).clone();
+        let typed = typed.clone();
+        Callback::from(move |(name, value): (String, String)| {
+            let mut changed = (*typed).clone();
             changed.insert(name, value);
-            values.set(changed);
-        }
+            typed.set(changed);
+        })
     };
-    let row = |field: &'static Field| {
-        let typed = {
-            let set = set.clone();
-            Callback::from(move |event: InputEvent| {
-                set(field.name, event.target_unchecked_into::<HtmlInputElement>().value())
-            })
-        };
-        let chosen = {
-            let set = set.clone();
-            Callback::from(move |event: Event| {
-                set(field.name, event.target_unchecked_into::<HtmlSelectElement>().value())
-            })
-        };
-        let input = if field.choices.is_empty() {
-            let value = values.get(field.name).cloned().unwrap_or_default();
-            html! { <input type="text" aria-label={field.name} {value} oninput={typed} onchange={chosen} placeholder={field.example} maxlength="200" spellcheck="false" autocomplete="off" /> }
-        } else {
-            html! {
-                <select aria-label={field.name} onchange={chosen}>
-                    <option value="">{ format!("{} (default)", field.choices[0]) }</option>
-                    { for field.choices[1..].iter().map(|choice| html! { <option value={*choice}>{ *choice }</option> }) }
-                </select>
-            }
-        };
-        html! { <label><code>{ field.name }</code>{ input }<small>{ field.meaning }</small></label> }
-    };
-    let more_typed = {
-        let more = more.clone();
-        Callback::from(move |event: InputEvent| more.set(event.target_unchecked_into::<HtmlInputElement>().value()))
+    let row = |(name, example, meaning): &Field| {
+        let (set, name) = (set.clone(), *name);
+        let set = Callback::from(move |value: String| set.emit((name.to_string(), value)));
+        let value = typed.get(name).cloned().unwrap_or_default();
+        html! { <label><code>{ name }</code><Text {name} {value} example={*example} {set} /><small>{ *meaning }</small></label> }
     };
     html! {
         <Dialog name={props.what.title()} ask={props.ask.clone()}>
             <h2>{ props.what.title() }</h2>
             <form class="fields" onsubmit={submit}>
                 { for props.what.fields().iter().map(row) }
-                <label><code>{ "more settings" }</code>
-                    <input type="text" aria-label="more settings" value={(*more).clone()} oninput={more_typed} maxlength="500"
-                        placeholder="name=value name=value" spellcheck="false" autocomplete="off" />
-                    <small>{ "by Kafka’s names" }</small></label>
+                if !rows.is_empty() { <Settings rows={Rc::clone(&rows)} typed={(*typed).clone()} {set} /> }
                 <p class="as-line"><code>{ line }</code></p>
-                if !props.problems.is_empty() {
-                    <div class="refused" role="alert">{ for props.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div>
-                }
+                <Refused problems={props.problems.clone()} />
                 <button type="submit" class="primary">{ "Add" }</button>
             </form>
         </Dialog>
     }
+}
+
+#[derive(Properties, PartialEq)]
+pub struct RefusedProps {
+    pub problems: Vec<String>,
+}
+
+/// Why what was asked for was not done.
+#[component]
+pub fn Refused(props: &RefusedProps) -> Html {
+    if props.problems.is_empty() {
+        return html! {};
+    }
+    html! { <div class="refused" role="alert">{ for props.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div> }
 }

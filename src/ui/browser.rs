@@ -1,5 +1,6 @@
 //! The few things that are asked of the browser itself.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use wasm_bindgen::closure::Closure;
@@ -87,6 +88,64 @@ pub fn drag_along(start: PointerEvent, from: i64, dropped: impl FnOnce(i64) + 's
     handle
         .add_event_listener_with_callback_and_add_event_listener_options("pointerup", end.unchecked_ref(), &once)
         .ok();
+}
+
+/// Follows the pointer along a strip of records until it is released; tells each time that the strip
+/// was pulled on by some records. What was pulled was not clicked.
+pub fn pull(start: PointerEvent, pulled: impl Fn(i64) + 'static) {
+    let Some(strip) = start.current_target().and_then(|target| target.dyn_into::<HtmlElement>().ok()) else { return };
+    let on_handle = start
+        .target()
+        .and_then(|t| t.dyn_into::<Element>().ok())
+        .is_some_and(|element| element.closest(".position-at").ok().flatten().is_some());
+    if start.button() != 0 || on_handle {
+        return;
+    }
+    let pitch = custom(&strip, "--pitch").trim_end_matches("px").parse().unwrap_or(26.0_f64);
+    let (x, told) = (start.client_x(), Cell::new(0));
+    let (id, moving) = (start.pointer_id(), strip.clone());
+    let follow = Closure::<dyn FnMut(PointerEvent)>::new(move |event: PointerEvent| {
+        let by = (f64::from(x - event.client_x()) / pitch).round() as i64;
+        if by != told.get() {
+            moving.set_attribute("data-pulled", "").ok();
+            moving.set_pointer_capture(id).ok();
+            pulled(by - told.replace(by));
+        }
+    });
+    until_released(&strip, follow, |strip| {
+        strip.remove_attribute("data-pulled").ok();
+    });
+}
+
+/// Has `follow` hear of the pointer's moves until it is released; `after` comes after the click that follows.
+pub fn until_released(
+    element: &HtmlElement,
+    follow: Closure<dyn FnMut(PointerEvent)>,
+    after: impl FnOnce(&HtmlElement) + 'static,
+) {
+    const OVER: [&str; 2] = ["pointerup", "pointercancel"];
+    type Listener = Closure<dyn FnMut(PointerEvent)>;
+    let held: Rc<RefCell<Option<Listener>>> = Rc::default();
+    element.add_event_listener_with_callback("pointermove", follow.as_ref().unchecked_ref()).ok();
+    let (mut rest, keeper, here) = (Some((follow, after)), held.clone(), element.clone());
+    let end = Listener::new(move |_| {
+        let (Some((follow, after)), Some(end)) = (rest.take(), keeper.take()) else { return };
+        here.remove_event_listener_with_callback("pointermove", follow.as_ref().unchecked_ref()).ok();
+        for over in OVER {
+            here.remove_event_listener_with_callback(over, end.as_ref().unchecked_ref()).ok();
+        }
+        let here = here.clone();
+        // Not before this call is over: it runs in what is dropped there.
+        let last = move || {
+            after(&here);
+            drop((follow, end));
+        };
+        gloo::timers::callback::Timeout::new(0, last).forget();
+    });
+    for over in OVER {
+        element.add_event_listener_with_callback(over, end.as_ref().unchecked_ref()).ok();
+    }
+    held.replace(Some(end));
 }
 
 /// The value of a custom property of CSS.

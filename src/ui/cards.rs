@@ -8,6 +8,7 @@ use yew::prelude::*;
 
 use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::manage::{ManageButton, Thing};
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{key_hue, partition_of};
@@ -49,6 +50,7 @@ pub fn Producer(props: &ProducerProps) -> Html {
             <header>
                 <button class="title" onclick={title}>{ &card.name }</button>
                 <span class="aside">{ &card.summary }</span>
+                <ManageButton thing={Thing::Producer(card.name.clone())} ask={props.ask.clone()} />
             </header>
             <form onsubmit={send}>
                 <label><span>{ "Topic" }</span>
@@ -66,10 +68,7 @@ pub fn Producer(props: &ProducerProps) -> Html {
                 </label>
                 <label><span>{ "Partition" }</span>
                     <select aria-label="Partition" onchange={chosen_number(&partition)}>
-                        <option value="" selected={fixed.is_none()}>{ "auto" }</option>
-                        { for (0..count).map(|number| html! {
-                            <option value={number.to_string()} selected={fixed == Some(number)}>{ number }</option>
-                        }) }
+                        <PartitionChoices {count} {fixed} />
                     </select>
                 </label>
                 <div class="row">
@@ -81,6 +80,25 @@ pub fn Producer(props: &ProducerProps) -> Html {
             </form>
             <Progress card={card.clone()} />
         </section>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct ChoicesProps {
+    count: i32,
+    fixed: Option<i32>,
+}
+
+/// Drawn anew only when they change: there may be a thousand.
+#[component]
+fn PartitionChoices(props: &ChoicesProps) -> Html {
+    html! {
+        <>
+            <option value="" selected={props.fixed.is_none()}>{ "auto" }</option>
+            { for (0..props.count).map(|number| html! {
+                <option value={number.to_string()} selected={props.fixed == Some(number)}>{ number }</option>
+            }) }
+        </>
     }
 }
 
@@ -190,6 +208,7 @@ pub fn Group(props: &GroupProps) -> Html {
                 <button class="title" onclick={on(&props.ask, Command::Select(Selection::Group(card.id.clone())))}>{ &card.id }</button>
                 <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
                 <span class={classes!("state", class)}>{ state_in_words(&card.state) }{ " · gen " }{ card.generation }</span>
+                <ManageButton thing={Thing::Group(card.id.clone())} ask={props.ask.clone()} />
             </header>
             if let Some(coordinator) = card.coordinator {
                 <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
@@ -198,7 +217,8 @@ pub fn Group(props: &GroupProps) -> Html {
                 <Consumer key={consumer.name.clone()} card={consumer.clone()} ask={props.ask.clone()} />
             }) }
             if !card.unowned.is_empty() {
-                <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }</p>
+                <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }
+                    if card.more_unowned > 0 { { format!(" and {} more", card.more_unowned) } }</p>
             }
         </section>
     }
@@ -233,6 +253,7 @@ fn Consumer(props: &ConsumerProps) -> Html {
                 <span class={classes!("aside", "activity")}>{ &card.activity }</span>
                 <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
                     onclick={on(&props.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
+                <ManageButton thing={Thing::Consumer(name.clone())} ask={props.ask.clone()} />
             </header>
             if card.partitions.is_empty() {
                 <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>
@@ -240,6 +261,9 @@ fn Consumer(props: &ConsumerProps) -> Html {
             { for card.partitions.iter().map(|reading| html! {
                 <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={props.ask.clone()} />
             }) }
+            if card.more > 0 {
+                <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
+            }
             if !card.recent.is_empty() {
                 <Recent records={card.recent.clone()} />
             }

@@ -4,8 +4,11 @@ use yew::Callback;
 
 use crate::history::Speed;
 use crate::time::Instant;
+use crate::ui::cuts::Link;
 use crate::ui::dialog::Over;
+use crate::ui::manage::Thing;
 use crate::ui::session::Intervention;
+use crate::ui::zoom::Zoom;
 use crate::view::inspect::Selection;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +45,12 @@ pub enum Command {
     GoTo(u64),
     Rename(u64, String),
     Forget(u64),
+    /// Opens what can be changed of something.
+    Manage(Thing),
+    /// Cuts the link between two nodes, or heals it.
+    Link(Link),
+    /// How closely the partitions are looked at, and which.
+    Zoom(Zoom),
     Dismiss,
     /// Opens the lesson of this name.
     Lesson(&'static str),

@@ -6,14 +6,17 @@ use yew::prelude::*;
 
 use crate::ui::add::Addition;
 use crate::ui::command::{Ask, Command};
+use crate::ui::manage::Thing;
 
 /// What may lie over the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Over {
     Help,
     Embed,
     Lessons,
     Add(Addition),
+    Manage(Thing),
+    Cut,
 }
 
 #[derive(Properties, PartialEq)]

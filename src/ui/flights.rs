@@ -84,6 +84,17 @@ const NARROWEST_RECORD: f64 = 24.0;
 /// More than these at once would be noise.
 const GLOWS: usize = 24;
 
+/// What is drawn of the links themselves.
+pub struct Broken<'a> {
+    /// Those that nothing gets through.
+    pub links: &'a [(String, String)],
+    /// From a node to where the pointer is.
+    pub drawn: Option<(&'a str, (f64, f64))>,
+}
+
+/// More broken links than these would only be a tangle.
+const LINKS: usize = 60;
+
 /// The canvas, and what it knows of the page.
 #[derive(Default)]
 pub struct Layer {
@@ -134,7 +145,7 @@ impl Layer {
     }
 
     /// Draws everything on its way at `now`; `at` is the page's own time.
-    pub fn draw(&mut self, flights: &[Flown], now: Instant, at: f64, muted: &[Family]) {
+    pub fn draw(&mut self, flights: &[Flown], now: Instant, at: f64, muted: &[Family], broken: &Broken<'_>) {
         if self.canvas.is_none() {
             self.canvas = canvas();
             self.stale = true;
@@ -148,6 +159,7 @@ impl Layer {
         }
         self.blank = true;
         self.drawn.clear();
+        self.draw_broken(&pen, broken);
         self.glows.retain(|glow| at - glow.since < GLOWING);
         for glow in self.glows.clone() {
             if !muted.contains(&glow.family) {
@@ -162,6 +174,42 @@ impl Layer {
                 }
             }
         }
+    }
+
+    /// Links that nothing gets through, and the line that is being drawn.
+    fn draw_broken(&mut self, pen: &CanvasRenderingContext2d, broken: &Broken<'_>) {
+        let colour = self.colour("--offline");
+        let ends = broken.links.iter().take(LINKS).filter_map(|(from, to)| self.ends(from, to, None));
+        let mut lines: Vec<_> = ends.collect();
+        if let Some((from, to)) = broken.drawn.and_then(|(from, to)| Some((self.places.get(from)?.middle(), to))) {
+            lines.push((from, to));
+        }
+        if lines.is_empty() {
+            return;
+        }
+        self.blank = false;
+        pen.set_stroke_style_str(&colour);
+        pen.set_global_alpha(if lines.len() > 6 { 0.4 } else { 0.75 });
+        for ((from_x, from_y), (to_x, to_y)) in lines {
+            let (x, y) = ((from_x + to_x) / 2.0, (from_y + to_y) / 2.0);
+            let long = (to_x - from_x).hypot(to_y - from_y).max(1.0);
+            let (ux, uy) = ((to_x - from_x) / long, (to_y - from_y) / long);
+            let gap = (long / 2.0 - 2.0).clamp(0.0, 9.0);
+            pen.set_line_width(1.8);
+            pen.begin_path();
+            pen.move_to(from_x, from_y);
+            pen.line_to(x - ux * gap, y - uy * gap);
+            pen.move_to(x + ux * gap, y + uy * gap);
+            pen.line_to(to_x, to_y);
+            // The two ends of a broken cable.
+            for side in [-1.0, 1.0] {
+                let (at_x, at_y) = (x + side * ux * gap, y + side * uy * gap);
+                pen.move_to(at_x - uy * 5.0 - ux * 2.0, at_y + ux * 5.0 - uy * 2.0);
+                pen.line_to(at_x + uy * 5.0 + ux * 2.0, at_y - ux * 5.0 + uy * 2.0);
+            }
+            pen.stroke();
+        }
+        pen.set_global_alpha(1.0);
     }
 
     fn draw_glow(&mut self, pen: &CanvasRenderingContext2d, glow: &Glow, at: f64) {

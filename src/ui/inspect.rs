@@ -5,6 +5,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::manage::Thing;
 use crate::ui::session::Intervention;
 use crate::view::inspect::{Inspection, Section, Selection};
 
@@ -29,6 +30,9 @@ pub fn Inspector(props: &Props) -> Html {
         <div class="inspection">
             <div class="bar">
                 <h2>{ &inspection.title }</h2>
+                if let Some(thing) = props.selected.as_ref().and_then(Thing::of) {
+                    <button aria-label="Manage what is selected" onclick={on(&props.ask, Command::Manage(thing))}>{ "Manage" }</button>
+                }
                 if let Some(Selection::Message(message)) = props.selected {
                     { for Intervention::ALL.map(|what| html! {
                         <button title={what.effect()} onclick={on(&props.ask, Command::Intervene(message, what))}>{ what.name() }</button>

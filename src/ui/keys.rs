@@ -5,6 +5,7 @@ use web_sys::KeyboardEvent;
 use crate::ui::browser::{is_on_control, is_typing};
 use crate::ui::command::{Command, Tab};
 use crate::ui::dialog::Over;
+use crate::ui::zoom::Zoom;
 use crate::view::inspect::Selection;
 use crate::view::stage::{BrokerState, Stage};
 
@@ -44,6 +45,10 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
         "PageUp" if now.presenting => Command::Onward(false),
         "l" => Command::Open(Some(Over::Lessons)),
         "?" => Command::Open(Some(Over::Help)),
+        "+" | "=" => Command::Zoom(Zoom::In),
+        "-" => Command::Zoom(Zoom::Out),
+        "0" => Command::Zoom(Zoom::Fit),
+        "x" => Command::Open(Some(Over::Cut)),
         "k" => {
             let broker = now.stage.brokers.iter().find(|broker| Some(broker.id) == now.selected)?;
             let verb = if broker.state == BrokerState::Dead { "start" } else { "kill" };

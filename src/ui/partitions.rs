@@ -7,6 +7,7 @@ use yew::prelude::*;
 
 use crate::ui::browser;
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
 
@@ -14,14 +15,43 @@ use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, R
 const PLACES: i64 = 1_000;
 /// How many records a strip carries at most.
 const SHOWN: i64 = RECORDS_SHOWN - 8;
+/// A log that has no more records than these is in view as a whole.
+const FEW: i64 = 8;
+/// So many records further at one press.
+const STRIDE: i64 = 6;
 /// At most so many places that a follower has not filled yet are drawn.
 const MISSING_SHOWN: i64 = 12;
+
+/// How the columns are laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// The brokers in order, and whether their columns are narrow.
+    pub brokers: Vec<(i32, bool)>,
+    /// As CSS has it.
+    pub template: String,
+    /// The offset at the right end of every bar: they compare by eye.
+    pub scale: i64,
+}
+
+impl Columns {
+    pub fn is_slim(&self, broker: i32) -> bool {
+        self.brokers.iter().any(|(id, slim)| *id == broker && *slim)
+    }
+
+    pub fn all_slim(&self) -> bool {
+        self.brokers.iter().all(|(_, slim)| *slim)
+    }
+}
 
 #[derive(Properties, PartialEq)]
 pub struct RowProps {
     pub row: Rc<PartitionRow>,
-    pub brokers: Rc<[i32]>,
-    pub first: bool,
+    pub columns: Rc<Columns>,
+    /// Its place among all rows, from 0.
+    pub index: usize,
+    /// The Tab key enters the grid here.
+    pub entry: bool,
+    pub level: Level,
     pub fitting: i64,
     pub brisk: bool,
     pub rewound: bool,
@@ -41,36 +71,118 @@ pub struct Differs {
 
 #[component]
 pub fn Row(props: &RowProps) -> Html {
-    let row = &props.row;
+    let RowProps { row, columns, level, .. } = props;
     let name = row.name.clone();
     let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
     let shrunk = row.isr.len() < row.replicas.len();
+    let shown = SHOWN.min(props.fitting);
+    let cell = |column: usize, broker: i32, slim: bool| {
+        let tab = props.entry && column == 0;
+        let Some(index) = row.cells.iter().position(|cell| cell.broker == broker) else {
+            return html! { <div key={broker} class="cell empty" role="gridcell" tabindex={if tab { "0" } else { "-1" }} aria-description="no replica" /> };
+        };
+        if slim || *level != Level::Records {
+            return html! { <Bar key={broker} row={row.clone()} {index} {tab} scale={columns.scale} ask={props.ask.clone()} /> };
+        }
+        let differs = props.differs.as_ref().is_some_and(|differs| differs.brokers.contains(&broker));
+        html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={props.rewound} brisk={props.brisk} {differs} {tab} ask={props.ask.clone()} /> }
+    };
     html! {
-        <div class="grid-row" role="row" aria-label={name.clone()}>
+        <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
+            aria-rowindex={(props.index + 2).to_string()} data-row={props.index.to_string()}>
             <div class="row-head" role="rowheader">
                 <button class="title" onclick={on(&props.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
-                <span class="fact">{ "leader " }<i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
-                <span class="fact">{ "epoch " }<i>{ row.leader_epoch }</i></span>
+                <span class="fact"><span>{ "leader " }</span><i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
+                <span class="fact epoch">{ "epoch " }<i>{ row.leader_epoch }</i></span>
                 <span class={classes!("fact", shrunk.then_some("shrunk"))}>
-                    { "ISR " }<i>{ list(&row.isr) }</i>{ format!(" of {}", row.replicas.len()) }
+                    { "ISR " }<i>{ list(&row.isr) }</i><span>{ format!(" of {}", row.replicas.len()) }</span>
                 </span>
                 if let Some(differs) = &props.differs {
                     <span class="fact differs" title={differs.words.clone()}>{ "≠ " }{ &differs.words }</span>
                 }
                 if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
+                if *level == Level::Records { <Along row={row.clone()} ask={props.ask.clone()} /> }
             </div>
-            { for props.brokers.iter().enumerate().map(|(column, broker)| {
-                match row.cells.iter().position(|cell| cell.broker == *broker) {
-                    Some(index) => html! {
-                        <Cell key={*broker} row={row.clone()} {index} shown={SHOWN.min(props.fitting)} rewound={props.rewound} brisk={props.brisk}
-                            differs={props.differs.as_ref().is_some_and(|differs| differs.brokers.contains(broker))}
-                            tab={props.first && column == 0} ask={props.ask.clone()} />
-                    },
-                    None => html! { <div key={*broker} class="cell empty" role="gridcell" tabindex="-1" aria-description="no replica" /> },
-                }
-            }) }
+            { for columns.brokers.iter().enumerate().map(|(column, (broker, slim))| cell(column, *broker, *slim)) }
         </div>
     }
+}
+
+#[derive(Properties, PartialEq)]
+struct AlongProps {
+    row: Rc<PartitionRow>,
+    ask: Ask,
+}
+
+/// Back to older records of a partition, and to the newest again.
+#[component]
+fn Along(props: &AlongProps) -> Html {
+    let row = &props.row;
+    if row.log_end - row.log_start <= FEW {
+        return html! {};
+    }
+    let button = |what: &str, sign: &'static str, by: i64, able: bool| {
+        html! {
+            <button class="mini" aria-label={format!("{what} of {}", row.name)} title={format!("{what} of {}", row.name)} disabled={!able}
+                onclick={on(&props.ask, Command::Zoom(Zoom::Scroll(row.name.clone(), by)))}>{ sign }</button>
+        }
+    };
+    let at_oldest = row.until.is_some_and(|until| until <= row.log_start + FEW);
+    html! {
+        <span class={classes!("along", row.until.is_some().then_some("back"))}>
+            { button("Older records", "‹", -STRIDE, !at_oldest) }
+            { button("Newer records", "›", STRIDE, row.until.is_some()) }
+            { button("Newest records", "⇥", i64::MAX, row.until.is_some()) }
+        </span>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct BarProps {
+    row: Rc<PartitionRow>,
+    index: usize,
+    tab: bool,
+    scale: i64,
+    ask: Ask,
+}
+
+/// A replica as a bar up to its log end, with its high watermark. Pressing it zooms in.
+#[component]
+fn Bar(props: &BarProps) -> Html {
+    let row = &props.row;
+    let cell = &row.cells[props.index];
+    let (class, tag) = standing(cell);
+    let share = |offset: i64| format!("{:.4}", offset as f64 / props.scale as f64);
+    let zoom = on::<MouseEvent>(&props.ask, Command::Zoom(Zoom::To(row.name.clone())));
+    let keys = enter(&props.ask, Command::Zoom(Zoom::To(row.name.clone())));
+    html! {
+        <div class={classes!("cell", "bar", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
+            aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
+            title={format!("{} on broker {}: {tag}, end {}, high watermark {}", row.name, cell.broker, cell.log_end, cell.high_watermark)}
+            style={format!("--share:{};--hw:{}", share(cell.log_end), share(cell.high_watermark))} onclick={zoom} onkeydown={keys}>
+            <b class="fill" /><b class="mark" />
+        </div>
+    }
+}
+
+/// How a replica looks, and the word for it.
+pub fn standing(cell: &ReplicaCell) -> (&'static str, &'static str) {
+    match cell.role {
+        ReplicaRole::Leader => ("leader", "leader"),
+        _ if cell.zombie => ("zombie", "believes to lead"),
+        ReplicaRole::InSync => ("in-sync", "in sync"),
+        ReplicaRole::OutOfSync => ("out-of-sync", "out of sync"),
+        ReplicaRole::Offline => ("offline", "offline"),
+    }
+}
+
+fn enter(ask: &Ask, command: Command) -> Callback<KeyboardEvent> {
+    let ask = ask.clone();
+    Callback::from(move |event: KeyboardEvent| {
+        if event.key() == "Enter" {
+            ask.emit(command.clone());
+        }
+    })
 }
 
 #[derive(Properties, PartialEq)]
@@ -102,30 +214,39 @@ fn Cell(props: &CellProps) -> Html {
     let row = &props.row;
     let cell = &row.cells[props.index];
     let leads = cell.role == ReplicaRole::Leader;
-    let (class, tag) = match cell.role {
-        ReplicaRole::Leader => ("leader", "leader"),
-        _ if cell.zombie => ("zombie", "believes to lead"),
-        ReplicaRole::InSync => ("in-sync", "in sync"),
-        ReplicaRole::OutOfSync => ("out-of-sync", "out of sync"),
-        ReplicaRole::Offline => ("offline", "offline"),
-    };
+    let (class, tag) = standing(cell);
     remember(&mut memory.borrow_mut(), cell, props.rewound);
     let memory = memory.borrow();
-    let widest = row.cells.iter().map(|cell| cell.log_end).max().unwrap_or(0);
+    let newest = row.cells.iter().map(|cell| cell.log_end).max().unwrap_or(0);
+    // The right end of what is shown.
+    let widest = row.until.unwrap_or(newest);
     let base = (widest - SHOWN).max(0) / PLACES * PLACES;
     let place = |offset: i64| format!("--i:{}", offset - base);
     let select = select(&props.ask, &row.name, cell.broker);
-    let keys = {
-        let choose =
-            on(&props.ask, Command::Select(Selection::Replica { partition: row.name.clone(), broker: cell.broker }));
-        Callback::from(move |event: KeyboardEvent| {
-            if event.key() == "Enter" {
-                choose.emit(event);
+    let replica = Selection::Replica { partition: row.name.clone(), broker: cell.broker };
+    let keys = enter(&props.ask, Command::Select(replica));
+    let drag = {
+        let (ask, partition) = (props.ask.clone(), row.name.clone());
+        Callback::from(move |event: PointerEvent| {
+            let (ask, partition) = (ask.clone(), partition.clone());
+            browser::pull(event, move |by| ask.emit(Command::Zoom(Zoom::Scroll(partition.clone(), by))));
+        })
+    };
+    let wheel = {
+        let (ask, partition) = (props.ask.clone(), row.name.clone());
+        Callback::from(move |event: WheelEvent| {
+            let turned = if event.shift_key() { event.delta_y() + event.delta_x() } else { event.delta_x() };
+            if turned.abs() > 4.0 && (event.shift_key() || turned.abs() > event.delta_y().abs()) {
+                let by = (turned / 30.0).round() as i64;
+                ask.emit(Command::Zoom(Zoom::Scroll(
+                    partition.clone(),
+                    if by == 0 { turned.signum() as i64 } else { by },
+                )));
             }
         })
     };
     let first = (widest - props.shown).max(0);
-    let missing = cell.log_end..widest.min(cell.log_end + MISSING_SHOWN);
+    let missing = cell.log_end.max(first)..widest.min(cell.log_end + MISSING_SHOWN);
     html! {
         <div class={classes!("cell", class, props.differs.then_some("differs"))} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
             aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
@@ -135,7 +256,7 @@ fn Cell(props: &CellProps) -> Html {
                 <span class="tag">{ if leads { "★ " } else { "" } }{ tag }</span>
                 <span class="ends"><span>{ "end " }<i>{ cell.log_end }</i></span><span class="hw">{ "hw " }<i>{ cell.high_watermark }</i></span></span>
             </div>
-            <div class="strip" aria-hidden="true">
+            <div class="strip" aria-hidden="true" onpointerdown={drag} onwheel={wheel}>
                 <div class="track" style={format!("--end:{}", widest - base)}>
                     <b class="water" style={place(cell.high_watermark)} />
                     <div class="records" key={if props.brisk { "stream" } else { "records" }}>
@@ -188,6 +309,7 @@ fn remember(memory: &mut Memory, cell: &ReplicaCell, rewound: bool) {
         let same = |new: &RecordCell| new.offset == old.offset && new.leader_epoch == old.leader_epoch;
         old.offset < cell.log_start
             || old.offset < cell.log_end && cell.records.first().is_none_or(|first| old.offset < first.offset)
+            || old.offset < cell.log_end && cell.records.last().is_none_or(|last| old.offset > last.offset)
             || cell.records.iter().any(same)
     };
     if !rewound {
@@ -207,6 +329,9 @@ fn select(ask: &Ask, partition: &str, broker: i32) -> Callback<MouseEvent> {
     let (ask, partition) = (ask.clone(), partition.to_string());
     Callback::from(move |event: MouseEvent| {
         let partition = partition.clone();
+        if browser::data_of(event.target(), "pulled").is_some() {
+            return;
+        }
         let offset = browser::data_of(event.target(), "offset").and_then(|offset| offset.parse().ok());
         ask.emit(Command::Select(match offset {
             Some(offset) => Selection::Record { partition, broker, offset },

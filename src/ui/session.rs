@@ -12,15 +12,19 @@ use crate::scenario::link;
 use crate::scenario::script::{Script, Statement};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
+use crate::ui::cuts::{Link, word};
+use crate::ui::manage::Thing;
 use crate::view::cards::node_name;
 use crate::view::events::{self, EventRow};
 use crate::view::flights::{self, Flight};
 use crate::view::futures::{Drawn, Futures};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
+use crate::view::links;
 use crate::view::metrics::{Metrics, Plotter};
 use crate::view::outcome::{self, Difference};
-use crate::view::stage::{self, Stage};
+use crate::view::settings;
+use crate::view::stage::{Focus, Projector, Stage};
 use crate::view::timeline::{Painter, Timeline};
 use crate::view::why::Whys;
 use crate::wire::NodeId;
@@ -37,8 +41,7 @@ pub struct Session {
     painter: Painter,
     plotter: Plotter,
     whys: Whys,
-    /// What was shown last: rows that stay the same stay the same allocation.
-    stage: Option<Rc<Stage>>,
+    projector: Projector,
     /// How many steps have been told in sentences.
     told: u64,
     /// How many steps have been looked through for events that matter.
@@ -85,7 +88,7 @@ impl Session {
             painter: Painter::default(),
             plotter: Plotter::default(),
             whys: Whys::default(),
-            stage: None,
+            projector: Projector::default(),
             looked: u64::MAX,
             futures: Futures::default(),
             scripts: SortedMap::new(),
@@ -105,6 +108,11 @@ impl Session {
 
     pub fn end(&self) -> Instant {
         self.history.end()
+    }
+
+    /// The oldest instant that can still be looked at.
+    pub fn beginning(&self) -> Instant {
+        self.history.beginning()
     }
 
     pub fn is_in_past(&self) -> bool {
@@ -153,8 +161,7 @@ impl Session {
     pub fn step_back(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let visible =
-            self.history.steps().get(position.saturating_sub(2) as usize).is_some_and(|s| s.at >= Instant::ZERO);
+        let visible = self.history.step(position.saturating_sub(2)).is_some_and(|step| step.at >= Instant::ZERO);
         if visible {
             self.history.seek_step(position - 1);
         } else {
@@ -166,8 +173,7 @@ impl Session {
     pub fn next_event(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let steps = self.history.steps().len() as u64;
-        if let Some(found) = (position..steps).find(|step| self.matters(*step)) {
+        if let Some(found) = (position..self.history.count()).find(|step| self.matters(*step)) {
             self.history.seek_step(found + 1);
             return;
         }
@@ -184,16 +190,15 @@ impl Session {
     pub fn previous_event(&mut self) {
         self.playback.playing = false;
         let position = self.history.position();
-        let before = (0..position.saturating_sub(1)).rev().find(|step| self.matters(*step));
-        match before.filter(|step| self.history.steps()[*step as usize].at >= Instant::ZERO) {
+        let before = (self.history.first_step()..position.saturating_sub(1)).rev().find(|step| self.matters(*step));
+        match before.filter(|step| self.history.step(*step).is_some_and(|step| step.at >= Instant::ZERO)) {
             Some(step) => self.history.seek_step(step + 1),
             None => self.history.seek(Instant::ZERO),
         }
     }
 
     fn matters(&self, step: u64) -> bool {
-        let step = self.history.steps().get(step as usize);
-        step.is_some_and(|step| step.events.iter().any(|event| event.fact.matters()))
+        self.history.step(step).is_some_and(|step| step.events.iter().any(|event| event.fact.matters()))
     }
 
     pub fn jump_to_now(&mut self) {
@@ -206,15 +211,17 @@ impl Session {
         let steps = self.history.steps();
         let step = steps.iter().position(|step| step.events.iter().any(|event| event.id.0 == id));
         if let Some(step) = step {
-            self.history.seek_step(step as u64 + 1);
+            self.history.seek_step(self.history.first_step() + step as u64 + 1);
         }
     }
 
-    /// Does what a line of the script says, here and now. In the past this starts a new future.
+    /// Does what some lines of the script say, here and now. In the past this starts a new future.
     pub fn act(&mut self, line: &str) -> Result<(), Vec<String>> {
         let at = self.history.settle_for_act();
         let mut script = self.history.script_until(at);
-        script.push_text(line).map_err(|errors| sentences(&errors))?;
+        for line in line.lines() {
+            script.push_text(line).map_err(|errors| sentences(&errors))?;
+        }
         self.go_on_with(script);
         self.history.seek(at);
         let refused = self.refusals();
@@ -286,7 +293,6 @@ impl Session {
         self.painter = Painter::default();
         self.plotter = Plotter::default();
         self.whys.forget();
-        self.stage = None;
         self.told = self.history.position();
         self.looked = u64::MAX;
         self.checked = self.history.head().checks().len();
@@ -304,16 +310,9 @@ impl Session {
         Some(Comparison { id, with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })
     }
 
-    pub fn stage(&mut self) -> Rc<Stage> {
-        let stage = stage::stage(&self.history, false, self.stage.as_deref());
-        match &self.stage {
-            Some(before) if **before == stage => before.clone(),
-            _ => {
-                let stage = Rc::new(stage);
-                self.stage = Some(stage.clone());
-                stage
-            }
-        }
+    /// The stage as it is now; only the rows in focus come with their records.
+    pub fn stage(&mut self, focus: &Focus) -> Rc<Stage> {
+        self.projector.stage(&self.history, false, focus)
     }
 
     pub fn flights(&self) -> Vec<Flight> {
@@ -326,6 +325,34 @@ impl Session {
             NodeId::Broker(broker) => format!("broker {}", broker.0),
             NodeId::Controller(controller) => format!("controller {controller}"),
             NodeId::Client(_) => format!("client {}", node_name(self.history.world(), node)),
+        }
+    }
+
+    /// The links that nothing gets through, by the places of their ends.
+    pub fn cut_links(&self) -> Vec<Link> {
+        let links = links::cut(self.history.world()).into_iter();
+        links.map(|(a, b)| (self.place(a), self.place(b))).collect()
+    }
+
+    /// The lines that cut a link, or heal it when it is cut.
+    pub fn cut_or_heal(&self, (from, to): &Link) -> String {
+        let world = self.history.world();
+        let is_it = |(a, b): &(NodeId, NodeId)| {
+            let ends = (self.place(*a), self.place(*b));
+            ends == (from.clone(), to.clone()) || ends == (to.clone(), from.clone())
+        };
+        match links::cut(world).into_iter().find(is_it) {
+            Some(link) => links::healed(world, link).join("\n"),
+            None => format!("cut {} | {}", word(from), word(to)),
+        }
+    }
+
+    /// The settings that have been set on something.
+    pub fn settings_of(&self, thing: &Thing) -> Vec<(String, String)> {
+        match thing {
+            Thing::Topic(name) => settings::of_topic(&self.history, name),
+            Thing::Broker(id) => settings::of_broker(&self.history, *id),
+            _ => Vec::new(),
         }
     }
 
@@ -355,7 +382,7 @@ impl Session {
     }
 
     pub fn guarantees(&self) -> Guarantees {
-        guarantees::guarantees(self.history.world())
+        guarantees::guarantees(self.history.world(), self.projector.waiting())
     }
 
     pub fn inspect(&mut self, selection: &Selection) -> Option<Inspection> {

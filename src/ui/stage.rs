@@ -1,19 +1,31 @@
 //! The stage: controllers above the brokers' columns, partitions as rows across them.
 
+use std::ops::Range;
 use std::rc::Rc;
 
+use web_sys::{Element, ScrollIntoViewOptions, ScrollLogicalPosition};
 use yew::prelude::*;
 
+use crate::ui::browser::{data_of, document};
 use crate::ui::command::{Ask, Command, on};
-use crate::ui::partitions::{Differs, Row};
+use crate::ui::dialog::Over;
+use crate::ui::heads::BrokerHead;
+use crate::ui::manage::{ManageButton, Thing};
+use crate::ui::partitions::{Columns, Differs, Row};
 use crate::ui::session::Comparison;
+use crate::ui::tiles::Tiles;
+use crate::ui::window::{Windowed, use_window};
+use crate::ui::zoom::{Control, Level, Looking, WIDE_BROKERS, Zoom};
 use crate::view::inspect::Selection;
 use crate::view::outcome::Difference;
-use crate::view::stage::{BrokerColumn, BrokerState, ControllerChip, ControllerState, Stage as StageView};
+use crate::view::stage::{BrokerState, ControllerChip, ControllerState, Stage as StageView};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
     pub stage: Rc<StageView>,
+    pub looking: Rc<Looking>,
+    /// Some link is cut.
+    pub cut: bool,
     pub selected: Option<i32>,
     /// Time went backwards: what vanishes was not truncated.
     pub rewound: bool,
@@ -29,32 +41,31 @@ pub struct Props {
 
 #[component]
 pub fn Stage(props: &Props) -> Html {
-    let StageView { brokers, controllers, rows, .. } = &*props.stage;
-    let ids: Rc<[i32]> = brokers.iter().map(|broker| broker.id).collect();
-    let style = format!("--brokers:{}", brokers.len());
-    let density = match rows.len() {
+    let level = props.looking.level(&props.stage);
+    let shown = props.looking.rows(&props.stage).len();
+    let density = match shown {
+        _ if shown < props.stage.rows.len() => "roomy",
         0..=4 => "roomy",
         5..=8 => "dense",
         _ => "packed",
     };
     html! {
-        <main class={classes!("stage", props.brisk.then_some("brisk"))} data-density={density}>
-            <Guide stage={props.stage.clone()} in_past={props.in_past} />
-            <Controllers chips={controllers.clone()} ask={props.ask.clone()} />
-            <div class="grid" role="grid" aria-label="Partitions" style={style} onkeydown={walk}>
-                <div class="grid-row heads" role="row">
-                    <div class="corner" role="columnheader">{ "Partition" }</div>
-                    { for brokers.iter().map(|broker| html! {
-                        <BrokerHead key={broker.id} broker={broker.clone()}
-                            selected={props.selected == Some(broker.id)} ask={props.ask.clone()} />
-                    }) }
+        <main class={classes!("stage", props.brisk.then_some("brisk"))} data-density={density} data-level={level.name()}>
+            <div class="above">
+                <Guide stage={props.stage.clone()} in_past={props.in_past} />
+                <div class="network" role="group" aria-label="Network">
+                    <button aria-label="Cut the network" title="Cut the network  (x); or drag from one node to another"
+                        onclick={on(&props.ask, Command::Open(Some(Over::Cut)))}>{ "Cut…" }</button>
+                    if props.cut {
+                        <button class="start" aria-label="Heal the network" title="Every link works again"
+                            onclick={on(&props.ask, Command::Act("heal".to_string()))}>{ "Heal" }</button>
+                    }
                 </div>
-                { for rows.iter().enumerate().map(|(index, row)| html! {
-                    <Row key={row.name.clone()} row={row.clone()} brokers={ids.clone()} first={index == 0} fitting={props.fitting} brisk={props.brisk}
-                        differs={differs(props.compared.as_deref(), &row.name)}
-                        rewound={props.rewound} ask={props.ask.clone()} />
-                }) }
+                <Control {level} stage={props.stage.clone()} ask={props.ask.clone()} />
             </div>
+            <Controllers chips={props.stage.controllers.clone()} ask={props.ask.clone()} />
+            <Partitions key={level.name()} {level} stage={props.stage.clone()} looking={props.looking.clone()} fitting={props.fitting} compared={props.compared.clone()}
+                brisk={props.brisk} selected={props.selected} rewound={props.rewound} ask={props.ask.clone()} />
         </main>
     }
 }
@@ -73,18 +84,175 @@ fn differs(compared: Option<&Comparison>, partition: &str) -> Option<Rc<Differs>
         .then(|| Rc::new(Differs { words: format!("{}: {}", compared.with, words.join(", ")), brokers }))
 }
 
-/// Arrow keys walk from cell to cell.
-fn walk(event: KeyboardEvent) {
-    let (down, right) = match event.key().as_str() {
-        "ArrowDown" => (1, 0),
-        "ArrowUp" => (-1, 0),
-        "ArrowRight" => (0, 1),
-        "ArrowLeft" => (0, -1),
-        _ => return,
+#[derive(Properties, PartialEq)]
+struct PartitionsProps {
+    level: Level,
+    stage: Rc<StageView>,
+    looking: Rc<Looking>,
+    fitting: i64,
+    compared: Option<Rc<Comparison>>,
+    brisk: bool,
+    selected: Option<i32>,
+    rewound: bool,
+    ask: Ask,
+}
+
+/// The grid: brokers as columns, partitions as rows, or as tiles above rows that are only read.
+#[component]
+fn Partitions(props: &PartitionsProps) -> Html {
+    let PartitionsProps { level, stage, looking, ask, .. } = props;
+    let all = stage.rows.len();
+    let columns = columns(*level, stage, looking);
+    let shown = looking.rows(stage);
+    let windowed = shown.len() < all || *level == Level::Tiles;
+    let tiles = *level == Level::Tiles;
+    let at = use_state(|| None);
+    let reached = {
+        let (at, ask, shown) = (at.clone(), ask.clone(), shown.clone());
+        Callback::from(move |event: FocusEvent| {
+            if let Some((row, broker)) = reached(&event).filter(|_| tiles) {
+                at.set(Some((row, broker)));
+                let early = row < shown.start + 4 && shown.start > 0;
+                if early || row + 4 > shown.end && shown.end < all {
+                    ask.emit(Command::Zoom(Zoom::Near(row.saturating_sub(12)..(row + 12).min(all))));
+                }
+            }
+        })
     };
-    if crate::ui::browser::walk_cells(&event, down, right) {
-        event.prevent_default();
+    let guess = if *level == Level::Records { 104.0 } else { 34.0 };
+    let tell = {
+        let ask = ask.clone();
+        Callback::from(move |near| ask.emit(Command::Zoom(Zoom::Near(near))))
+    };
+    let tell = if windowed && *level != Level::Tiles { tell } else { Callback::noop() };
+    let Windowed { scroller, onscroll, pitch } =
+        use_window(".partition-row", all, guess, shown.clone(), looking.times, tell);
+    {
+        // What was zoomed in to is brought into view, its replicas too.
+        let (scroller, target) = (scroller.clone(), looking.target.clone());
+        let index = target.as_ref().and_then(|name| stage.rows.iter().position(|row| row.name == *name));
+        use_effect_with((looking.times, *level), move |_| {
+            if let (Some(scroller), Some(index), true) = (scroller.cast::<Element>(), index, windowed) {
+                scroller.set_scroll_top((index as f64 * pitch) as i32);
+            }
+            bring_into_view(target.as_deref());
+        });
     }
+    let style = format!("--brokers:{};--columns:{}", stage.brokers.len(), columns.template);
+    let class = classes!("grid", columns.all_slim().then_some("slim"), windowed.then_some("windowed"));
+    let (before, after) = (shown.start as f64 * pitch, all.saturating_sub(shown.end) as f64 * pitch);
+    let body = if windowed {
+        html! {
+            <div class={classes!("rows", tiles.then_some("unseen"))} role="rowgroup" onfocusin={reached}
+                style={(!tiles).then(|| format!("padding-block:{before}px {after}px"))}>
+                { rows(props, &columns, shown) }
+            </div>
+        }
+    } else {
+        rows(props, &columns, shown)
+    };
+    html! {
+        <div {class} {style} ref={scroller} {onscroll}>
+            <div class="cells" role="grid" aria-label="Partitions" onkeydown={walk(ask)} aria-rowcount={(all + 1).to_string()}>
+                <div class="grid-row heads" role="row" aria-rowindex="1">
+                    <div class="corner" role="columnheader">{ "Partition" }</div>
+                    { for stage.brokers.iter().map(|broker| html! {
+                        <BrokerHead key={broker.id} broker={broker.clone()} slim={columns.is_slim(broker.id)}
+                            selected={props.selected == Some(broker.id)} ask={ask.clone()} />
+                    }) }
+                </div>
+                { body }
+            </div>
+            if tiles { <Tiles stage={stage.clone()} columns={columns.clone()} at={*at} ask={ask.clone()} /> }
+        </div>
+    }
+}
+
+fn rows(props: &PartitionsProps, columns: &Rc<Columns>, shown: Range<usize>) -> Html {
+    let first = shown.start;
+    let row = |(place, row): (usize, &Rc<_>)| {
+        let row: Rc<crate::view::partitions::PartitionRow> = Rc::clone(row);
+        html! {
+            <Row key={row.name.clone()} row={row.clone()} columns={columns.clone()} index={first + place} fitting={props.fitting}
+                differs={differs(props.compared.as_deref(), &row.name)}
+                brisk={props.brisk} entry={place == 0} level={props.level} rewound={props.rewound} ask={props.ask.clone()} />
+        }
+    };
+    props.stage.rows[shown].iter().enumerate().map(row).collect()
+}
+
+/// Which columns are narrow, how the grid's are laid out, and the scale that all bars share.
+fn columns(level: Level, stage: &StageView, looking: &Looking) -> Rc<Columns> {
+    let target = looking.target.as_ref().and_then(|name| stage.rows.iter().find(|row| row.name == *name));
+    let holds = |id: i32| target.is_some_and(|row| row.replicas.contains(&id));
+    let many = stage.brokers.len() > WIDE_BROKERS;
+    let wide = |id: i32| !many || level == Level::Records && (holds(id) || target.is_none());
+    let template: Vec<&str> = stage
+        .brokers
+        .iter()
+        .map(|broker| match (wide(broker.id), level) {
+            (true, Level::Records) if many => "214px",
+            (true, Level::Records) => "minmax(150px,1fr)",
+            (true, _) => "minmax(92px,1fr)",
+            (false, Level::Records) => "24px",
+            (false, _) => "minmax(22px,1fr)",
+        })
+        .collect();
+    let longest = stage.rows.iter().map(|row| row.log_end).max().unwrap_or(0);
+    Rc::new(Columns {
+        brokers: stage.brokers.iter().map(|broker| (broker.id, !wide(broker.id))).collect(),
+        template: template.join(" "),
+        scale: (longest.max(8) as u64).next_power_of_two() as i64,
+    })
+}
+
+fn bring_into_view(partition: Option<&str>) {
+    let Some(partition) = partition else { return };
+    let cell = document().query_selector(&format!(".cell.leader[data-cell^='{partition}@']")).ok().flatten();
+    if let Some(cell) = cell {
+        let options = ScrollIntoViewOptions::new();
+        options.set_inline(ScrollLogicalPosition::Center);
+        options.set_block(ScrollLogicalPosition::Nearest);
+        cell.scroll_into_view_with_scroll_into_view_options(&options);
+    }
+}
+
+/// The row, and the broker of the replica, that the keyboard has reached.
+fn reached(event: &FocusEvent) -> Option<(usize, Option<i32>)> {
+    let row = data_of(event.target(), "row")?.parse().ok()?;
+    let broker = data_of(event.target(), "cell").and_then(|cell| cell.rsplit_once('@')?.1.parse().ok());
+    Some((row, broker))
+}
+
+/// Arrow keys walk from cell to cell; with Shift, Home and End they walk along a log.
+fn walk(ask: &Ask) -> Callback<KeyboardEvent> {
+    let ask = ask.clone();
+    Callback::from(move |event: KeyboardEvent| {
+        let key = event.key();
+        let along = match key.as_str() {
+            "ArrowLeft" if event.shift_key() => Some(-1),
+            "ArrowRight" if event.shift_key() => Some(1),
+            "Home" => Some(-i64::MAX),
+            "End" => Some(i64::MAX),
+            _ => None,
+        };
+        let cell = data_of(event.target(), "cell");
+        if let (Some(by), Some((partition, _))) = (along, cell.as_deref().and_then(|cell| cell.rsplit_once('@'))) {
+            event.prevent_default();
+            ask.emit(Command::Zoom(Zoom::Scroll(partition.to_string(), by)));
+            return;
+        }
+        let (down, right) = match key.as_str() {
+            "ArrowDown" => (1, 0),
+            "ArrowUp" => (-1, 0),
+            "ArrowRight" => (0, 1),
+            "ArrowLeft" => (0, -1),
+            _ => return,
+        };
+        if crate::ui::browser::walk_cells(&event, down, right) {
+            event.prevent_default();
+        }
+    })
 }
 
 #[derive(Properties, PartialEq)]
@@ -142,6 +310,7 @@ fn Controllers(props: &ControllersProps) -> Html {
         <section class="controllers" aria-label="Controllers">
             <span class="label">{ "KRaft" }</span>
             { for props.chips.iter().map(|chip| html! { <Chip key={chip.name.clone()} chip={chip.clone()} ask={props.ask.clone()} /> }) }
+            <ManageButton thing={Thing::Controllers} ask={props.ask.clone()} />
         </section>
     }
 }
@@ -182,66 +351,6 @@ fn Chip(props: &ChipProps) -> Html {
             </button>
             <button class={classes!("quiet", act)} aria-label={format!("{verb} controller {name}")}
                 onclick={on(&props.ask, Command::Act(format!("{act} controller {name}")))}>{ verb }</button>
-        </div>
-    }
-}
-
-#[derive(Properties, PartialEq)]
-struct HeadProps {
-    broker: BrokerColumn,
-    selected: bool,
-    ask: Ask,
-}
-
-#[component]
-fn BrokerHead(props: &HeadProps) -> Html {
-    let BrokerColumn { id, state, rack, note, powered_off, .. } = &props.broker;
-    let name = format!("Broker {id}");
-    let class = match state {
-        BrokerState::Starting => "starting",
-        BrokerState::Alive => "alive",
-        BrokerState::Fenced => "fenced",
-        BrokerState::Frozen => "frozen",
-        BrokerState::ShuttingDown => "stopping",
-        BrokerState::Dead => "dead",
-    };
-    let button = |verb: &str, act: &str, class: &'static str, title: &'static str| {
-        html! {
-            <button class={class} aria-label={format!("{verb} broker {id}")} title={title}
-                onclick={on(&props.ask, Command::Act(format!("{act} broker {id}")))}>{ verb.to_string() }</button>
-        }
-    };
-    let kill = || button("Kill", "kill", "kill", "The process dies; what is in its log stays");
-    let power_off = || button("Power off", "power-off", "", "The machine dies; what was not flushed is gone");
-    html! {
-        <div class="head-cell" role="columnheader" aria-label={name.clone()}>
-            <section class={classes!("head", class, props.selected.then_some("selected"))} aria-label={name.clone()}
-                data-node={format!("broker {id}")}>
-                <div class="name">
-                    <span class="led" aria-hidden="true" />
-                    <button class="title" aria-label={format!("Inspect broker {id}")} onclick={on(&props.ask, Command::Select(Selection::Broker(*id)))}>
-                        <span class="word">{ "Broker " }</span>{ id }
-                    </button>
-                    if let Some(rack) = rack { <span class="rack">{ "rack " }{ rack }</span> }
-                </div>
-                <div class="note" title={note.clone()}>{ if *powered_off { format!("power off · {note}") } else { note.clone() } }</div>
-                <div class="acts">
-                    { match state {
-                        BrokerState::Dead => html! { <>
-                            { button("Start", "start", "start", "The process starts with the log that it left") }
-                            { button("Wipe", "wipe", "", "The disk is lost: it starts with nothing") }
-                        </> },
-                        BrokerState::Frozen => html! { <>{ button("Thaw", "thaw", "start", "It runs on as if nothing had been") }{ kill() }{ power_off() }</> },
-                        BrokerState::ShuttingDown => html! { <>{ kill() }{ power_off() }</> },
-                        _ => html! { <>
-                            { kill() }
-                            { button("Stop", "stop", "", "A controlled shutdown: it hands over first") }
-                            { button("Freeze", "freeze", "", "A long pause: it lives, but nothing runs") }
-                            { power_off() }
-                        </> },
-                    } }
-                </div>
-            </section>
         </div>
     }
 }

@@ -28,6 +28,8 @@ pub struct Props {
     /// Virtual microseconds per real second right now.
     pub rate: i64,
     pub partition: Option<String>,
+    /// Where the time that is kept begins, when that is not the beginning.
+    pub since: Option<Instant>,
     pub ask: Ask,
 }
 
@@ -55,6 +57,11 @@ pub fn Timeline(props: &Props) -> Html {
                 <div class="lane">
                     <canvas id="lane" aria-hidden="true" />
                     <input id="time" type="range" aria-label="Time" min="0" step="1" oninput={seek(ask)} />
+                    if let Some(since) = props.since {
+                        <span class="since" title="So long a history is not kept whole. The script still leads through all of it: share it, or carry it out again.">
+                            { format!("from {since}") }
+                        </span>
+                    }
                     if let Some(partition) = &props.partition { <span class="of" aria-hidden="true">{ "leaders of " }{ partition }</span> }
                 </div>
                 <div class="reading-time">
@@ -139,7 +146,7 @@ fn seek(ask: &Ask) -> Callback<InputEvent> {
 }
 
 /// Sets the hand and the reading: every frame, directly.
-pub fn show_time(now: Instant, end: Instant) {
+pub fn show_time(beginning: Instant, now: Instant, end: Instant) {
     let document = document();
     if let Some(slider) =
         document.get_element_by_id("time").and_then(|slider| slider.dyn_into::<HtmlInputElement>().ok())
@@ -147,6 +154,10 @@ pub fn show_time(now: Instant, end: Instant) {
         let max = end.millis().max(1).to_string();
         if slider.max() != max {
             slider.set_max(&max);
+        }
+        let min = beginning.millis().to_string();
+        if slider.min() != min {
+            slider.set_min(&min);
         }
         let value = now.millis().to_string();
         if slider.value() != value {
@@ -215,7 +226,7 @@ impl Brush {
         }
         let Some(known) = &self.known else { return };
         known.pen.clear_rect(0.0, 0.0, known.width, known.height);
-        let lane = Lane { known, end: view.end, now };
+        let lane = Lane { known, beginning: view.beginning, end: view.end, now };
         lane.paint_bands(&view.bands, replicas);
         lane.paint_marks(&view.marks);
     }
@@ -244,6 +255,7 @@ impl Known {
 /// A canvas as long as the history.
 struct Lane<'a> {
     known: &'a Known,
+    beginning: Instant,
     end: Instant,
     now: Instant,
 }
@@ -274,8 +286,9 @@ impl Lane<'_> {
     }
 
     fn x(&self, at: Instant) -> f64 {
-        let whole = self.end.0.max(1) as f64;
-        INSET + (at.0.clamp(0, self.end.0.max(0)) as f64 / whole) * (self.known.width - 2.0 * INSET)
+        let whole = (self.end - self.beginning).0.max(1) as f64;
+        let passed = (at - self.beginning).0.clamp(0, (self.end - self.beginning).0.max(0)) as f64;
+        INSET + passed / whole * (self.known.width - 2.0 * INSET)
     }
 
     fn paint_bands(&self, bands: &[Band], replicas: u32) {

@@ -1,15 +1,20 @@
 //! The clients' cards: producers on the left, groups with their consumers on the right.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
+use crate::kafka::client::subscription::Assigned;
 use crate::kafka::client::{Consumer, Producer};
 use crate::kafka::fact::{error_name, record};
+use crate::kafka::log::Log;
 use crate::sim::{Member, Power, World};
 use crate::view::partitions::key_hue;
+use crate::view::replicas::Replicas;
 use crate::wire::batch::Batch;
-use crate::wire::{NodeId, TopicPartition};
+use crate::wire::{NodeId, Offset, TopicPartition};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProducerCard {
     pub name: String,
     pub running: bool,
@@ -30,7 +35,7 @@ pub struct ProducerCard {
     pub loading: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PendingBatch {
     pub partition: String,
     /// `alice=created`, or `12 records`.
@@ -40,7 +45,7 @@ pub struct PendingBatch {
     pub state: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupCard {
     pub id: String,
     /// `classic`
@@ -51,24 +56,31 @@ pub struct GroupCard {
     pub coordinator: Option<i32>,
     pub assignor: String,
     pub consumers: Vec<ConsumerCard>,
-    /// Committed offsets of partitions that no member holds.
+    /// Committed offsets of partitions that no member holds; at most `PARTITIONS_SHOWN`.
     pub unowned: Vec<(String, i64)>,
+    /// How many such partitions there are beyond these.
+    pub more_unowned: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConsumerCard {
     pub name: String,
     pub running: bool,
     pub frozen: bool,
     /// What it does in a word: `polling`, `joining`, `rebalancing`, `paused`, `stopped`.
     pub activity: String,
+    /// All that it holds; of many, those whose rows are near, or else the first.
     pub partitions: Vec<ConsumerPartition>,
+    /// How many it holds beyond these.
+    pub more: u32,
+    /// Of all that it holds together.
+    pub lag: i64,
     pub delivered: u64,
     /// The newest records handed to the application, oldest first; at most eight.
     pub recent: Vec<DeliveredRecord>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConsumerPartition {
     pub partition: String,
     pub position: Option<i64>,
@@ -79,7 +91,7 @@ pub struct ConsumerPartition {
     pub log_end: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliveredRecord {
     pub partition: String,
     pub offset: i64,
@@ -92,6 +104,9 @@ pub struct DeliveredRecord {
 
 /// How many batches and deliveries a card shows.
 const SHOWN: usize = 8;
+/// A card lists the partitions one by one up to so many; beyond, only some of them.
+pub const PARTITIONS_SHOWN: usize = 24;
+const OF_MANY: usize = 8;
 
 pub fn producers(world: &World) -> Vec<ProducerCard> {
     let cards = world.producers().filter_map(|(name, producer)| Some(card(name, world.client_member(name)?, producer)));
@@ -143,22 +158,23 @@ fn count_of(records: u32) -> String {
     if records == 1 { "1 record".to_string() } else { format!("{records} records") }
 }
 
-pub fn groups(world: &World) -> Vec<GroupCard> {
-    world.group_names().iter().map(|name| group(world, name)).collect()
+/// Every group; of consumers that hold many partitions those in `near` are told.
+pub fn groups(world: &World, found: &Replicas<'_>, near: &Range<usize>) -> Vec<GroupCard> {
+    world.group_names().iter().map(|name| group(world, name, found, near)).collect()
 }
 
-fn group(world: &World, name: &str) -> GroupCard {
+fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -> GroupCard {
     let classic = world.group(name);
-    let consumers: Vec<ConsumerCard> = world
-        .consumers()
-        .filter(|(_, _, consumer)| consumer.group() == name)
-        .map(|(client, member, c)| consumer(world, client, member, c))
-        .collect();
-    let owned = |partition: &TopicPartition| {
-        let text = partition.to_string();
-        consumers.iter().any(|consumer| consumer.partitions.iter().any(|p| p.partition == text))
-    };
-    let unowned = world.committed_offsets(name).into_iter().filter(|(partition, _)| !owned(partition));
+    let committed: Vec<(&TopicPartition, Offset)> = world.committed_by(name).collect();
+    let members = || world.consumers().filter(|(_, _, consumer)| consumer.group() == name);
+    let look = Look { world, found, near, committed: &committed };
+    let consumers = members().map(|(client, member, c)| consumer(&look, client, member, c)).collect();
+    let mut owned = vec![false; found.partitions().len()];
+    for (partition, _) in members().flat_map(|(_, _, c)| c.assigned()) {
+        found.index(partition).into_iter().for_each(|index| owned[index] = true);
+    }
+    let unowned = || committed.iter().filter(|(partition, _)| found.index(partition).is_some_and(|at| !owned[at]));
+    let told = unowned().take(PARTITIONS_SHOWN).map(|(partition, offset)| (partition.to_string(), offset.0));
     GroupCard {
         id: name.to_string(),
         protocol: "classic".to_string(),
@@ -166,22 +182,61 @@ fn group(world: &World, name: &str) -> GroupCard {
         generation: classic.map_or(0, |group| group.generation),
         coordinator: world.coordinator(name).map(|broker| broker.0),
         assignor: classic.and_then(|group| group.protocol.as_ref()).map(|p| p.to_string()).unwrap_or_default(),
-        unowned: unowned.map(|(partition, offset)| (partition.to_string(), offset.offset.0)).collect(),
+        unowned: told.collect(),
+        more_unowned: unowned().count().saturating_sub(PARTITIONS_SHOWN) as u32,
         consumers,
     }
 }
 
-fn consumer(world: &World, name: &str, member: &Member, consumer: &Consumer) -> ConsumerCard {
+/// What the cards of a group are made from.
+struct Look<'a> {
+    world: &'a World,
+    found: &'a Replicas<'a>,
+    near: &'a Range<usize>,
+    committed: &'a [(&'a TopicPartition, Offset)],
+}
+
+fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &Consumer) -> ConsumerCard {
     let running = member.power == Power::Running && consumer.is_running();
-    let partitions = consumer.assignment().into_iter().map(|partition| reading(world, consumer, &partition));
+    let readings = || consumer.assigned().map(|(partition, assigned)| (partition, position_of(assigned)));
+    let held = readings().count();
+    let is_near = |partition: &TopicPartition| look.found.index(partition).is_some_and(|at| look.near.contains(&at));
+    let some = |near: bool| readings().filter(move |(partition, _)| !near || is_near(partition));
+    let tell = |(partition, position)| reading(look, partition, position);
+    let partitions: Vec<ConsumerPartition> = if held <= PARTITIONS_SHOWN {
+        readings().map(tell).collect()
+    } else {
+        let any_near = some(true).next().is_some();
+        some(any_near).take(OF_MANY).map(tell).collect()
+    };
     ConsumerCard {
         name: name.to_string(),
         running,
         frozen: member.frozen,
         activity: activity(member, consumer, running).to_string(),
-        partitions: partitions.collect(),
+        more: (held - partitions.len()) as u32,
+        lag: readings().filter_map(|(partition, position)| Some(look.lag(partition, position?))).sum(),
+        partitions,
         delivered: consumer.delivered_count(),
-        recent: recent(world, consumer),
+        recent: recent(look.world, consumer),
+    }
+}
+
+fn position_of(assigned: &Assigned) -> Option<i64> {
+    assigned.position.as_ref().map(|position| position.offset.0)
+}
+
+impl Look<'_> {
+    /// The log that answers for a partition: its leader's.
+    fn log(&self, partition: &TopicPartition) -> Option<&Log> {
+        let here = &self.found.partitions()[self.found.index(partition)?];
+        let leader = here.registration.leader?;
+        let log = self.found.of(here).iter().find(|replica| replica.broker == leader)?.log?;
+        Some(log)
+    }
+
+    fn lag(&self, partition: &TopicPartition, position: i64) -> i64 {
+        self.log(partition).map_or(0, |log| (log.high_watermark().0 - position).max(0))
     }
 }
 
@@ -199,14 +254,13 @@ fn activity(member: &Member, consumer: &Consumer, running: bool) -> &'static str
     }
 }
 
-fn reading(world: &World, consumer: &Consumer, partition: &TopicPartition) -> ConsumerPartition {
-    let log = world.log_of(partition, None);
+fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -> ConsumerPartition {
+    let log = look.log(partition).or_else(|| look.world.log_of(partition, None));
     let end = log.map_or(0, |log| log.high_watermark().0);
-    let position = consumer.positions().get(partition).map(|offset| offset.0);
     ConsumerPartition {
         partition: partition.to_string(),
         position,
-        committed: world.committed(consumer.group(), partition).map(|offset| offset.0),
+        committed: look.committed.iter().find(|(other, _)| *other == partition).map(|(_, offset)| offset.0),
         lag: position.map(|position| (end - position).max(0)),
         log_start: log.map_or(0, |log| log.log_start().0),
         log_end: log.map_or(0, |log| log.log_end().0),

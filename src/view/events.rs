@@ -7,7 +7,7 @@ use crate::kafka::fact::Names;
 use crate::sim::{Event, EventId, World};
 use crate::time::Instant;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EventRow {
     pub id: u64,
     pub at: Instant,
@@ -20,9 +20,14 @@ pub struct EventRow {
 
 /// The newest events up to the viewed instant, the youngest first.
 pub fn events(history: &History, only_what_matters: bool, limit: usize) -> Vec<EventRow> {
+    let wanted = |event: &&Event| !event.fact.is_internal() && (!only_what_matters || event.fact.matters());
+    let row = |event: &Event| row(history.world(), event);
+    if only_what_matters {
+        let told = history.mattering_steps().flat_map(|step| step.events.iter().rev());
+        return told.filter(wanted).take(limit).map(row).collect();
+    }
     let told = history.steps_seen().iter().rev().flat_map(|step| step.events.iter().rev());
-    let wanted = told.filter(|event| !event.fact.is_internal() && (!only_what_matters || event.fact.matters()));
-    wanted.take(limit).map(|event| row(history.world(), event)).collect()
+    told.filter(wanted).take(limit).map(row).collect()
 }
 
 /// The event and its causes, the youngest first.
@@ -32,9 +37,8 @@ pub fn causes(history: &History, id: u64) -> Vec<EventRow> {
 
 /// What happened after the step `since` and matters, in sentences: for the status line.
 pub fn sentences(history: &History, since: u64) -> Vec<String> {
-    let steps = history.steps_seen();
-    let new = steps.get(since as usize..).unwrap_or_default();
-    let told = new.iter().flat_map(|step| &step.events);
+    let seen = history.position().saturating_sub(since.max(history.first_step())) as usize;
+    let told = history.steps_from(since).iter().take(seen).flat_map(|step| &step.events);
     let worth = told.filter(|event| event.fact.matters());
     worth.map(|event| format!("{}.", capital(&event.fact.text(history.world())))).collect()
 }

@@ -27,7 +27,7 @@ pub enum Family {
     Admin,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Flight {
     pub id: u64,
     pub family: Family,

@@ -6,9 +6,9 @@ use crate::kafka::fact::Names;
 use crate::sim::properties::Holds;
 use crate::sim::{Anomaly, AnomalyKind, Property, World};
 use crate::view::report::word;
-use crate::wire::TopicPartition;
+use crate::wire::{Offset, TopicPartition};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Guarantees {
     /// The answer to "Was anything acknowledged and then lost?": "No. 24 acknowledged, 24 safe."
     pub lost: Answer,
@@ -22,7 +22,7 @@ pub struct Guarantees {
 }
 
 /// A property of the engine at the viewed instant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PropertyRow {
     /// `LeaderInIsr`
     pub name: &'static str,
@@ -35,7 +35,7 @@ pub struct PropertyRow {
     pub state: PropertyState,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PropertyState {
     Kept,
@@ -49,7 +49,7 @@ pub enum PropertyState {
 }
 
 /// A partition whose committed records are not safe, and why.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Excused {
     pub partition: String,
     pub reason: &'static str,
@@ -57,13 +57,13 @@ pub struct Excused {
     pub event: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answer {
     pub good: bool,
     pub text: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AnomalyRow {
     /// `lost`, `duplicated`, `reordered`, `skipped`, `phantom`
     pub word: &'static str,
@@ -75,7 +75,9 @@ pub struct AnomalyRow {
 }
 
 /// The answers at the viewed instant.
-pub fn guarantees(world: &World) -> Guarantees {
+///
+/// `waiting` is how many records stand above the high watermark, which the stage knows already.
+pub fn guarantees(world: &World, waiting: i64) -> Guarantees {
     let ledger = world.ledger();
     let (acked, lost, reordered) = (ledger.acked, ledger.lost(), ledger.reordered());
     let lost_text = match lost {
@@ -90,7 +92,7 @@ pub fn guarantees(world: &World) -> Guarantees {
     Guarantees {
         lost: Answer { good: lost == 0, text: lost_text },
         order: Answer { good: reordered == 0, text: order_text },
-        lines: lines(world),
+        lines: lines(world, waiting),
         anomalies: ledger.anomalies().map(|anomaly| row(world, anomaly)).collect(),
         properties: properties(world),
     }
@@ -127,13 +129,9 @@ pub fn properties(world: &World) -> Vec<PropertyRow> {
     Property::ALL.iter().map(row).collect()
 }
 
-fn lines(world: &World) -> Vec<String> {
+fn lines(world: &World, waiting: i64) -> Vec<String> {
     let ledger = world.ledger();
     let mut lines = Vec::new();
-    let waiting: i64 = user_partitions(world)
-        .filter_map(|partition| world.log_of(&partition, None))
-        .map(|log| log.log_end() - log.high_watermark())
-        .sum();
     lines.push(match waiting {
         0 => "Nothing waits above the high watermark.".to_string(),
         1 => "1 record waits above the high watermark: not readable yet.".to_string(),
@@ -155,20 +153,29 @@ fn lines(world: &World) -> Vec<String> {
     lines
 }
 
-/// Delivered but not committed: what a crash of the members now would deliver again.
-fn redelivery_window(world: &World, group: &str) -> i64 {
-    let consumers = world.consumers().filter(|(_, _, consumer)| consumer.group() == group);
-    let positions = consumers.flat_map(|(_, _, consumer)| consumer.positions().into_iter().collect::<Vec<_>>());
-    positions
-        .map(|(partition, position)| {
-            let committed = world.committed(group, &partition).unwrap_or(position);
-            (position - committed).max(0)
-        })
-        .sum()
+/// How many records stand above the high watermark, in all logs that people use.
+pub fn waiting(world: &World) -> i64 {
+    let partitions = world.partitions().map(|(partition, _)| partition).filter(|partition| !partition.is_internal());
+    let logs = partitions.filter_map(|partition| world.log_of(&partition, None));
+    logs.map(|log| log.log_end() - log.high_watermark()).sum()
 }
 
-fn user_partitions(world: &World) -> impl Iterator<Item = TopicPartition> {
-    world.partitions().map(|(partition, _)| partition).filter(|partition| !partition.is_internal())
+/// Delivered but not committed: what a crash of the members now would deliver again.
+fn redelivery_window(world: &World, group: &str) -> i64 {
+    let committed: Vec<(&TopicPartition, Offset)> = world.committed_by(group).collect();
+    let consumers = world.consumers().filter(|(_, _, consumer)| consumer.group() == group);
+    let mut window = 0;
+    for (_, _, consumer) in consumers {
+        // Both are in order: one walk along both.
+        let mut rest = committed.iter().peekable();
+        for (partition, assigned) in consumer.assigned() {
+            while rest.next_if(|(other, _)| *other < partition).is_some() {}
+            let Some((_, offset)) = rest.peek().filter(|(other, _)| *other == partition) else { continue };
+            let position = assigned.position.as_ref().map_or(*offset, |position| position.offset);
+            window += (position - *offset).max(0);
+        }
+    }
+    window
 }
 
 fn row(world: &World, anomaly: &Anomaly) -> AnomalyRow {

@@ -1,17 +1,21 @@
 //! A partition's row: its registration in words and each broker's replica as a strip of records.
 
+use crate::sorted::SortedSet as BTreeSet;
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::log::Log;
-use crate::sim::{Power, World};
+use crate::sim::World;
+use crate::view::replicas::{Here, Replica, Replicas};
 use crate::wire::batch::Batch;
-use crate::wire::{BrokerId, NodeId, Offset, TopicPartition};
+use crate::wire::{BrokerId, Offset, TopicPartition};
 
 /// How many records of a log the view carries at most: the newest ones.
 pub const RECORDS_SHOWN: i64 = 48;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartitionRow {
     /// `orders-0`
     pub name: String,
@@ -32,6 +36,8 @@ pub struct PartitionRow {
     pub cells: Vec<ReplicaCell>,
     /// Consumers' cursors, drawn on the leader's strip.
     pub cursors: Vec<Cursor>,
+    /// Where what is shown of the logs ends, when somebody scrolled back from the newest end.
+    pub until: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +51,7 @@ pub enum ReplicaRole {
     Offline,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReplicaCell {
     pub broker: i32,
     pub role: ReplicaRole,
@@ -55,7 +61,8 @@ pub struct ReplicaCell {
     pub log_start: i64,
     pub log_end: i64,
     pub high_watermark: i64,
-    /// The newest records, oldest first; at most `RECORDS_SHOWN`.
+    /// The newest records (or those before the row's `until`), oldest first; at most `RECORDS_SHOWN`,
+    /// and none where the row is not looked at closely.
     pub records: Vec<RecordCell>,
     /// The accessible description: "leader, epoch 1, log end 6, high watermark 5, in sync".
     pub description: String,
@@ -100,16 +107,26 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     crate::kafka::client::partitioner::partition_for_key(key, partitions.max(1))
 }
 
-/// A partition's row as the world has it now.
-pub fn row(world: &World, partition: &TopicPartition, registration: &PartitionRegistration) -> PartitionRow {
-    let log = world.log_of(partition, None);
+/// How closely a row is looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Near {
+    pub until: Option<i64>,
+    pub cursors: Vec<Cursor>,
+}
+
+/// A partition's row as the world has it now; its records only when it is looked at closely.
+pub fn row(here: &Here<'_>, replicas: &[Replica<'_>], near: Option<Near>) -> PartitionRow {
+    let registration = here.registration;
+    let speaks = registration.leader.or(registration.last_known_elr.first().copied());
+    let speaks = speaks.or(registration.isr.first().copied()).or(registration.elr.first().copied());
+    let speaks = speaks.or(registration.replicas.first().copied());
+    let log = replicas.iter().find(|replica| Some(replica.broker) == speaks).and_then(|replica| replica.log);
     let of = |read: fn(&Log) -> Offset| log.map_or(0, |log| read(log).0);
-    let mut brokers = registration.replicas.clone();
-    brokers.sort();
+    let until = near.as_ref().map(|near| near.until);
     PartitionRow {
-        name: partition.to_string(),
-        topic: partition.topic.0.to_string(),
-        partition: partition.partition,
+        name: here.name().to_string(),
+        topic: here.topic.0.to_string(),
+        partition: here.partition,
         leader: registration.leader.map(|leader| leader.0),
         leader_epoch: registration.leader_epoch.0,
         partition_epoch: registration.partition_epoch.0,
@@ -119,8 +136,9 @@ pub fn row(world: &World, partition: &TopicPartition, registration: &PartitionRe
         high_watermark: of(Log::high_watermark),
         log_end: of(Log::log_end),
         log_start: of(Log::log_start),
-        cells: brokers.iter().map(|broker| cell(world, partition, registration, *broker)).collect(),
-        cursors: cursors(world, partition),
+        cells: replicas.iter().map(|replica| cell(registration, replica, until)).collect(),
+        until: until.flatten(),
+        cursors: near.map(|near| near.cursors).unwrap_or_default(),
     }
 }
 
@@ -128,33 +146,35 @@ fn ids(brokers: &[BrokerId]) -> Vec<i32> {
     brokers.iter().map(|broker| broker.0).collect()
 }
 
-fn cell(world: &World, partition: &TopicPartition, registration: &PartitionRegistration, id: BrokerId) -> ReplicaCell {
-    let runs = world.member(NodeId::Broker(id)).is_some_and(|member| member.power == Power::Running);
-    let broker = world.broker(id);
-    let log = broker.and_then(|broker| broker.log(partition));
-    let replica = broker.and_then(|broker| broker.replica(partition));
-    let in_sync = registration.isr.contains(&id);
-    let role = if !runs {
+/// What of a replica can change without its log: its part in the partition.
+pub fn standing(registration: &PartitionRegistration, replica: &Replica<'_>) -> (ReplicaRole, i32, bool) {
+    let role = if !replica.runs {
         ReplicaRole::Offline
-    } else if registration.leader == Some(id) {
+    } else if registration.leader == Some(replica.broker) {
         ReplicaRole::Leader
-    } else if in_sync {
+    } else if registration.isr.contains(&replica.broker) {
         ReplicaRole::InSync
     } else {
         ReplicaRole::OutOfSync
     };
-    let leader_epoch = replica.map_or(registration.leader_epoch, |replica| replica.leader_epoch()).0;
-    let zombie = runs && registration.leader != Some(id) && replica.is_some_and(|replica| replica.is_leader());
-    let of = |read: fn(&Log) -> Offset| log.map_or(0, |log| read(log).0);
+    let epoch = replica.role.map_or(registration.leader_epoch, |replica| replica.leader_epoch()).0;
+    let leads = replica.role.is_some_and(|role| role.is_leader());
+    (role, epoch, replica.runs && registration.leader != Some(replica.broker) && leads)
+}
+
+fn cell(registration: &PartitionRegistration, replica: &Replica<'_>, until: Option<Option<i64>>) -> ReplicaCell {
+    let (role, leader_epoch, zombie) = standing(registration, replica);
+    let of = |read: fn(&Log) -> Offset| replica.log.map_or(0, |log| read(log).0);
+    let records = until.zip(replica.log).map(|(until, log)| records(log, until));
     let mut cell = ReplicaCell {
-        broker: id.0,
+        broker: replica.broker.0,
         role,
-        in_sync,
+        in_sync: registration.isr.contains(&replica.broker),
         leader_epoch,
         log_start: of(Log::log_start),
         log_end: of(Log::log_end),
         high_watermark: of(Log::high_watermark),
-        records: log.map(newest_records).unwrap_or_default(),
+        records: records.unwrap_or_default(),
         description: String::new(),
         zombie,
     };
@@ -177,12 +197,14 @@ fn describe(cell: &ReplicaCell) -> String {
     )
 }
 
-/// The last records of a log, decoded: only the batches that hold them are touched.
-fn newest_records(log: &Log) -> Vec<RecordCell> {
-    let first = (log.log_end() + -RECORDS_SHOWN).max(log.log_start());
+/// The last records of a log, or the last before `until`, decoded: only the batches that hold them are touched.
+fn records(log: &Log, until: Option<i64>) -> Vec<RecordCell> {
+    let end = until.unwrap_or(i64::MAX).min(log.log_end().0);
+    let first = Offset(end - RECORDS_SHOWN).max(log.log_start());
     let high_watermark = log.high_watermark();
-    let mut cells: Vec<RecordCell> = log.batches(first).flat_map(|batch| record_cells(batch, high_watermark)).collect();
-    cells.retain(|cell| cell.offset >= first.0);
+    let batches = log.batches(first).take_while(|batch| batch.base_offset.0 < end);
+    let mut cells: Vec<RecordCell> = batches.flat_map(|batch| record_cells(batch, high_watermark)).collect();
+    cells.retain(|cell| (first.0..end).contains(&cell.offset));
     cells
 }
 
@@ -216,18 +238,35 @@ fn mark(key: Option<&str>, control: bool) -> String {
     }
 }
 
-fn cursors(world: &World, partition: &TopicPartition) -> Vec<Cursor> {
-    let mut cursors = Vec::new();
+/// The cursors of every consumer on the partitions of a range, by place in it: one walk over what is
+/// assigned, and one over what each group has committed.
+pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec<Vec<Cursor>> {
+    let mut cursors: Vec<Vec<Cursor>> = vec![Vec::new(); range.len()];
+    if range.is_empty() {
+        return cursors;
+    }
+    let place = |partition: &TopicPartition| {
+        found.index(partition).filter(|index| range.contains(index)).map(|index| index - range.start)
+    };
+    let mut groups = BTreeSet::new();
     for (name, _, consumer) in world.consumers() {
-        if !consumer.assignment().contains(partition) {
-            continue;
+        for (partition, assigned) in consumer.assigned() {
+            let Some(place) = place(partition) else { continue };
+            groups.insert(consumer.group().to_string());
+            cursors[place].push(Cursor {
+                consumer: name.to_string(),
+                group: consumer.group().to_string(),
+                committed: None,
+                position: assigned.position.as_ref().map(|position| position.offset.0),
+            });
         }
-        cursors.push(Cursor {
-            consumer: name.to_string(),
-            group: consumer.group().to_string(),
-            committed: world.committed(consumer.group(), partition).map(|offset| offset.0),
-            position: consumer.positions().get(partition).map(|offset| offset.0),
-        });
+    }
+    for group in groups {
+        for (partition, offset) in world.committed_by(&group) {
+            let Some(place) = place(partition) else { continue };
+            let of_group = cursors[place].iter_mut().filter(|cursor| cursor.group == group);
+            of_group.for_each(|cursor| cursor.committed = Some(offset.0));
+        }
     }
     cursors
 }

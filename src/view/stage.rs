@@ -1,20 +1,26 @@
 //! The stage: brokers as columns, controllers above them.
 
+use crate::sorted::SortedMap as BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::history::History;
 use crate::kafka::controller::Controller;
+use crate::kafka::controller::image::PartitionRegistration;
+use crate::kafka::log::Log;
 use crate::kafka::quorum::QuorumRole;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Member, Power, World};
 use crate::view::cards::{self, GroupCard, ProducerCard};
-use crate::view::partitions::{self, PartitionRow};
+use crate::view::partitions::{self, Near, PartitionRow, ReplicaCell};
+use crate::view::replicas::{Here, Replica, Replicas};
 use crate::wire::{BrokerId, NodeId};
 
 /// Everything on the stage at one instant but the messages in flight.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stage {
     pub brokers: Vec<BrokerColumn>,
     pub controllers: Vec<ControllerChip>,
@@ -25,10 +31,12 @@ pub struct Stage {
     pub groups: Vec<Rc<GroupCard>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopicView {
     pub name: String,
     pub partitions: i32,
+    /// The replication factor of its first partition.
+    pub replication: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +54,7 @@ pub enum BrokerState {
     Dead,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BrokerColumn {
     pub id: i32,
     pub rack: Option<String>,
@@ -74,7 +82,7 @@ pub enum ControllerState {
     Dead,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ControllerChip {
     /// `c1`
     pub name: String,
@@ -84,28 +92,134 @@ pub struct ControllerChip {
     pub high_watermark: i64,
 }
 
-/// The stage as it is at the viewed instant. Rows and cards that did not change since `before` are
-/// the same allocation, so that comparing them is comparing pointers.
-pub fn stage(history: &History, internal: bool, before: Option<&Stage>) -> Stage {
-    let world = history.world();
-    let image = world.image();
-    let shown = |name: &str| internal || !name.starts_with("__");
-    let topics = image
-        .topics
-        .iter()
-        .filter(|(name, _)| shown(name.0.as_str()))
-        .map(|(name, topic)| TopicView { name: name.0.to_string(), partitions: topic.partitions.len() as i32 });
-    let rows = world.partitions().filter(|(partition, _)| shown(partition.topic.0.as_str()));
-    let rows = rows.map(|(partition, registration)| partitions::row(world, &partition, registration));
-    let old = |pick: fn(&Stage) -> &[Rc<PartitionRow>]| before.map(pick).unwrap_or_default();
-    Stage {
-        brokers: world.brokers().map(|(id, member, _)| broker(world, id, member)).collect(),
-        controllers: world.controllers().map(|(id, member, c)| controller(id.to_string(), member, c)).collect(),
-        topics: topics.collect(),
-        rows: keep(rows, old(|stage| &stage.rows)),
-        producers: keep(cards::producers(world), before.map(|stage| &stage.producers[..]).unwrap_or_default()),
-        groups: keep(cards::groups(world), before.map(|stage| &stage.groups[..]).unwrap_or_default()),
+/// What of the stage is looked at closely.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Focus {
+    /// Which rows have their records drawn.
+    pub rows: Range<usize>,
+    /// The rows that were scrolled back, by name: the offset at which what is shown of their logs ends.
+    pub scrolled: BTreeMap<String, i64>,
+}
+
+/// Projects the stage again and again. Rows and cards that did not change are the same allocation as
+/// before, so that comparing them is comparing pointers, and what did not change is not looked at again.
+#[derive(Default)]
+pub struct Projector {
+    before: Option<Rc<Stage>>,
+    /// What each row was made from.
+    seen: Vec<Seen>,
+}
+
+struct Seen {
+    registration: Arc<PartitionRegistration>,
+    logs: Vec<Option<Arc<Log>>>,
+    near: Option<Near>,
+}
+
+impl Projector {
+    /// The stage as it is at the viewed instant.
+    pub fn stage(&mut self, history: &History, internal: bool, focus: &Focus) -> Rc<Stage> {
+        let world = history.world();
+        let shown = |name: &str| internal || !name.starts_with("__");
+        let found = Replicas::look(world, shown);
+        let topics = world.image().topics.iter().filter(|(name, _)| shown(name.0.as_str()));
+        let topics = topics.map(|(name, topic)| TopicView {
+            name: name.0.to_string(),
+            partitions: topic.partitions.len() as i32,
+            replication: topic.partitions.get(&0).map_or(0, |partition| partition.replicas.len() as i32),
+        });
+        let mut leads: BTreeMap<BrokerId, u32> = BTreeMap::new();
+        let led = found.partitions().iter().filter(|here| !is_internal(here.topic.0.as_str()));
+        led.filter_map(|here| here.registration.leader).for_each(|leader| *leads.entry(leader).or_default() += 1);
+        let lead = |id: &BrokerId| leads.get(id).copied().unwrap_or_default();
+        let before = self.before.take();
+        let stage = Stage {
+            brokers: world.brokers().map(|(id, member, _)| broker(world, id, member, lead(&id))).collect(),
+            controllers: world.controllers().map(|(id, member, c)| controller(id.to_string(), member, c)).collect(),
+            topics: topics.collect(),
+            rows: self.rows(world, &found, before.as_deref(), focus),
+            producers: keep(cards::producers(world), before.as_deref().map_or(&[], |stage| &stage.producers)),
+            groups: keep(
+                cards::groups(world, &found, &focus.rows),
+                before.as_deref().map_or(&[], |stage| &stage.groups),
+            ),
+        };
+        let stage = before.filter(|before| **before == stage).unwrap_or_else(|| Rc::new(stage));
+        self.before = Some(stage.clone());
+        stage
     }
+
+    /// How many records stand above the high watermark.
+    pub fn waiting(&self) -> i64 {
+        let rows = self.before.iter().flat_map(|stage| &stage.rows);
+        rows.map(|row| row.log_end - row.high_watermark).sum()
+    }
+
+    fn rows(
+        &mut self,
+        world: &World,
+        found: &Replicas<'_>,
+        before: Option<&Stage>,
+        focus: &Focus,
+    ) -> Vec<Rc<PartitionRow>> {
+        let near = focus.rows.start..focus.rows.end.min(found.partitions().len());
+        let mut cursors = partitions::cursors(world, found, &near);
+        let old = before.map_or(&[][..], |stage| &stage.rows);
+        let mut rows = Vec::with_capacity(found.partitions().len());
+        for (index, here) in found.partitions().iter().enumerate() {
+            let near = near.contains(&index).then(|| Near {
+                until: if focus.scrolled.is_empty() {
+                    None
+                } else {
+                    focus.scrolled.get(&here.name().to_string()).copied()
+                },
+                cursors: std::mem::take(&mut cursors[index - near.start]),
+            });
+            let replicas = found.of(here);
+            if let Some((seen, row)) = self.seen.get(index).zip(old.get(index))
+                && seen.is_of(here, replicas, &near, row)
+            {
+                rows.push(row.clone());
+                continue;
+            }
+            let logs = replicas.iter().map(|replica| replica.log.cloned()).collect();
+            let seen = Seen { registration: here.registration.clone(), logs, near: near.clone() };
+            let row = partitions::row(here, replicas, near);
+            rows.push(match old.get(index) {
+                Some(old) if **old == row => old.clone(),
+                _ => Rc::new(row),
+            });
+            match self.seen.get_mut(index) {
+                Some(place) => *place = seen,
+                None => self.seen.push(seen),
+            }
+        }
+        self.seen.truncate(rows.len());
+        rows
+    }
+}
+
+impl Seen {
+    /// Whether a row would be made from the very same again.
+    fn is_of(&self, here: &Here<'_>, replicas: &[Replica<'_>], near: &Option<Near>, row: &PartitionRow) -> bool {
+        let same = |(replica, (log, cell)): (&Replica<'_>, (&Option<Arc<Log>>, &ReplicaCell))| {
+            let same_log = match (replica.log, log) {
+                (Some(new), Some(old)) => Arc::ptr_eq(new, old),
+                (None, None) => true,
+                _ => false,
+            };
+            same_log && partitions::standing(here.registration, replica) == (cell.role, cell.leader_epoch, cell.zombie)
+        };
+        // The registration is kept, so no other can have its place.
+        Arc::ptr_eq(here.registration, &self.registration)
+            && self.near == *near
+            && replicas.len() == row.cells.len()
+            && replicas.iter().zip(self.logs.iter().zip(&row.cells)).all(same)
+    }
+}
+
+fn is_internal(topic: &str) -> bool {
+    topic.starts_with("__")
 }
 
 /// The new values, those that are as before by their old pointers.
@@ -117,7 +231,7 @@ fn keep<T: PartialEq>(new: impl IntoIterator<Item = T>, old: &[Rc<T>]) -> Vec<Rc
     new.into_iter().enumerate().map(keep_one).collect()
 }
 
-fn broker(world: &World, id: BrokerId, member: &Member) -> BrokerColumn {
+fn broker(world: &World, id: BrokerId, member: &Member, leads: u32) -> BrokerColumn {
     let image = world.image();
     let registration = image.brokers.get(&id);
     let state = match world.broker_condition(id) {
@@ -128,11 +242,6 @@ fn broker(world: &World, id: BrokerId, member: &Member) -> BrokerColumn {
         Some(BrokerCondition::ShuttingDown) => BrokerState::ShuttingDown,
         Some(BrokerCondition::Dead) | None => BrokerState::Dead,
     };
-    let led = |(partition, registration): &(
-        crate::wire::TopicPartition,
-        &crate::kafka::controller::image::PartitionRegistration,
-    )| { registration.leader == Some(id) && !partition.is_internal() };
-    let leads = world.partitions().filter(led).count() as u32;
     let epoch = registration.map_or(-1, |registration| registration.epoch.0);
     let fenced = registration.is_none_or(|registration| registration.fenced);
     let powered_off = member.power == Power::Off;

@@ -45,7 +45,8 @@ pub struct Band {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
 pub struct Timeline {
-    /// What has been simulated so far: the right end.
+    /// The oldest instant that can still be looked at, and the newest: the left and the right end.
+    pub beginning: Instant,
     pub end: Instant,
     pub marks: Vec<Mark>,
     /// Of the partition in focus (or the one with the most going on).
@@ -65,17 +66,22 @@ pub struct Painter {
 impl Painter {
     /// The timeline of everything that has happened, with the leader epochs of `partition`.
     pub fn paint(&mut self, history: &History, partition: Option<&str>) -> &Timeline {
-        let steps = history.steps();
         let other = self.painted.partition.as_deref() != partition;
-        if other || self.seen > steps.len() as u64 || history.end() < self.painted.end {
+        if other || self.seen > history.count() || history.end() < self.painted.end {
             *self = Painter::default();
             self.painted.partition = partition.map(str::to_string);
         }
-        for step in &steps[self.seen as usize..] {
+        for step in history.steps_from(self.seen) {
             self.paint_step(step);
         }
-        self.seen = steps.len() as u64;
+        self.seen = history.count();
         self.painted.end = history.end();
+        if self.painted.beginning != history.beginning() {
+            self.painted.beginning = history.beginning();
+            self.painted.marks.retain(|mark| mark.at >= history.beginning());
+            let over = |band: &Band| band.to.is_some_and(|to| to < history.beginning());
+            self.painted.bands.retain(|band| !over(band));
+        }
         &self.painted
     }
 

@@ -36,7 +36,9 @@ enum Subject {
 /// The events by what they decide, in order; each step is looked at once.
 #[derive(Clone, Debug, Default)]
 pub struct Whys {
-    seen: usize,
+    seen: u64,
+    /// What was told before this step is forgotten.
+    first: u64,
     /// `(steps before it and itself, event)`
     told: BTreeMap<Subject, Vec<(u64, u64)>>,
     /// What each group committed last: the same again decides nothing.
@@ -60,8 +62,8 @@ impl Whys {
     }
 
     pub fn look(&mut self, history: &History) {
-        let steps = history.steps();
-        for (index, step) in steps.iter().enumerate().skip(self.seen) {
+        let from = self.seen.max(history.first_step());
+        for (index, step) in history.steps_from(from).iter().enumerate() {
             for event in &step.events {
                 for subject in decided(event) {
                     if let Fact::OffsetCommitted { offset, .. } = &event.fact
@@ -69,11 +71,17 @@ impl Whys {
                     {
                         continue;
                     }
-                    self.told.entry(subject).or_default().push((index as u64 + 1, event.id.0));
+                    self.told.entry(subject).or_default().push((from + index as u64 + 1, event.id.0));
                 }
             }
         }
-        self.seen = steps.len();
+        self.seen = history.count();
+        if self.first != history.first_step() {
+            self.first = history.first_step();
+            for told in self.told.values_mut() {
+                told.retain(|(step, _)| *step > self.first);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::browser::{Page, Theme, with_page};
+use crate::scale::{LARGE, shared};
 
 async fn check(page: &Page, what: &str) {
     // What fades in is looked at when it is there.
@@ -54,6 +55,58 @@ fn nothing_shuts_anybody_out() {
                     check(&page, &what(dialog)).await;
                     page.script("document.querySelector('dialog').close()", vec![]).await;
                     page.wait_until_gone("dialog", dialog).await;
+                }
+            }
+        }
+    });
+}
+
+/// The dialogs by which things are changed: the button that opens each, and its name.
+const CHANGES: [(&str, &str); 8] = [
+    ("Manage topic orders", "Topic orders"),
+    ("Manage broker 1", "Broker 1"),
+    ("Manage controllers", "Controllers"),
+    ("Manage producer app", "Producer app"),
+    ("Manage consumer c1", "Consumer c1"),
+    ("Manage group billing", "Group billing"),
+    ("Add a consumer", "Add a consumer"),
+    ("Cut the network", "Cut the network"),
+];
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn changing_things_and_a_thousand_partitions_shut_nobody_out() {
+    with_page("access to changes and to many partitions", async |page| {
+        let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
+        let axe = fs::read_to_string(axe).expect("axe-core can be read");
+        for (width, height) in [(1440, 900), (360, 800)] {
+            for theme in [Theme::Light, Theme::Dark] {
+                page.look(width, height, theme).await;
+                page.open("").await;
+                page.find("grid", "Partitions").await;
+                page.script(&axe, vec![]).await;
+                page.script("document.querySelector('.play').click()", vec![]).await;
+                let what = |view: &str| format!("{view} at {width}×{height}, {theme}");
+                for (button, dialog) in CHANGES {
+                    page.script(
+                        "document.querySelector(`[aria-label='${arguments[0]}']`).click()",
+                        vec![button.into()],
+                    )
+                    .await;
+                    page.find("dialog", dialog).await;
+                    page.script("document.querySelector('dialog summary')?.click()", vec![]).await;
+                    check(&page, &what(dialog)).await;
+                    page.script("document.querySelector('dialog').close()", vec![]).await;
+                    page.wait_until_gone("dialog", dialog).await;
+                }
+                page.open(&shared(LARGE)).await;
+                page.find("grid", "Partitions").await;
+                page.script(&axe, vec![]).await;
+                page.script("document.querySelector('.play').click()", vec![]).await;
+                for level in ["tiles", "bars", "records"] {
+                    check(&page, &what(level)).await;
+                    page.script("document.querySelector('[aria-label=\"Zoom in\"]').click()", vec![]).await;
+                    tokio::time::sleep(Duration::from_millis(300)).await;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! How long the page computes for each frame.
 
 use crate::browser::{Page, Theme, with_page};
+use crate::scale::{LARGE, shared};
 
 /// Notes how long the scripts of each frame take: what is done in its callbacks and in the tasks
 /// that these leave to be done right after.
@@ -42,6 +43,24 @@ fn the_scripting_of_each_frame_is_timed() {
 /// Brings a panel of the dock to the front.
 async fn show(page: &Page, tab: &str) {
     page.find("tab", tab).await.click().await;
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask bench"]
+fn the_scripting_of_each_frame_of_a_large_cluster_is_timed() {
+    with_page("frames of a large cluster", async |page| {
+        page.look(1440, 900, Theme::Light).await;
+        page.before_loading(WATCH).await;
+        page.open(&shared(LARGE)).await;
+        page.find("grid", "Partitions").await;
+        for level in ["tiles", "bars", "records"] {
+            measure(&page, &format!("30 brokers × 1,000 partitions, 200 records a second, {level}")).await;
+            page.press("+").await;
+        }
+        page.press("0").await;
+        page.find("button", "Kill broker 7").await.click().await;
+        measure(&page, "30 brokers × 1,000 partitions, a failover under that load").await;
+    });
 }
 
 async fn measure(page: &Page, what: &str) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::browser::{Page, Theme, with_page};
+use crate::scale::{LARGE, shared};
 
 /// What is shown, by the name of its picture.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +23,15 @@ enum Scene {
     Goal,
     Presenter,
     Contrast,
+    Manage,
+    Cut,
+    Tiles,
+    TilesFailover,
+    Bars,
+    Zoomed,
 }
 
-const SCENES: [Scene; 14] = [
+const SCENES: [Scene; 20] = [
     Scene::Opening,
     Scene::MidFailover,
     Scene::FailoverDone,
@@ -39,6 +46,12 @@ const SCENES: [Scene; 14] = [
     Scene::Goal,
     Scene::Presenter,
     Scene::Contrast,
+    Scene::Manage,
+    Scene::Cut,
+    Scene::Tiles,
+    Scene::TilesFailover,
+    Scene::Bars,
+    Scene::Zoomed,
 ];
 
 const SIZES: [(u32, u32); 4] = [(1440, 900), (1366, 680), (820, 1100), (360, 800)];
@@ -60,6 +73,12 @@ impl Scene {
             Scene::Goal => "goal",
             Scene::Presenter => "presenter",
             Scene::Contrast => "contrast",
+            Scene::Manage => "manage",
+            Scene::Cut => "cut",
+            Scene::Tiles => "tiles",
+            Scene::TilesFailover => "tiles-failover",
+            Scene::Bars => "bars",
+            Scene::Zoomed => "zoomed",
         }
     }
 
@@ -153,6 +172,27 @@ impl Scene {
                 }
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
+            Scene::Manage => {
+                page.open("").await;
+                press(page, "Manage topic orders").await;
+            }
+            Scene::Cut => {
+                page.open("").await;
+                page.find("textbox", "Console input").await.fill("cut 1,c1 | 2,3,c2,c3").await;
+                page.press("\u{e007}").await;
+                tokio::time::sleep(Duration::from_millis(1_500)).await;
+            }
+            Scene::Tiles => {
+                page.open(&shared(LARGE)).await;
+                page.find("grid", "Partitions").await;
+                tokio::time::sleep(Duration::from_millis(1_500)).await;
+            }
+            Scene::TilesFailover => {
+                press(page, "Kill broker 7").await;
+                tokio::time::sleep(Duration::from_millis(6_500)).await;
+            }
+            Scene::Bars => press(page, "Zoom in").await,
+            Scene::Zoomed => press(page, "Zoom in").await,
         }
     }
 }
@@ -161,6 +201,14 @@ impl Scene {
 async fn show(page: &Page, tab: &str) {
     let script = "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === arguments[0]).click()";
     page.script(script, vec![tab.into()]).await;
+}
+
+/// Presses a button wherever it is, and lets its effect be seen.
+async fn press(page: &Page, name: &str) {
+    page.find("button", name).await;
+    let script = "document.querySelector(`button[aria-label='${arguments[0]}']`).click()";
+    page.script(script, vec![name.into()]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 #[test]

@@ -72,6 +72,8 @@ impl Step {
                     "lessons::",
                     "metrics::",
                     "mischief::",
+                    "scale::",
+                    "changes::",
                 ])
             }
             Step::Firefox => {

@@ -10,6 +10,7 @@ use crate::lesson;
 use crate::ui::browser::{self, window};
 use crate::ui::command::{Command, Tab};
 use crate::ui::console::{Kind, Said};
+use crate::ui::dialog::Over;
 use crate::ui::theme;
 use crate::view::inspect::Selection;
 
@@ -116,6 +117,16 @@ impl App {
                 self.shown.comparison = None;
                 self.session.forget(id);
             }
+            Command::Manage(thing) => {
+                self.settings = self.session.settings_of(&thing);
+                self.problems.clear();
+                self.over = Some(Over::Manage(thing));
+            }
+            Command::Link(link) => {
+                let lines = self.session.cut_or_heal(&link);
+                self.act(&lines, false);
+            }
+            Command::Zoom(zoom) => Rc::make_mut(&mut self.looking).change(zoom, &self.shown.stage),
             Command::Share => self.share(ctx),
             Command::Dismiss => {
                 self.problems.clear();

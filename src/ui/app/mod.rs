@@ -2,6 +2,7 @@
 //! is to see. Only here is the session touched.
 
 mod carry_out;
+mod gesture;
 mod glow;
 mod start;
 
@@ -23,25 +24,28 @@ use crate::ui::browser::{self, document};
 use crate::ui::cards::{Group, Producer};
 use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::Said;
+use crate::ui::cuts::{CutDialog, Link};
 use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
-use crate::ui::flights::{Flown, Layer, show_tip};
+use crate::ui::flights::{Broken, Flown, Layer, show_tip};
 use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
+use crate::ui::manage::{ManageButton, ManageDialog, Thing};
 use crate::ui::metrics;
 use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
 use crate::ui::theme;
 use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
+use crate::ui::zoom::Looking;
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
 use crate::view::futures::Drawn;
 use crate::view::guarantees::Guarantees;
 use crate::view::inspect::{Inspection, Selection};
 use crate::view::metrics::Metrics;
-use crate::view::stage::{Stage as StageView, TopicView};
+use crate::view::stage::{Focus, Stage as StageView, TopicView};
 
 /// While time passes, the words and numbers follow so often (in milliseconds); flights and the hand
 /// follow every frame.
@@ -52,6 +56,7 @@ const MEASURED_EVERY: f64 = 200.0;
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
+const DROPPED: &str = "So long a history is not kept whole: its beginning can no longer be looked at. The script still leads through all of it.";
 /// The lessons that were told to their end.
 const FINISHED: &str = "highwater-lessons";
 
@@ -61,6 +66,9 @@ pub enum Msg {
     Key(web_sys::KeyboardEvent),
     Pointed(Option<(f64, f64)>),
     Clicked(MouseEvent),
+    /// A button goes down, or up.
+    Pressed(PointerEvent),
+    Released(PointerEvent),
     /// The page's places moved.
     Moved,
     Themed,
@@ -83,6 +91,9 @@ struct Shown {
     rate: i64,
     /// While somebody looks at them.
     metrics: Option<Rc<Metrics>>,
+    /// Where the time that is kept begins, when the beginning was dropped.
+    since: Option<Instant>,
+    cuts: Rc<Vec<Link>>,
     futures: Rc<Vec<Drawn>>,
     comparison: Option<Rc<Comparison>>,
     lesson: Option<Rc<LessonView>>,
@@ -113,6 +124,7 @@ pub struct App {
     rewound: bool,
     /// More records arrive than could be watched one by one.
     brisk: bool,
+    looking: Rc<Looking>,
     selection: Option<Selection>,
     tab: Tab,
     why: Option<u64>,
@@ -124,6 +136,10 @@ pub struct App {
     acted_by_typing: bool,
     news: Vec<(u64, String)>,
     over: Option<Over>,
+    /// What has been set on the thing that is managed.
+    settings: Vec<(String, String)>,
+    /// The node from which a link is being drawn, and where that began.
+    drawing: Option<(String, (f64, f64))>,
     embedded: Option<Embedded>,
     /// What the page around this one was told last: the size, and the part of the script.
     told_size: (i32, i32),
@@ -149,9 +165,13 @@ impl Component for App {
             None => theme::restore(),
         }
         let Opened { mut session, scenario, problems, lesson } = open();
+        let looking = Looking::default();
+        // How large it is decides what of it is looked at closely.
+        let stage = session.stage(&Focus::default());
+        let stage = session.stage(&looking.focus(&stage));
         let shown = Shown {
-            stage: session.stage(),
-            topics: session.stage().topics.clone().into(),
+            topics: stage.topics.clone().into(),
+            stage,
             guarantees: Rc::new(session.guarantees()),
             events: Rc::new(session.events(true, EVENTS_SHOWN)),
             causes: None,
@@ -159,6 +179,8 @@ impl Component for App {
             flights: Rc::default(),
             rate: session.rate(),
             metrics: None,
+            since: None,
+            cuts: Rc::default(),
             futures: Rc::default(),
             comparison: None,
             lesson: session.lesson().map(Rc::new),
@@ -180,6 +202,7 @@ impl Component for App {
             last_refresh: 0.0,
             rewound: false,
             brisk: false,
+            looking: Rc::new(looking),
             selection: None,
             tab: Tab::Guarantees,
             why: None,
@@ -190,6 +213,8 @@ impl Component for App {
             acted_by_typing: false,
             news: Vec::new(),
             over: None,
+            settings: Vec::new(),
+            drawing: None,
             embedded,
             told_size: (0, 0),
             told_part: None,
@@ -239,6 +264,15 @@ impl Component for App {
                 let (Some(id), None) = (hit, on_control) else { return false };
                 self.carry_out(ctx, Command::Select(Selection::Message(id)));
             }
+            Msg::Pressed(event) => {
+                self.drawing = gesture::begins(&event);
+                return false;
+            }
+            Msg::Released(event) => {
+                let link = self.drawing.take().and_then(|begun| gesture::ends(begun, &event));
+                let Some(link) = link else { return false };
+                self.carry_out(ctx, Command::Link(link));
+            }
             Msg::Moved => {
                 self.layer.disturb();
                 return false;
@@ -273,7 +307,7 @@ impl Component for App {
             self.layer.repaint();
             self.brush.forget();
         }
-        timeline::show_time(self.session.now(), self.session.end());
+        timeline::show_time(self.session.beginning(), self.session.now(), self.session.end());
         self.show_now_in_metrics();
         self.unpainted = true;
         if first {
@@ -297,35 +331,43 @@ impl Component for App {
         html! {
             <div {class} onclick={ctx.link().callback(Msg::Clicked)}
                 onpointermove={ctx.link().callback(move |event: PointerEvent| Msg::Pointed(point(event)))}
+                onpointerdown={ctx.link().callback(Msg::Pressed)} onpointerup={ctx.link().callback(Msg::Released)}
                 onpointerleave={ctx.link().callback(|_| Msg::Pointed(None))}>
                 if self.embedded.is_some() {
                     <embed::Bar scenario={self.scenario()} />
                 } else {
                     <TopBar scenario={self.scenario()} shared={self.shared} presenting={self.presenting} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} compared={self.shown.comparison.clone()} fitting={self.fitting} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} compared={self.shown.comparison.clone()} fitting={self.fitting} cut={!self.shown.cuts.is_empty()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } } else if self.shown.lesson.is_some() {
                     <section class="lesson-beside" aria-label="Lesson"><LessonPanel view={self.shown.lesson.clone()} ask={ask.clone()} /></section>
                 }
                 if controls != Controls::None {
                     <Timeline playing={self.session.is_playing()} {in_past} speed={self.session.speed()}
-                        rate={self.shown.rate} partition={self.focus()} ask={ask.clone()} />
+                        rate={self.shown.rate} partition={self.focus()} since={self.shown.since} ask={ask.clone()} />
                 }
                 <canvas id="flights" aria-hidden="true" />
                 <div id="flight-tip" hidden=true aria-hidden="true" />
                 <div class="news" role="status" aria-live="polite">
                     { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ text }</p> }) }
                 </div>
-                if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_))) { { self.problems() } }
-                { match self.over {
+                if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_) | Over::Manage(_) | Over::Cut)) { { self.problems() } }
+                { match &self.over {
                     Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
                     Some(Over::Lessons) => html! { <Lessons finished={finished()} ask={ask.clone()} /> },
                     Some(Over::Embed) => {
                         let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
                         html! { <EmbedDialog {link} ask={ask.clone()} /> }
                     }
-                    Some(Over::Add(what)) => html! { <AddDialog {what} problems={self.problems.clone()} ask={ask.clone()} /> },
+                    Some(Over::Add(what)) => html! { <AddDialog what={*what} problems={self.problems.clone()} ask={ask.clone()} /> },
+                    Some(Over::Manage(thing)) => html! {
+                        <ManageDialog thing={thing.clone()} stage={self.shown.stage.clone()} now={self.settings.clone()}
+                            problems={self.problems.clone()} ask={ask.clone()} />
+                    },
+                    Some(Over::Cut) => html! {
+                        <CutDialog stage={self.shown.stage.clone()} cuts={self.shown.cuts.clone()} problems={self.problems.clone()} ask={ask.clone()} />
+                    },
                     None => html! {},
                 } }
             </div>
@@ -344,9 +386,18 @@ impl App {
                     { for shown.stage.producers.iter().map(|card| html! {
                         <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
                     }) }
-                    { self.adder(Addition::Producer) }
-                    { self.adder(Addition::Topic) }
-                    { self.adder(Addition::Broker) }
+                    <span class="label">{ "Topics" }</span>
+                    { for shown.topics.iter().map(|topic| html! {
+                        <p class="topic" key={topic.name.clone()}>
+                            <b>{ &topic.name }</b><span>{ format!("{} × {}", topic.partitions, topic.replication) }</span>
+                            <ManageButton thing={Thing::Topic(topic.name.clone())} ask={ask.clone()} />
+                        </p>
+                    }) }
+                    <div class="adders">
+                        { self.adder(Addition::Producer) }
+                        { self.adder(Addition::Topic) }
+                        { self.adder(Addition::Broker) }
+                    </div>
                 </aside>
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
@@ -460,7 +511,8 @@ impl App {
         self.session.tick(Duration::from_micros((real * 1000.0) as i64));
         let now = self.session.now();
         self.look_at_flights();
-        self.layer.draw(&self.flown, now, at, &self.muted);
+        let drawn = self.drawing.as_ref().zip(self.pointer).map(|((from, _), to)| (from.as_str(), to));
+        self.layer.draw(&self.flown, now, at, &self.muted, &Broken { links: &self.shown.cuts, drawn });
         self.point();
         if std::mem::take(&mut self.unpainted) {
             self.paint_timeline();
@@ -472,7 +524,7 @@ impl App {
         if now == before && !stopped {
             return resized;
         }
-        timeline::show_time(now, self.session.end());
+        timeline::show_time(self.session.beginning(), now, self.session.end());
         self.show_now_in_metrics();
         if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return resized;
@@ -510,7 +562,7 @@ impl App {
 
     /// Looks at everything again; what did not change keeps its allocation.
     fn refresh(&mut self) {
-        let stage = self.session.stage();
+        let stage = self.session.stage(&self.looking.focus(&self.shown.stage));
         if *self.shown.topics != *stage.topics {
             self.shown.topics = stage.topics.clone().into();
         }
@@ -530,6 +582,7 @@ impl App {
         }
         self.look_at_metrics();
         self.shown.rate = self.session.rate();
+        keep(&mut self.shown.cuts, self.session.cut_links());
         keep(&mut self.shown.futures, self.session.futures());
         self.session.look_at_lesson();
         let lesson = self.session.lesson();
@@ -543,6 +596,12 @@ impl App {
             let id = self.news.last().map_or(0, |(id, _)| id + 1);
             self.news.push((id, sentence));
         }
+        let since = Some(self.session.beginning()).filter(|beginning| *beginning > Instant::ZERO);
+        if since.is_some() && self.shown.since.is_none() {
+            let id = self.news.last().map_or(0, |(id, _)| id + 1);
+            self.news.push((id, DROPPED.to_string()));
+        }
+        self.shown.since = since;
         let surplus = self.news.len().saturating_sub(NEWS_KEPT);
         self.news.drain(..surplus);
     }
