@@ -96,7 +96,7 @@ fn check_registration(finder: &mut Finder<'_>, partition: &TopicPartition, new: 
 
 fn brokers_changed(
     finder: &mut Finder<'_>,
-    watches: &BTreeMap<Key, Arc<PartitionWatch>>,
+    watches: &mut BTreeMap<Key, Arc<PartitionWatch>>,
     old: &MetadataImage,
     new: &MetadataImage,
 ) {
@@ -107,10 +107,10 @@ fn brokers_changed(
             finder.broken(Property::BrokerEpochsRise, None, text);
         }
         if registration.epoch > before.epoch && new.has_eligible_leader_replicas() {
-            for ((topic, index), watch) in watches {
+            for ((topic, index), watch) in watches.iter_mut().filter(|(_, watch)| watch.awaits(*id)) {
                 let topic = new.topic_by_id(*topic).and_then(|(_, topic)| topic.partitions.get(index));
                 if let Some(registration) = topic {
-                    watch.returned(finder, *id, registration);
+                    Arc::make_mut(watch).returned(finder, *id, registration);
                 }
             }
         }

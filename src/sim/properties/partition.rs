@@ -1,7 +1,7 @@
 //! The observer of one partition: what its leaders wrote and committed, and whether every replica,
 //! every acknowledgement and every reader agrees with that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -42,6 +42,10 @@ pub(super) struct PartitionWatch {
     /// Where each log ended when it was last looked at.
     ends: BTreeMap<BrokerId, Offset>,
     doubts: Doubts,
+    /// Brokers whose last registered process crashed: the controller must find that out when they return.
+    crashed: BTreeSet<BrokerId>,
+    /// Brokers that left the partition and came back while the ELR still named them.
+    stale: BTreeSet<BrokerId>,
     excuse: Option<Excuse>,
     /// Committed records were lost with an excuse: what happened before is no measure any more.
     rebased: bool,
@@ -68,6 +72,8 @@ impl PartitionWatch {
             epochs: BTreeMap::new(),
             ends: BTreeMap::new(),
             doubts: Doubts::default(),
+            crashed: BTreeSet::new(),
+            stale: BTreeSet::new(),
             excuse: None,
             rebased: false,
         }
@@ -141,6 +147,7 @@ impl PartitionWatch {
         let is_clean = finder.world.broker(broker).is_some_and(|broker| broker.disk().clean_shutdown.is_some());
         if lost || !is_clean {
             self.doubts.crashed(broker, lost);
+            self.crashed.insert(broker);
         }
         if let Some(registration) = finder.world.registration(&self.name) {
             self.look_for_excuse(registration, finder.event);
@@ -182,6 +189,7 @@ impl PartitionWatch {
                 self.report(finder, Property::JoinSafety, *member, complete);
             }
             self.doubts.rejoined(*member);
+            self.stale.remove(member);
         }
         self.look_for_excuse(new, finder.event);
         if self.excuse.is_none() {
@@ -206,19 +214,29 @@ impl PartitionWatch {
         let came_back = |member: &&BrokerId| old.is_some_and(|old| !old.replicas.contains(member));
         for member in new.elr.iter().filter(|member| new.replicas.contains(member)).filter(came_back) {
             self.doubts.crashed(*member, true);
+            self.stale.insert(*member);
         }
-        let leader =
-            new.leader.filter(|leader| self.doubts.is_impaired(*leader) && is_registered(finder.world, *leader));
-        if leader.is_some() && old.is_some_and(|old| old.leader != new.leader) && self.excuse.is_none() {
+        let elected = new.leader.filter(|leader| old.is_some_and(|old| old.leader != Some(*leader)));
+        let Some(leader) = elected.filter(|leader| self.stale.contains(leader)) else { return };
+        if is_registered(finder.world, leader) && self.has_everything(finder, leader).is_err() && self.excuse.is_none()
+        {
             self.excuse = Some(Excuse { kind: ExcuseKind::StaleElr, event: finder.event });
         }
     }
 
-    /// A broker came back from a crash in a new incarnation: it must not count as eligible.
-    pub fn returned(&self, finder: &mut Finder<'_>, broker: BrokerId, registration: &PartitionRegistration) {
-        let counts = [&registration.isr, &registration.elr].iter().any(|set| set.contains(&broker));
+    /// Whether a broker whose process crashed has yet to register again.
+    pub fn awaits(&self, broker: BrokerId) -> bool {
+        self.crashed.contains(&broker)
+    }
+
+    /// A broker came back from a crash in a new incarnation: it must not count as eligible. What it is
+    /// elected to or stops as after that is another matter.
+    pub fn returned(&mut self, finder: &mut Finder<'_>, broker: BrokerId, registration: &PartitionRegistration) {
         // What a process asked for that has died since says nothing of the next one.
-        if counts && self.doubts.is_suspect(broker) && is_registered(finder.world, broker) {
+        if !is_registered(finder.world, broker) || !self.crashed.remove(&broker) {
+            return;
+        }
+        if [&registration.isr, &registration.elr].iter().any(|set| set.contains(&broker)) {
             let text = format!("broker {} crashed and is in ISR or ELR as it registers again", broker.0);
             finder.broken(Property::UncleanExcluded, Some(&self.name), text);
         }
