@@ -31,6 +31,10 @@ pub enum ExcuseKind {
     /// A broker left the partition when its move was cancelled, came back with an empty log while the
     /// ELR still named it, and was elected.
     StaleElr,
+    /// A leader was replaced, came back as leader before it knew, and counts its followers by what they
+    /// had before the other leader cut it off (Partition.makeLeader keeps what it knows of them when it
+    /// leads already; MetadataLoader publishes several batches as one change).
+    SkippedTerm,
 }
 
 impl Excuse {
@@ -39,6 +43,9 @@ impl Excuse {
             ExcuseKind::UncleanElection => "a replica that was not in sync was made leader (unclean election)",
             ExcuseKind::StaleElr => {
                 "a broker that had left the partition came back empty while the ELR still named it, and leads"
+            }
+            ExcuseKind::SkippedTerm => {
+                "a leader never noticed that another led in between, and counts followers by what they had before"
             }
             ExcuseKind::TooManyLosses => "every replica that may lead has crashed, and one of them lost what it had",
         }

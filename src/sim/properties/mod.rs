@@ -98,6 +98,7 @@ impl Properties {
             | Fact::Appended { partition, broker, .. }
             | Fact::Truncated { partition, broker, .. }
             | Fact::HighWatermarkMoved { partition, broker, .. }
+            | Fact::IsrChangeProposed { partition, broker, .. }
             | Fact::LogStartMoved { partition, broker, .. } => {
                 // A replica that was deleted in the same turn has nothing left to look at.
                 let Some(key) = key_on_disk(world, *broker, partition) else { return };

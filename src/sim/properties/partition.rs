@@ -25,6 +25,15 @@ struct Term {
     epoch: LeaderEpoch,
     high_watermark: Offset,
     last_stable: Offset,
+    /// It led before without a break that it knew of, and somebody else led in between.
+    skipped: bool,
+}
+
+/// What a leader asked the controller to make of the ISR, last.
+#[derive(Clone, Debug, PartialEq)]
+struct Proposal {
+    epoch: LeaderEpoch,
+    isr: Vec<BrokerId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +46,7 @@ pub(super) struct PartitionWatch {
     leaders: BTreeMap<LeaderEpoch, BrokerId>,
     /// By broker, while its process lives and it leads.
     terms: BTreeMap<BrokerId, Term>,
+    proposals: BTreeMap<BrokerId, Proposal>,
     /// The leader epoch that each running broker is in.
     epochs: BTreeMap<BrokerId, LeaderEpoch>,
     /// Where each log ended when it was last looked at.
@@ -69,6 +79,7 @@ impl PartitionWatch {
             sequences: Sequences::default(),
             leaders: BTreeMap::new(),
             terms: BTreeMap::new(),
+            proposals: BTreeMap::new(),
             epochs: BTreeMap::new(),
             ends: BTreeMap::new(),
             doubts: Doubts::default(),
@@ -94,6 +105,11 @@ impl PartitionWatch {
     /// Whether nothing was ever lost with an excuse here.
     pub fn is_unbroken(&self) -> bool {
         self.excuse.is_none() && !self.rebased
+    }
+
+    /// Whether Kafka promises that idempotent producers' records stand here in the order of their sending.
+    pub fn keeps_order(&self) -> bool {
+        self.is_unbroken() && self.sequences.begin_at_the_beginning()
     }
 
     /// Whether the broker has, or had, a log of it.
@@ -124,6 +140,10 @@ impl PartitionWatch {
             Fact::Truncated { to, .. } => self.truncated(finder, &seen, *to),
             Fact::HighWatermarkMoved { leader: true, .. } => self.leader_moved(finder, &seen),
             Fact::HighWatermarkMoved { leader: false, .. } => self.follower_moved(finder, &seen),
+            Fact::IsrChangeProposed { to, .. } => {
+                let proposal = Proposal { epoch: replica.leader_epoch(), isr: to.clone() };
+                self.proposals.insert(broker, proposal);
+            }
             Fact::LogStartMoved { .. } if replica.is_leader() => self.written.trim(log.log_start()),
             _ => {}
         }
@@ -292,7 +312,9 @@ impl PartitionWatch {
         }
         self.check_epoch(finder, seen);
         let (high_watermark, last_stable) = (seen.log.high_watermark(), seen.log.last_stable_offset());
-        self.terms.insert(broker, Term { epoch, high_watermark, last_stable });
+        let led = self.terms.get(&broker).filter(|term| term.epoch < epoch).map(|term| term.epoch);
+        let skipped = led.is_some_and(|led| self.leaders.range(led..epoch).any(|(_, leader)| *leader != broker));
+        self.terms.insert(broker, Term { epoch, high_watermark, last_stable, skipped });
         // A leader that learns of its term when it is over already does not have to know the newest.
         if !seen.is_current {
             return;
@@ -336,7 +358,9 @@ impl PartitionWatch {
         let (broker, epoch) = (seen.broker, seen.replica.leader_epoch());
         let (mark, last_stable) = (seen.log.high_watermark(), seen.log.last_stable_offset());
         let name = self.name.clone();
+        let mut skipped = false;
         if let Some(term) = self.terms.get(&broker).filter(|term| term.epoch == epoch) {
+            skipped = term.skipped;
             if mark < term.high_watermark {
                 let text = format!("leader {}: {} → {mark} in epoch {epoch}", broker.0, term.high_watermark);
                 finder.broken(Property::HighWatermarkMonotonic, Some(&name), text);
@@ -346,7 +370,7 @@ impl PartitionWatch {
                 finder.broken(Property::LastStableOffset, Some(&name), text);
             }
         }
-        self.terms.insert(broker, Term { epoch, high_watermark: mark, last_stable });
+        self.terms.insert(broker, Term { epoch, high_watermark: mark, last_stable, skipped });
         // Once records were lost with an excuse, a leader that was replaced proves nothing.
         if self.excuse.is_some() || self.rebased && !seen.is_current {
             return;
@@ -359,12 +383,12 @@ impl PartitionWatch {
             finder.broken(Property::ExactlyOnce, Some(&name), text);
         }
         if seen.is_current {
-            self.check_justified(finder, seen, mark);
+            self.check_justified(finder, seen, mark, skipped);
         }
     }
 
     /// Why the leader may hold everything below `mark` for committed.
-    fn check_justified(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, mark: Offset) {
+    fn check_justified(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, mark: Offset, skipped: bool) {
         let (replica, log) = (seen.replica, seen.log);
         let (isr, least) = (replica.isr().len() as i64, replica.effective_min_isr(log));
         if isr < least {
@@ -375,16 +399,21 @@ impl PartitionWatch {
         for member in maximal.iter().copied().filter(|member| !self.doubts.is_suspect(*member)) {
             let Some(its_log) = log_of(finder.world, member, &self.name, self.topic) else { continue };
             let has = self.written.agree(member, its_log, mark);
+            if has.is_err() && skipped {
+                self.excuse = Some(Excuse { kind: ExcuseKind::SkippedTerm, event: finder.event });
+                return;
+            }
             self.report(finder, Property::HighWatermarkJustified, member, has);
         }
         let Some(registration) = finder.world.registration(&self.name) else { return };
-        // Metadata that arrives late discards a proposal in flight (Partition.makeLeader): until the next
-        // arrives, the leader does not know what the controller decided.
-        let knows = registration.partition_epoch == replica.partition_epoch() || replica.pending().is_some();
-        if !knows {
-            return;
-        }
-        let left_out = candidates(registration).find(|member| !maximal.contains(member));
+        // Metadata with the partition epoch that an answer brought before discards the next proposal,
+        // which the controller may have accepted (Partition.makeLeader: updateAssignmentAndIsr): until
+        // newer metadata arrives, the leader does not count whom it proposed itself.
+        let is_behind = registration.partition_epoch > replica.partition_epoch();
+        let proposal =
+            self.proposals.get(&seen.broker).filter(|last| is_behind && last.epoch == replica.leader_epoch());
+        let discarded = |member: &BrokerId| proposal.is_some_and(|proposal| proposal.isr.contains(member));
+        let left_out = candidates(registration).find(|member| !maximal.contains(member) && !discarded(member));
         if let Some(left_out) = left_out {
             let text = format!("leader {} moves to {mark} without broker {}", seen.broker.0, left_out.0);
             finder.broken(Property::MaximalIsrCoversCandidates, Some(&self.name), text);

@@ -124,8 +124,8 @@ properties! {
     MetadataHighWatermark: "No node's metadata high watermark goes back, and no committed metadata record is cut off.",
         "KIP-595", WhileTheQuorumKeepsItsDisks;
     // After the faults.
-    IdempotentOrder: "Records of one key that an idempotent producer sent stand in the order in which it sent them.",
-        "KIP-98; KAFKA-5494", WhileCommittedIsSafe;
+    IdempotentOrder: "Records of one key that an idempotent producer sent stand in the order in which it sent them, if its first batch came first.",
+        "KIP-98; KAFKA-5494; ProducerAppendInfo.checkSequence", WhileCommittedIsSafe;
     ReplicasConverge: "When the faults have ended, all replicas of a partition have the same log.",
         "KIP-101; KIP-279", Always;
 }
