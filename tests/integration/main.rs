@@ -32,6 +32,7 @@ mod imports;
 mod laws;
 mod log_cases;
 mod partition_cases;
+mod prevention;
 mod quorum_cases;
 mod read_committed;
 mod scripts;
