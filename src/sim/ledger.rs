@@ -513,4 +513,12 @@ impl World {
             _ => None,
         }
     }
+
+    /// Whether a client reads committed records only (isolation.level).
+    pub(super) fn reads_committed(&self, client: ClientId) -> bool {
+        match self.member(NodeId::Client(client)).map(|member| &*member.actor) {
+            Some(crate::sim::world::Actor::Consumer(consumer)) => consumer.config().read_committed,
+            _ => false,
+        }
+    }
 }

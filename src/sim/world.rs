@@ -17,7 +17,7 @@ use crate::sim::ledger::Ledger;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
 use crate::sim::properties::{Broken, Properties};
 use crate::time::{Duration, Instant};
-use crate::wire::{BrokerId, ClientId, ControllerId, Envelope, NodeId, TopicPartition};
+use crate::wire::{Body, BrokerId, ClientId, ControllerId, Envelope, LeaderEpoch, NodeId, Request, TopicPartition};
 
 /// The admin client that carries out a script's administrative statements.
 pub const ADMIN: ClientId = ClientId(0);
@@ -215,6 +215,7 @@ impl World {
 
     /// One node's turn: input in, effects filed.
     pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
+        let pre_vote = pre_vote_in(&input);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         let mut turn = Turn::new(self.now, &mut self.effects);
         Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
@@ -230,7 +231,7 @@ impl World {
         let sends = std::mem::take(&mut self.effects.sends);
         let departs = self.departure(id, &facts);
         let mut events = self.record(Some(id), facts, because);
-        self.watch(|properties, world| properties.took_turn(world, id, world.last_event));
+        self.watch(|properties, world| properties.took_turn(world, id, pre_vote, world.last_event));
         let carried = events.last().map(Event::because).or(because);
         if let (Some(member), Some(_)) = (self.members.get_mut(&id), carried) {
             member.last_event = carried;
@@ -525,6 +526,14 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::DeliveryTimeout
         | Alarm::Shutdown => true,
     }
+}
+
+/// The epoch in which a node is asked for a pre-vote (KIP-996), if it is.
+fn pre_vote_in(input: &Input) -> Option<LeaderEpoch> {
+    let Input::Deliver { envelope, .. } = input else { return None };
+    let Body::Request(Request::Vote(vote)) = &envelope.body else { return None };
+    let asked = &vote.topics.first()?.partitions.first()?;
+    asked.pre_vote.then_some(LeaderEpoch(asked.replica_epoch))
 }
 
 fn mishap_fact(mishap: Mishap, from: NodeId, to: NodeId, envelope: &Envelope) -> Fact {

@@ -11,13 +11,16 @@ use crate::kafka::log::Log;
 use crate::kafka::replica::Partition;
 use crate::sim::event::EventId;
 use crate::sim::properties::excuse::{Doubts, Excuse, ExcuseKind, candidates};
+use crate::sim::properties::isr::{self, CommittedIsrs};
 use crate::sim::properties::property::Property;
-use crate::sim::properties::sequences::Sequences;
+use crate::sim::properties::sequences::{Misplaced, Sequences};
+use crate::sim::properties::transactions::{Decisions, Transaction};
+use crate::sim::properties::truncations::Truncations;
 use crate::sim::properties::written::{Conflict, Stamp, Written};
 use crate::sim::properties::{Finder, below, log_of};
 use crate::sim::world::World;
 use crate::wire::batch::Batch;
-use crate::wire::{BrokerId, LeaderEpoch, Offset, TopicPartition, Uuid};
+use crate::wire::{BrokerId, ClientId, LeaderEpoch, Offset, TopicPartition, Uuid};
 
 /// What a leader has reached in its present term and life.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +45,9 @@ pub(super) struct PartitionWatch {
     topic: Uuid,
     written: Written<BrokerId>,
     sequences: Sequences,
+    decisions: Decisions,
+    isrs: CommittedIsrs,
+    truncations: Truncations,
     /// Who has led in each epoch.
     leaders: BTreeMap<LeaderEpoch, BrokerId>,
     /// By broker, while its process lives and it leads.
@@ -77,6 +83,9 @@ impl PartitionWatch {
             topic,
             written: Written::default(),
             sequences: Sequences::default(),
+            decisions: Decisions::default(),
+            isrs: CommittedIsrs::default(),
+            truncations: Truncations::default(),
             leaders: BTreeMap::new(),
             terms: BTreeMap::new(),
             proposals: BTreeMap::new(),
@@ -121,7 +130,7 @@ impl PartitionWatch {
     pub fn observe(&mut self, finder: &mut Finder<'_>, broker: BrokerId, fact: &Fact) {
         let world = finder.world;
         let Some(log) = log_of(world, broker, &self.name, self.topic) else { return };
-        self.ends.insert(broker, log.log_end());
+        let end_before = self.ends.insert(broker, log.log_end());
         let Some(replica) = world.broker(broker).and_then(|broker| broker.replica(&self.name)) else { return };
         let newest = world.registration(&self.name).map(|registration| registration.leader_epoch);
         let is_current = replica.is_leader() && newest == Some(replica.leader_epoch());
@@ -131,6 +140,7 @@ impl PartitionWatch {
             Fact::BecameLeader { .. } => self.became_leader(finder, &seen),
             Fact::BecameFollower { .. } => {
                 self.terms.remove(&broker);
+                self.truncations.follows(broker, replica.leader_epoch(), log.epochs().len() as u32);
                 self.check_epoch(finder, &seen);
             }
             Fact::Appended { first, leader, .. } => {
@@ -140,6 +150,15 @@ impl PartitionWatch {
             Fact::Truncated { to, .. } => self.truncated(finder, &seen, *to),
             Fact::HighWatermarkMoved { leader: true, .. } => self.leader_moved(finder, &seen),
             Fact::HighWatermarkMoved { leader: false, .. } => self.follower_moved(finder, &seen),
+            Fact::ProduceRefused { error, .. } if end_before.is_some_and(|before| before != log.log_end()) => {
+                let text = format!("broker {} refuses a produce ({error:?}), and its log grew", broker.0);
+                finder.broken(Property::RefusedIsNotWritten, Some(&self.name), text);
+            }
+            Fact::IsrChangeRefused { error, .. } => {
+                let gives_up = isr::gives_up(*error, replica.pending().is_some());
+                self.report_text(finder, Property::RejectedIsrRollsBack, broker, gives_up);
+                self.check_isr(finder, &seen);
+            }
             Fact::IsrChangeProposed { to, .. } => {
                 let proposal = Proposal { epoch: replica.leader_epoch(), isr: to.clone() };
                 self.proposals.insert(broker, proposal);
@@ -153,6 +172,7 @@ impl PartitionWatch {
     pub fn ended(&mut self, finder: &Finder<'_>, broker: BrokerId, fact: &Fact) {
         self.terms.remove(&broker);
         self.epochs.remove(&broker);
+        self.truncations.interrupted();
         if matches!(fact, Fact::Stopped { .. }) {
             return;
         }
@@ -188,6 +208,7 @@ impl PartitionWatch {
         old: Option<&PartitionRegistration>,
         new: &PartitionRegistration,
     ) {
+        self.isrs.wrote(new.partition_epoch, &new.isr);
         let was_in_isr = |broker: &BrokerId| old.is_some_and(|old| old.isr.contains(broker));
         let was_in_elr = |broker: &BrokerId| old.is_some_and(|old| old.elr.contains(broker));
         let was_candidate = |broker| old.is_none_or(|old| candidates(old).any(|candidate| candidate == broker));
@@ -281,14 +302,22 @@ impl PartitionWatch {
         }
     }
 
-    /// A consumer was handed whole batches up to the record `last`.
-    pub fn delivered(&self, finder: &mut Finder<'_>, last: Offset, records: &Bytes) {
-        let mut rest = records.clone();
-        while let Ok(batch) = Batch::split_first(&mut rest, false) {
-            if batch.base_offset > last || !self.is_unbroken() {
+    /// A consumer was handed `count` records of whole batches, from `first` to `last`.
+    pub fn delivered(
+        &self,
+        finder: &mut Finder<'_>,
+        consumer: ClientId,
+        span: (Offset, Offset),
+        count: u32,
+        records: &Bytes,
+    ) {
+        let batches = Batch::parse_all(records.clone(), false).unwrap_or_default();
+        let last = span.1;
+        for batch in batches.iter().take_while(|batch| batch.base_offset <= last) {
+            if !self.is_unbroken() {
                 return;
             }
-            let stamp = Stamp::of(&batch);
+            let stamp = Stamp::of(batch);
             if !self.written.is_forgotten(stamp.base) && self.written.committed_at(stamp.base) != Some(stamp) {
                 let text = format!(
                     "a consumer was handed the batch of epoch {} at {}, which is not what is committed there",
@@ -298,6 +327,20 @@ impl PartitionWatch {
                 return;
             }
         }
+        let committed_only = finder.world.reads_committed(consumer);
+        let wrong = match self.decisions.readable(&batches, span, committed_only) {
+            Ok(readable) if readable == count => return,
+            Ok(readable) => {
+                format!("{readable} records from {} to {last} may be read, and {count} were handed out", span.0)
+            }
+            Err(undecided) => undecided,
+        };
+        finder.broken(Property::ReadCommittedView, Some(&self.name), wrong);
+    }
+
+    /// How transactions ended here, as far as nobody has taken it yet.
+    pub fn take_outcomes(&mut self) -> Vec<(Transaction, bool)> {
+        self.decisions.take_fresh()
     }
 
     fn became_leader(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
@@ -323,6 +366,7 @@ impl PartitionWatch {
             Err(_) if self.excuse.is_some() => {
                 self.written.rebase(seen.log);
                 self.sequences.forget();
+                self.decisions.forget();
                 self.rebased = true;
             }
             Err(conflict) => self.incomplete_leader(finder, broker, epoch, conflict),
@@ -346,6 +390,11 @@ impl PartitionWatch {
     }
 
     fn truncated(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, to: Offset) {
+        if !self.truncations.truncates(seen.broker, seen.replica.leader_epoch()) {
+            let text =
+                format!("broker {} truncates again, to {to}, and more often than its log has epochs", seen.broker.0);
+            finder.broken(Property::DivergenceConverges, Some(&self.name), text);
+        }
         let cut = self.written.truncated(seen.broker, to);
         let excused = !self.is_unbroken() || self.doubts.is_impaired(seen.broker);
         if let Some(cut) = cut.filter(|_| !excused) {
@@ -375,13 +424,18 @@ impl PartitionWatch {
         if self.excuse.is_some() || self.rebased && !seen.is_current {
             return;
         }
-        let (sequences, mut wrong) = (&mut self.sequences, None);
-        let committed =
-            self.written.commit(broker, seen.log, mark, |batch| wrong = wrong.take().or(sequences.committed(batch)));
+        let (sequences, decisions, mut wrong) = (&mut self.sequences, &mut self.decisions, None);
+        let committed = self.written.commit(broker, seen.log, mark, |batch| {
+            decisions.committed(batch);
+            wrong = wrong.take().or(sequences.committed(batch));
+        });
         self.report(finder, Property::CommittedPrefixAgrees, broker, committed);
-        if let Some(text) = wrong {
-            finder.broken(Property::ExactlyOnce, Some(&name), text);
+        match wrong {
+            Some(Misplaced::OutOfSequence(text)) => finder.broken(Property::ExactlyOnce, Some(&name), text),
+            Some(Misplaced::Zombie(text)) => finder.broken(Property::ZombieFencing, Some(&name), text),
+            None => {}
         }
+        self.check_isr(finder, seen);
         if seen.is_current {
             self.check_justified(finder, seen, mark, skipped);
         }
@@ -418,6 +472,17 @@ impl PartitionWatch {
             let text = format!("leader {} moves to {mark} without broker {}", seen.broker.0, left_out.0);
             finder.broken(Property::MaximalIsrCoversCandidates, Some(&self.name), text);
         }
+    }
+
+    /// Whom the leader counts as in sync, and why it may.
+    fn check_isr(&self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        let Seen { broker, replica, .. } = seen;
+        if !replica.is_leader() {
+            return;
+        }
+        let counts = isr::counts(replica.isr(), &replica.maximal_isr(), &isr::proposed(replica));
+        let counts = counts.and(self.isrs.holds(replica.partition_epoch(), replica.isr()));
+        self.report_text(finder, Property::MaximalIsr, *broker, counts);
     }
 
     fn follower_moved(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
@@ -465,6 +530,12 @@ impl PartitionWatch {
         if log.last_stable_offset() > mark {
             let text = format!("broker {}: {} above {mark}", seen.broker.0, log.last_stable_offset());
             finder.broken(Property::LastStableOffset, Some(&self.name), text);
+        }
+    }
+
+    fn report_text(&self, finder: &mut Finder<'_>, property: Property, broker: BrokerId, result: Result<(), String>) {
+        if let Err(text) = result {
+            finder.broken(property, Some(&self.name), format!("broker {} {text}", broker.0));
         }
     }
 
