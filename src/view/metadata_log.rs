@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::controller::record::{MetadataRecord, PartitionChange};
+use crate::kafka::controller::record::{MetadataRecord, PartitionChange, PartitionRegistration};
 use crate::kafka::fact::brokers;
 use crate::kafka::quorum::{QuorumDisk, control_record_text};
 use crate::wire::batch::{Batch, Record};
@@ -91,7 +91,8 @@ fn text(record: &MetadataRecord, topics: &Topics<'_>) -> String {
         }
         MetadataRecord::Topic { name, id } => format!("{}, id {id}", name.0),
         MetadataRecord::RemoveTopic { id } => topics.name(*id),
-        MetadataRecord::Partition { topic, partition, replicas, isr, leader, elr, leader_epoch, .. } => {
+        MetadataRecord::Partition { topic, partition, registration } => {
+            let PartitionRegistration { replicas, isr, leader, elr, leader_epoch, .. } = registration;
             let elr = if elr.is_empty() { String::new() } else { format!(", ELR {}", brokers(elr)) };
             let (name, leader) = (topics.name(*topic), broker_or_none(*leader));
             let (replicas, isr) = (brokers(replicas), brokers(isr));

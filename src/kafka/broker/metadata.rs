@@ -292,16 +292,12 @@ mod tests {
         image.replay(&MetadataRecord::Partition {
             topic: id,
             partition: 0,
-            replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
-            isr: vec![BrokerId(1), BrokerId(2)],
-            removing: Vec::new(),
-            adding: Vec::new(),
-            leader,
-            recovering: false,
-            leader_epoch: LeaderEpoch(4),
-            partition_epoch: PartitionEpoch(7),
-            elr: Vec::new(),
-            last_known_elr: Vec::new(),
+            registration: PartitionRegistration {
+                leader,
+                leader_epoch: LeaderEpoch(4),
+                partition_epoch: PartitionEpoch(7),
+                ..PartitionRegistration::new([1, 2, 3].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec())
+            },
         });
     }
 

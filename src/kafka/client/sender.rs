@@ -17,8 +17,8 @@ use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::time::Instant;
-use crate::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::wire::messages::ProduceRequest;
+use crate::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicPartition};
 
 /// What the application learned of one batch.

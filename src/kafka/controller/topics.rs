@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::placement::{Draw, RackList, UsableBroker};
-use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
 use crate::wire::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::wire::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
@@ -14,7 +14,7 @@ use crate::wire::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse,
 };
-use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicName, Uuid};
+use crate::wire::{BrokerId, ErrorCode, TopicName, Uuid};
 
 /// The replicas and the ISR of each new partition, in order.
 type NewPartitions = Vec<(Vec<BrokerId>, Vec<BrokerId>)>;
@@ -391,16 +391,7 @@ fn push_partitions(topic: Uuid, first: i32, partitions: NewPartitions, records: 
         records.push(MetadataRecord::Partition {
             topic,
             partition,
-            leader: isr.first().copied(),
-            replicas,
-            isr,
-            removing: Vec::new(),
-            adding: Vec::new(),
-            recovering: false,
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
-            elr: Vec::new(),
-            last_known_elr: Vec::new(),
+            registration: PartitionRegistration::new(replicas, isr),
         });
     }
 }

@@ -9,8 +9,8 @@ use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::time::Instant;
-use crate::wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::wire::error;
+use crate::wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 impl Sender {
     pub(super) fn ask_identity(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig) {
