@@ -230,10 +230,10 @@ fn data(bytes: Option<&Bytes>, special: &[char]) -> String {
 fn fault(action: &Action, kind: &str) -> String {
     match action {
         Action::Kill(target) => format!("kill {}", named(target, kind)),
-        Action::PowerOff(broker) => format!("power-off broker {}", broker_ref(broker)),
+        Action::PowerOff(target) => format!("power-off {}", named(target, kind)),
         Action::Stop(target) => format!("stop {}", named(target, kind)),
         Action::Start(target) => format!("start {}", named(target, kind)),
-        Action::Wipe(broker) => format!("wipe broker {}", broker_ref(broker)),
+        Action::Wipe(target) => format!("wipe {}", named(target, kind)),
         Action::Freeze(target) => format!("freeze {}", named(target, kind)),
         Action::Thaw(target) => format!("thaw {}", named(target, kind)),
         Action::Cut { sides } => {

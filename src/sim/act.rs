@@ -55,8 +55,8 @@ impl World {
                     self.act_on_process(action)?
                 }
                 Action::KillClient { .. } | Action::StartClient { .. } => self.act_on_process(action)?,
-                Action::PowerOff(broker) => self.resolve_broker(broker).map(|id| self.power_off(id))?,
-                Action::Wipe(broker) => self.resolve_broker(broker).and_then(|id| self.wipe(id))?,
+                Action::PowerOff(node) => self.resolve(node).map(|id| self.power_off(id))?,
+                Action::Wipe(node) => self.resolve(node).and_then(|id| self.wipe(id))?,
                 Action::Cut { .. } | Action::Heal | Action::Link { .. } => self.act_on_network(action)?,
                 Action::DropNext { .. } | Action::DelayNext { .. } | Action::DuplicateNext { .. } => {
                     self.prepare_mishap(action)?

@@ -163,11 +163,12 @@ pub enum Action {
     },
 
     Kill(NodeRef),
-    PowerOff(BrokerRef),
+    /// A machine loses its power.
+    PowerOff(NodeRef),
     /// Controlled shutdown.
     Stop(NodeRef),
     Start(NodeRef),
-    Wipe(BrokerRef),
+    Wipe(NodeRef),
     Freeze(NodeRef),
     Thaw(NodeRef),
     Cut {

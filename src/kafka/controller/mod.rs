@@ -84,6 +84,13 @@ impl Controller {
         self.process = None;
     }
 
+    /// The machine dies: what was not flushed of the metadata log is gone. What this voter answered for
+    /// was flushed before (KafkaRaftClient.appendAsFollower, flushLeaderLog).
+    pub fn power_off(&mut self) {
+        self.kill();
+        self.disk.log.lose_unflushed();
+    }
+
     pub fn id(&self) -> ControllerId {
         self.id
     }

@@ -123,6 +123,7 @@ impl QuorumWatch {
         }
         let end = match finder.world.member(node).map(|member| &*member.actor) {
             Some(Actor::Broker(broker)) => broker.disk().quorum.log.log_end(),
+            Some(Actor::Controller(controller)) => controller.disk.log.log_end(),
             _ => return,
         };
         if let Some(view) = self.views.get_mut(&node).filter(|view| view.log_end > end) {
