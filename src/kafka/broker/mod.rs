@@ -93,6 +93,7 @@ pub struct Process {
     sessions: Sessions,
     /// What was sent of throttled partitions lately.
     leader_quota: ReplicationQuota,
+    follower_quota: ReplicationQuota,
     produces: Purgatory<DelayedProduce>,
     deletes: Purgatory<DelayedDelete>,
     timers: Timers,

@@ -21,7 +21,6 @@ use crate::kafka::broker::throttle::ReplicationQuota;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::snapshot::SnapshotTimer;
-use crate::kafka::fact::Fact;
 use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
 use crate::kafka::log::{Log, Origin};
 use crate::kafka::node::{Alarm, Turn, earliest};
@@ -62,6 +61,7 @@ impl Process {
             fetchers: BTreeMap::new(),
             sessions: Sessions::default(),
             leader_quota: ReplicationQuota::default(),
+            follower_quota: ReplicationQuota::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
@@ -145,7 +145,6 @@ impl Process {
     pub(super) fn shut_down(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         if self.shut_down_by.is_none() {
             self.shut_down_by = Some(turn.now + SHUTDOWN_PATIENCE);
-            turn.tell(Fact::Stopping { node: NodeId::Broker(self.id) });
             let event = self.lifecycle.begin_controlled_shutdown(turn);
             self.lived(disk, turn, event);
         }
@@ -275,6 +274,7 @@ impl Process {
         response: &Response,
     ) {
         if let NodeId::Broker(leader) = from {
+            self.record_throttled(disk, turn.now, response);
             let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
             let fetcher = Arc::make_mut(fetcher);
             let changed = fetcher.handle_response(turn, &self.config, correlation, response, disk);
@@ -365,6 +365,7 @@ impl Process {
 
     fn send_fetches(&mut self, disk: &Disk, turn: &mut Turn<'_>) {
         let epoch = self.lifecycle.broker_epoch();
+        self.hold_back_followers(disk, turn.now);
         for fetcher in self.fetchers.values_mut().filter(|fetcher| fetcher.wants_to_send()) {
             Arc::make_mut(fetcher).send(turn, &self.config, epoch, disk);
         }

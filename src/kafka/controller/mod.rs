@@ -167,10 +167,7 @@ impl Node for Controller {
                 }
             }
             Input::Alarm(_) => process.alarm(disk, turn),
-            Input::Command(Command::Shutdown) => {
-                turn.tell(Fact::Stopping { node: NodeId::Controller(*id) });
-                process.quorum.shutdown(disk, turn, SHUTDOWN_TIMEOUT);
-            }
+            Input::Command(Command::Shutdown) => process.quorum.shutdown(disk, turn, SHUTDOWN_TIMEOUT),
             // Clients are told so; a controller has no other commands.
             Input::Command(_) => {}
         }

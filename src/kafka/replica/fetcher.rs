@@ -58,6 +58,9 @@ pub struct Follow {
     /// The epoch of the last record that this replica has.
     pub last_epoch: Option<LeaderEpoch>,
     pub state: FollowState,
+    /// It had everything below the leader's high watermark when the last answer came
+    /// (PartitionFetchState.isReplicaInSync).
+    pub caught_up: bool,
     /// Whether the leader's session knows this position; an answer about another one is not for us.
     sent: bool,
 }
@@ -161,7 +164,7 @@ impl Fetcher {
         }
         self.topics.insert(topic_id, partition.topic.clone());
         let state = FollowState::Fetching;
-        let follow = Follow { topic_id, offset, leader_epoch, last_epoch, state, sent: false };
+        let follow = Follow { topic_id, offset, leader_epoch, last_epoch, state, caught_up: false, sent: false };
         self.partitions.insert(partition.clone(), follow);
         self.fetching += 1;
         self.session.change(partition);
@@ -182,6 +185,11 @@ impl Fetcher {
         if self.partitions.get(partition).is_some_and(|follow| follow.state == FollowState::Fetching) {
             self.session.change(partition);
         }
+    }
+
+    /// The partition is not fetched before `until`: the follower's throttle holds it back (KIP-73).
+    pub fn hold_back(&mut self, partition: &TopicPartition, until: Instant) {
+        self.delay(partition, until);
     }
 
     /// Nothing is in flight and there is something to fetch.
@@ -386,6 +394,7 @@ impl Fetcher {
         let records = data.records.as_ref().filter(|records| !records.is_empty());
         let mark = Offset(data.high_watermark).min(log.log_end());
         let start = Offset(data.log_start_offset);
+        follow.caught_up = data.high_watermark <= follow.offset.0;
         // What changes nothing must not touch the log, which a snapshot may share.
         if records.is_none() && mark == log.high_watermark() && start <= log.log_start() {
             return false;
@@ -401,6 +410,7 @@ impl Fetcher {
             match Partition::append_as_follower(log, records.clone(), fetch_epoch, turn.now) {
                 Ok(Some(appended)) => {
                     follow.offset = appended.last.next();
+                    follow.caught_up = data.high_watermark <= follow.offset.0;
                     follow.last_epoch = log.latest_epoch();
                     let (broker, leader_epoch) = (self.me, log.latest_epoch().unwrap_or(fetch_epoch));
                     let (first, last) = (appended.first, appended.last);
