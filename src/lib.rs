@@ -13,6 +13,7 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`time`], [`rng`] | virtual instants in microseconds; a portable seeded generator |
+//! | [`sorted`] | ordered maps and sets, small in memory and in the download |
 //! | [`wire`] | ids, error codes, envelopes, record batches: a thin face on the crate `kafka-protocol` |
 //! | [`kafka::node`] | the contract of a node: one [`Input`](kafka::node::Input) in, one [`Turn`](kafka::node::Turn) of effects out |
 //! | [`kafka::config`] | Kafka's settings with their names, defaults, ranges and reasons |
@@ -70,6 +71,7 @@ pub mod lesson;
 pub mod rng;
 pub mod scenario;
 pub mod sim;
+pub mod sorted;
 pub mod time;
 #[cfg(target_arch = "wasm32")]
 pub mod ui;

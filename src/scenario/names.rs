@@ -1,6 +1,6 @@
 //! What the lines of a script have named so far: what a later line may refer to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
 use crate::kafka::config::BrokerConfig;
 use crate::scenario::lex::{LineBody, Word, lex};

@@ -1,7 +1,7 @@
 //! Statements into their canonical text. Each line is written in one way only: fixed options in
 //! the order of the reference, Kafka's settings in the order of the alphabet.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

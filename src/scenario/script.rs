@@ -1,6 +1,6 @@
 //! A script as a value: its lines with what each asks for.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::config::{BrokerConfig, Configs};
 use crate::scenario::condition::Condition;

@@ -1,6 +1,6 @@
 //! Carrying out an action: each arm hands on to the room that knows how.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::sync::Arc;
 
 use crate::kafka::client::{Consumer, Producer};

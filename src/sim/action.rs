@@ -1,7 +1,7 @@
 //! What a person or a script can do to a running cluster. No action sets a field: each is
 //! something that could be done to a real cluster.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig};
 use crate::kafka::node::{ProducerRecord, SeekTo};

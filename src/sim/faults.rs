@@ -1,6 +1,6 @@
 //! What a person does to machines, processes and the network.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::sync::Arc;
 
 use crate::kafka::fact::{Fact, Names};

@@ -15,6 +15,7 @@ use crate::kafka::log::Log;
 use crate::sim::event::EventId;
 use crate::sim::loss::{Elections, LossCause};
 use crate::sim::world::World;
+use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ClientId, NodeId, Offset, TopicPartition};
 
@@ -98,8 +99,8 @@ pub struct GroupLedger {
 
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Ledger {
-    partitions: BTreeMap<TopicPartition, Arc<PartitionLedger>>,
-    groups: BTreeMap<(String, TopicPartition), GroupLedger>,
+    partitions: SortedMap<TopicPartition, Arc<PartitionLedger>>,
+    groups: SortedMap<(String, TopicPartition), GroupLedger>,
     /// Duplicates and skips, in the order they came.
     group_anomalies: Vector<Anomaly>,
     /// Records acknowledged by a leader (acks=1 or all).

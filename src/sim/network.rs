@@ -2,12 +2,13 @@
 //! way. Connections are TCP's: in order, and a lost segment is sent again, so a loss or a short cut
 //! delays a message; only a broken connection or a chosen drop loses one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::rng::Rng;
 use crate::sim::channel::Channel;
 use crate::sim::event::{Because, MessageId};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{ApiKey, Envelope, NodeId};
 
@@ -83,15 +84,15 @@ pub struct Network {
     queue: BTreeMap<(Instant, MessageId), InFlight>,
     /// Messages that a cut holds up, in the order they were sent.
     held: Vec<InFlight>,
-    links: BTreeMap<(NodeId, NodeId), Link>,
+    links: SortedMap<(NodeId, NodeId), Link>,
     /// Sides of each cut in force: nodes of different sides of one cut cannot talk.
-    cuts: Vec<Vec<BTreeSet<NodeId>>>,
+    cuts: Vec<Vec<SortedSet<NodeId>>>,
     /// In the order they were asked for.
     mishaps: Vec<PendingMishap>,
     /// The last delivery time of each direction: a connection keeps its order.
-    last: BTreeMap<(NodeId, NodeId, Channel), Instant>,
+    last: SortedMap<(NodeId, NodeId, Channel), Instant>,
     /// Open connections, with the incarnations of both ends (lower node first).
-    connections: BTreeMap<(NodeId, NodeId), (u32, u32)>,
+    connections: SortedMap<(NodeId, NodeId), (u32, u32)>,
     next_id: u64,
 }
 
@@ -129,7 +130,7 @@ impl Network {
         self.links.iter()
     }
 
-    pub fn cuts(&self) -> &[Vec<BTreeSet<NodeId>>] {
+    pub fn cuts(&self) -> &[Vec<SortedSet<NodeId>>] {
         &self.cuts
     }
 
@@ -143,7 +144,7 @@ impl Network {
         self.is_cut(from, to) || self.link(from, to).loss_percent >= 100
     }
 
-    pub fn cut(&mut self, sides: Vec<BTreeSet<NodeId>>) {
+    pub fn cut(&mut self, sides: Vec<SortedSet<NodeId>>) {
         self.cuts.push(sides);
         let queue = std::mem::take(&mut self.queue);
         for (key, message) in queue {

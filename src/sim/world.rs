@@ -1,7 +1,7 @@
 //! The world: all nodes, the network between them, virtual time. It hands one input to one node at
 //! a time and files what the turn leaves behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
 use crate::kafka::broker::Broker;

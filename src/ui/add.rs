@@ -1,7 +1,7 @@
 //! Adding to the cluster from the stage: a form whose fields bear Kafka's own names, which becomes one
 //! line of the script.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;

@@ -1,7 +1,7 @@
 //! Messages on their way, drawn on a canvas over the stage: where one is drawn is a pure function of
 //! it, the instant, and where its two ends stand on the page.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, HtmlElement};
@@ -79,6 +79,8 @@ pub struct Glow {
 
 /// How long a glow lasts, in real milliseconds.
 const GLOWING: f64 = 750.0;
+/// A record's width where it is drawn narrowest, in CSS pixels (`--pitch` in the style sheets).
+const NARROWEST_RECORD: f64 = 24.0;
 /// More than these at once would be noise.
 const GLOWS: usize = 24;
 
@@ -108,6 +110,13 @@ impl Layer {
     pub fn repaint(&mut self) {
         self.stale = true;
         self.colours.clear();
+    }
+
+    /// How many records fit the widest strip, as the page was last seen.
+    pub fn records_that_fit(&self) -> i64 {
+        let strips = self.places.iter().filter(|(name, _)| name.contains('@'));
+        let widest = strips.map(|(_, place)| place.right - place.left).fold(0.0, f64::max);
+        (widest / NARROWEST_RECORD) as i64 + 2
     }
 
     /// The message that is drawn nearest to a point.

@@ -8,13 +8,12 @@ use yew::prelude::*;
 use crate::ui::browser;
 use crate::ui::command::{Ask, Command, on};
 use crate::view::inspect::Selection;
-use crate::view::partitions::{Cursor, PartitionRow, RecordCell, ReplicaCell, ReplicaRole};
+use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
 
 /// Records are placed relative to a multiple of this, so that they stay where they are for long.
 const PLACES: i64 = 1_000;
-/// How many records a strip carries at most, and all strips of a row together: more than any screen shows.
-const SHOWN: i64 = 40;
-const SHOWN_IN_ROW: i64 = 84;
+/// How many records a strip carries at most.
+const SHOWN: i64 = RECORDS_SHOWN - 8;
 /// At most so many places that a follower has not filled yet are drawn.
 const MISSING_SHOWN: i64 = 12;
 
@@ -23,6 +22,8 @@ pub struct RowProps {
     pub row: Rc<PartitionRow>,
     pub brokers: Rc<[i32]>,
     pub first: bool,
+    pub fitting: i64,
+    pub brisk: bool,
     pub rewound: bool,
     pub ask: Ask,
 }
@@ -47,7 +48,7 @@ pub fn Row(props: &RowProps) -> Html {
             { for props.brokers.iter().enumerate().map(|(column, broker)| {
                 match row.cells.iter().position(|cell| cell.broker == *broker) {
                     Some(index) => html! {
-                        <Cell key={*broker} row={row.clone()} {index} shown={SHOWN.min(SHOWN_IN_ROW / props.brokers.len() as i64)} rewound={props.rewound}
+                        <Cell key={*broker} row={row.clone()} {index} shown={SHOWN.min(props.fitting)} rewound={props.rewound} brisk={props.brisk}
                             tab={props.first && column == 0} ask={props.ask.clone()} />
                     },
                     None => html! { <div key={*broker} class="cell empty" role="gridcell" tabindex="-1" aria-description="no replica" /> },
@@ -63,6 +64,7 @@ struct CellProps {
     index: usize,
     shown: i64,
     rewound: bool,
+    brisk: bool,
     /// It is where the Tab key enters the grid.
     tab: bool,
     ask: Ask,
@@ -119,8 +121,8 @@ fn Cell(props: &CellProps) -> Html {
             <div class="strip" aria-hidden="true">
                 <div class="track" style={format!("--end:{}", widest - base)}>
                     <b class="water" style={place(cell.high_watermark)} />
-                    <div class="records">
-                        { for cell.records.iter().filter(|record| record.offset >= first).map(|record| draw(record, base, "")) }
+                    <div class="records" key={if props.brisk { "stream" } else { "records" }}>
+                        { if props.brisk { stream(&cell.records, first, base) } else { one_by_one(&cell.records, first, base) } }
                     </div>
                     <div class="records">
                         { for missing.map(|offset| html! { <s key={offset as u64} class="rec missing" style={place(offset)} /> }) }
@@ -138,6 +140,29 @@ fn Cell(props: &CellProps) -> Html {
             </div>
         </div>
     }
+}
+
+/// Each record keeps its element for as long as it is seen: it arrives, and it is pointed at.
+fn one_by_one(records: &[RecordCell], first: i64, base: i64) -> Html {
+    let seen = records.iter().filter(|record| record.offset >= first);
+    seen.map(|record| draw(record, base, "")).collect()
+}
+
+/// Records that come faster than anybody points at them: elements are used again instead of made anew.
+fn stream(records: &[RecordCell], first: i64, base: i64) -> Html {
+    let from = records.partition_point(|record| record.offset < first);
+    let mut seen: Vec<&RecordCell> = records[from..].iter().collect();
+    let places = seen.len().max(1) as i64;
+    seen.sort_unstable_by_key(|record| record.offset % places);
+    let element = |record: &&RecordCell| {
+        let (class, style) = look(record, base, "");
+        html! {
+            <s {class} {style} data-offset={record.offset.to_string()}>
+                { &record.mark }<small>{ record.offset }</small>
+            </s>
+        }
+    };
+    seen.iter().map(element).collect()
 }
 
 /// Notes what has been cut off since the last drawing.
@@ -174,6 +199,15 @@ fn select(ask: &Ask, partition: &str, broker: i32) -> Callback<MouseEvent> {
 }
 
 fn draw(record: &RecordCell, base: i64, extra: &'static str) -> Html {
+    let (class, style) = look(record, base, extra);
+    html! {
+        <s key={record.offset as u64} {class} {style} title={in_words(record)} data-offset={record.offset.to_string()}>
+            { &record.mark }<small>{ record.offset }</small>
+        </s>
+    }
+}
+
+fn look(record: &RecordCell, base: i64, extra: &'static str) -> (Classes, String) {
     let hue = record.hue.map_or(String::new(), |hue| format!(";--h:{hue}"));
     let class = classes!(
         "rec",
@@ -182,12 +216,7 @@ fn draw(record: &RecordCell, base: i64, extra: &'static str) -> Html {
         record.control.then_some("control"),
         extra
     );
-    html! {
-        <s key={record.offset as u64} {class} style={format!("--i:{}{hue}", record.offset - base)}
-            title={in_words(record)} data-offset={record.offset.to_string()}>
-            { &record.mark }<small>{ record.offset }</small>
-        </s>
-    }
+    (class, format!("--i:{}{hue}", record.offset - base))
 }
 
 fn in_words(record: &RecordCell) -> String {

@@ -18,6 +18,8 @@ pub struct Props {
     pub in_past: bool,
     /// Records arrive in a stream: they are not animated one by one.
     pub brisk: bool,
+    /// How many records of a log fit its strip.
+    pub fitting: i64,
     pub ask: Ask,
 }
 
@@ -44,7 +46,7 @@ pub fn Stage(props: &Props) -> Html {
                     }) }
                 </div>
                 { for rows.iter().enumerate().map(|(index, row)| html! {
-                    <Row key={row.name.clone()} row={row.clone()} brokers={ids.clone()} first={index == 0}
+                    <Row key={row.name.clone()} row={row.clone()} brokers={ids.clone()} first={index == 0} fitting={props.fitting} brisk={props.brisk}
                         rewound={props.rewound} ask={props.ask.clone()} />
                 }) }
             </div>

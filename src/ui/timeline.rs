@@ -2,8 +2,8 @@
 //!
 //! What moves every frame (the hand, the reading) is set directly, past the virtual DOM.
 
+use crate::sorted::SortedMap as BTreeMap;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlInputElement};

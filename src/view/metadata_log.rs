@@ -1,7 +1,7 @@
 //! The metadata log, record by record: what the controllers agreed on, in order, in Kafka's names of
 //! the records and in words.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use serde::Serialize;
 

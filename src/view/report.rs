@@ -1,7 +1,7 @@
 //! The JSON of `highwater run --format json`: one object, stable field names, times in
 //! microseconds of virtual time.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 use serde::Serialize;

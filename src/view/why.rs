@@ -1,6 +1,6 @@
 //! Which event brought a value about: the newest one before the viewed instant that set it.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::history::History;
 use crate::kafka::fact::Fact;

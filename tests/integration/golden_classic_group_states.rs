@@ -190,7 +190,7 @@ fn check_expiration(case: &Value) -> Result<(), String> {
     group.protocol_type = case["group"]["protocol_type"].as_str().map(str_bytes);
     group.state = state(text(&case["group"]["state"]));
     group.state_since = Some(5);
-    group.subscribed = Some(BTreeSet::from([topic_name("topic")]));
+    group.subscribed = Some([topic_name("topic")].into_iter().collect());
     let offset = CommittedOffset {
         offset: Offset(1),
         leader_epoch: LeaderEpoch(-1),

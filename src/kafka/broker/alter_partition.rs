@@ -1,7 +1,7 @@
 //! The ISR changes that a broker's leaders propose, on their way to the controller: one request in
 //! flight for the whole broker, one change for each partition (AlterPartitionManager, KIP-497).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::broker::controller_channel::{ControllerChannel, Reply};
 use crate::kafka::node::{Alarm, Turn, earliest};

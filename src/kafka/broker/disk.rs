@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::sorted::SortedMap as OrdMap;
 
 use crate::kafka::config::TopicConfig;
 use crate::kafka::log::Log;

@@ -280,7 +280,7 @@ fn is_enough(reads: &Reads, min_bytes: i32) -> bool {
 fn hint(
     image: &crate::kafka::controller::image::MetadataImage,
     key: Key,
-    replicas: &imbl::OrdMap<TopicPartition, Arc<crate::kafka::replica::Partition>>,
+    replicas: &crate::sorted::SortedMap<TopicPartition, Arc<crate::kafka::replica::Partition>>,
     data: &mut kafka_protocol::messages::fetch_response::PartitionData,
     response: &mut FetchResponse,
 ) {

@@ -5,10 +5,10 @@
 //! see and was told everything about them. Only the others are looked at, so that a fetch costs
 //! what changed and not what it covers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use crate::sorted::{SortedMap as OrdMap, SortedSet as OrdSet};
 use kafka_protocol::messages::FetchRequest;
 
 use crate::kafka::log::ReadUpTo;

@@ -2,7 +2,7 @@
 //! handleFindCoordinatorRequest, KRaftMetadataCache), and topics that are made on first use
 //! (AutoTopicCreationManager).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};

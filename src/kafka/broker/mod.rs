@@ -22,10 +22,10 @@ mod purgatory;
 mod read_replica;
 mod throttle;
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::sorted::SortedMap as OrdMap;
 
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;

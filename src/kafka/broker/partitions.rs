@@ -1,7 +1,7 @@
 //! What the broker's replicas do when the metadata says so or when one of them changed
 //! (ReplicaManager.applyDelta, BrokerMetadataPublisher): roles, fetchers, deletion, settings.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;

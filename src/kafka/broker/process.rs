@@ -1,11 +1,11 @@
 //! One life of a broker: what comes in is routed to the room that knows, and what the rooms ask of
 //! each other is carried out until nothing is left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
+use crate::sorted::SortedMap as OrdMap;
 use bytes::Bytes;
-use imbl::OrdMap;
 
 use crate::kafka::broker::alter_partition::AlterPartitionManager;
 use crate::kafka::broker::disk::Disk;

@@ -1,7 +1,7 @@
 //! What waits for something to happen to a partition, or for its time to run out
 //! (DelayedOperationPurgatory).
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
 use crate::time::Instant;
 use crate::wire::TopicPartition;

@@ -2,7 +2,7 @@
 //! tries again what another node or another moment would answer, and tells the outcome with
 //! Kafka's own message.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::client::admin_answers::{self as answers, Verdict};
 use crate::kafka::client::membership::Lookup;

@@ -2,7 +2,8 @@
 //! (KafkaConsumer with the classic group protocol). Here are its face and the order of a poll;
 //! `consumer_group` is its part in the group, `consumer_fetch` its positions and records.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::sorted::SortedMap as BTreeMap;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! A consumer's positions and records: where reading begins (ConsumerCoordinator, OffsetFetcher),
 //! whether it still holds (KIP-320), fetching and handing out (Fetcher, FetchCollector).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::client::consumer::{DeliveredBatch, Process, Purpose};
 use crate::kafka::client::errors;

@@ -2,7 +2,8 @@
 //! (FetchSessionHandler, KIP-227) and the buffer that `poll` takes records from (FetchCollector,
 //! CompletedFetch).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! A consumer's part in its group, by the classic protocol: finding the coordinator, joining,
 //! assigning as the group's leader, heartbeats, commits (AbstractCoordinator, ConsumerCoordinator).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable};

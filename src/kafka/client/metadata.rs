@@ -1,7 +1,7 @@
 //! What a client knows of the cluster: brokers, topics, leaders. Everything in here was learned
 //! from METADATA responses, or from the hints that PRODUCE and FETCH responses carry (KIP-951).
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
 use crate::kafka::client::errors;

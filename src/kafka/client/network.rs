@@ -2,7 +2,7 @@
 //! waited too long, and how soon a broken connection is tried again (NetworkClient,
 //! ClusterConnectionStates, InFlightRequests).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};

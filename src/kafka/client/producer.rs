@@ -1,7 +1,8 @@
 //! A producer and the application that calls it (KafkaProducer): `send` finds the partition and
 //! hands the record to the accumulator, or blocks up to `max.block.ms`; the sender does the rest.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::sorted::SortedMap as BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;

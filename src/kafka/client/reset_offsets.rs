@@ -2,7 +2,7 @@
 //! the log's ends, decides an offset for every partition of the topic, and commits as a simple
 //! consumer does, which a group with members refuses.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::client::admin_answers::{Verdict, verdict};
 use crate::kafka::client::membership::{NO_GENERATION, offset_commit};

@@ -4,7 +4,7 @@
 mod answers;
 mod identity;
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
 //! What a consumer reads and how far it is (SubscriptionState).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::config::OffsetReset;
 use crate::kafka::fact::PositionReason;

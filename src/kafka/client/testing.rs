@@ -1,6 +1,6 @@
 //! A bench for one client: the test plays the brokers.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Command, Effects, Input, Node, ProducerRecord, Turn};

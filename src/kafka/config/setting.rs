@@ -1,7 +1,7 @@
 //! One row of a table of settings: its name, type, default, valid values, meaning, and how it gets
 //! into the typed struct. Parsing and the texts of errors are those of Kafka's ConfigDef.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::fmt;
 
 use crate::kafka::config::foreign::{self, Foreign};

@@ -1,7 +1,7 @@
 //! Settings of topics and brokers that change while the cluster runs (ConfigurationControlManager,
 //! ControllerConfigurationValidator).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::config::{self, BrokerConfig, Problem};
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};

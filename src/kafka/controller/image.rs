@@ -7,6 +7,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::kafka::controller::record::{MetadataRecord, PartitionChange};
+use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition, Uuid};
 
@@ -16,7 +17,7 @@ pub use crate::kafka::controller::record::PartitionRegistration;
 pub const ELIGIBLE_LEADER_REPLICAS: StrBytes = StrBytes::from_static_str("eligible.leader.replicas.version");
 
 /// Settings by Kafka's names.
-pub type Configs = OrdMap<StrBytes, StrBytes>;
+pub type Configs = SortedMap<StrBytes, StrBytes>;
 
 /// BrokerRegistration.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,12 +47,12 @@ pub struct MetadataImage {
     pub epoch: LeaderEpoch,
     pub brokers: OrdMap<BrokerId, BrokerRegistration>,
     pub topics: OrdMap<TopicName, TopicImage>,
-    pub topic_names: OrdMap<Uuid, TopicName>,
+    pub topic_names: SortedMap<Uuid, TopicName>,
     /// Dynamic broker defaults.
     pub cluster_configs: Configs,
     /// Dynamic settings of single brokers; no entry is empty.
-    pub broker_configs: OrdMap<BrokerId, Configs>,
-    pub features: OrdMap<StrBytes, i16>,
+    pub broker_configs: SortedMap<BrokerId, Configs>,
+    pub features: SortedMap<StrBytes, i16>,
     pub next_producer_id: i64,
 }
 
@@ -77,10 +78,10 @@ impl MetadataImage {
             epoch: LeaderEpoch::UNKNOWN,
             brokers: OrdMap::new(),
             topics: OrdMap::new(),
-            topic_names: OrdMap::new(),
+            topic_names: SortedMap::new(),
             cluster_configs: Configs::new(),
-            broker_configs: OrdMap::new(),
-            features: OrdMap::new(),
+            broker_configs: SortedMap::new(),
+            features: SortedMap::new(),
             next_producer_id: 0,
         }
     }

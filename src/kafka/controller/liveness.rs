@@ -1,7 +1,7 @@
 //! Who is alive: what the active controller heard from each broker (BrokerHeartbeatManager,
 //! BrokerHeartbeatTracker). Not replicated: a new active controller starts it afresh.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::controller::image::MetadataImage;
 use crate::time::{Duration, Instant};

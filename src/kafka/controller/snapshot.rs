@@ -2,10 +2,9 @@
 //! two images where the records in between are not known (SnapshotGenerator, ImageWriter,
 //! MetadataDelta.finishSnapshot).
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 
 use bytes::Bytes;
-use imbl::OrdMap;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{Configs, Delta, MetadataImage, PartitionRegistration, TopicImage};
@@ -131,7 +130,7 @@ pub fn differences(old: &MetadataImage, new: &MetadataImage) -> Vec<Delta> {
             deltas.push(Delta::TopicDeleted(name.clone(), topic.id));
         }
     }
-    for broker in ids(&old.brokers, &new.brokers) {
+    for broker in ids(old.brokers.keys(), new.brokers.keys()) {
         if old.brokers.get(&broker) != new.brokers.get(&broker) {
             deltas.push(Delta::Broker(broker));
         }
@@ -143,7 +142,7 @@ pub fn differences(old: &MetadataImage, new: &MetadataImage) -> Vec<Delta> {
     if old.cluster_configs != new.cluster_configs {
         deltas.push(Delta::ClusterConfig);
     }
-    for broker in ids(&old.broker_configs, &new.broker_configs) {
+    for broker in ids(old.broker_configs.keys(), new.broker_configs.keys()) {
         if old.broker_configs.get(&broker) != new.broker_configs.get(&broker) {
             deltas.push(Delta::BrokerConfig(broker));
         }
@@ -152,8 +151,8 @@ pub fn differences(old: &MetadataImage, new: &MetadataImage) -> Vec<Delta> {
 }
 
 /// The brokers that stand in either.
-fn ids<T>(old: &OrdMap<BrokerId, T>, new: &OrdMap<BrokerId, T>) -> BTreeSet<BrokerId> {
-    old.keys().chain(new.keys()).copied().collect()
+fn ids<'a>(old: impl Iterator<Item = &'a BrokerId>, new: impl Iterator<Item = &'a BrokerId>) -> BTreeSet<BrokerId> {
+    old.chain(new).copied().collect()
 }
 
 fn topic_differences(name: &TopicName, old: Option<&TopicImage>, new: &TopicImage, deltas: &mut Vec<Delta>) {

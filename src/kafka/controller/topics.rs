@@ -1,6 +1,6 @@
 //! Topics come, grow and go (ReplicationControlManager; the checks of names in ControllerApis).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::placement::{Draw, RackList, UsableBroker};

@@ -1,7 +1,7 @@
 //! One classic group: its members, its generation and the rules that need nothing else
 //! (ClassicGroup, ClassicGroupMember, ClassicGroupState).
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
 use bytes::Bytes;
 

@@ -22,7 +22,8 @@ mod sync;
 mod tests;
 mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::sorted::SortedMap as BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Committed offsets (OffsetMetadataManager): what is stored, commit, fetch and expiry.
 
-use imbl::OrdMap;
+use crate::sorted::SortedMap as OrdMap;
 
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;

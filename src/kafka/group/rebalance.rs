@@ -1,7 +1,7 @@
 //! The join phase: preparing a rebalance, completing it, and the deadlines of both
 //! (GroupMetadataManager.prepareRebalance, completeClassicGroupJoin, expirePendingSync).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! SyncGroup, Heartbeat and LeaveGroup of classic groups (GroupMetadataManager.classicGroupSync,
 //! classicGroupHeartbeat, classicGroupLeave).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

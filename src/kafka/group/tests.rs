@@ -1,6 +1,6 @@
 //! What the recorded cases do not show: the way of a write through the log, failover, expiry.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! The coordinator's deadlines in one ordered set, so that the next one is always at hand
 //! (CoordinatorTimer).
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
 use crate::time::Instant;
 use crate::wire::{GroupId, StrBytes};

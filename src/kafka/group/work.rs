@@ -1,10 +1,11 @@
 //! What one request or deadline works with, and the writes that it decides on.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::sorted::SortedMap as BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::sorted::SortedMap as OrdMap;
 use bytes::Bytes;
-use imbl::OrdMap;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::fact::Fact;

@@ -1,6 +1,6 @@
 //! Compaction: the latest record of each key stays (LogCleanerManager, Cleaner, MemoryRecords.filterTo).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;

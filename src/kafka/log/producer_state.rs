@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::sorted::SortedMap as OrdMap;
 
 use crate::kafka::log::Origin;
 use crate::kafka::log::producer_entry::{CachedBatch, ProducerEntry};
@@ -148,7 +148,7 @@ impl ProducerState {
     /// The first offset of any transaction that readers of committed data must wait for: open, or
     /// its marker not below the high watermark yet.
     pub fn first_unstable(&self) -> Option<Offset> {
-        let first = |txns: &OrdMap<Offset, Txn>| txns.get_min().map(|(first, _)| *first);
+        let first = |txns: &OrdMap<Offset, Txn>| txns.first_key_value().map(|(first, _)| *first);
         match (first(&self.ongoing), first(&self.unreplicated)) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -301,7 +301,7 @@ impl ProducerState {
     }
 
     pub fn on_high_watermark(&mut self, high_watermark: Offset) {
-        while let Some(&(first, txn)) = self.unreplicated.get_min() {
+        while let Some((&first, &txn)) = self.unreplicated.first_key_value() {
             if txn.last.is_none_or(|last| last >= high_watermark) {
                 break;
             }
@@ -321,8 +321,8 @@ impl ProducerState {
         let before = self.producers.len();
         let limit = self.expiration.millis();
         let now_ms = now.millis();
-        retain(&mut self.producers, |_, entry| !is_expired(entry, now_ms, limit));
-        retain(&mut self.verifications, |_, pending| now_ms - pending.started.millis() < limit);
+        self.producers.retain(|_, entry| !is_expired(entry, now_ms, limit));
+        self.verifications.retain(|_, pending| now_ms - pending.started.millis() < limit);
         (before - self.producers.len()) as u32
     }
 
@@ -380,20 +380,20 @@ impl ProducerState {
 
     /// Keeps the snapshots at the beginnings of segments, and the latest.
     pub fn remove_stray_snapshots(&mut self, segment_bases: &[Offset]) {
-        let latest = self.snapshots.get_max().map(|(at, _)| *at);
-        retain(&mut self.snapshots, |at, _| Some(*at) == latest || segment_bases.contains(at));
+        let latest = self.snapshots.last_key_value().map(|(at, _)| *at);
+        self.snapshots.retain(|at, _| Some(*at) == latest || segment_bases.contains(at));
     }
 
     /// Goes back to the latest snapshot within the log, or to nothing; the caller replays the
     /// batches from `end` on (ProducerStateManager.truncateAndReload).
     pub fn truncate_and_reload(&mut self, log_start: Offset, log_end: Offset, now: Instant) {
-        retain(&mut self.snapshots, |&at, _| at > log_start && at <= log_end);
+        self.snapshots.retain(|&at, _| at > log_start && at <= log_end);
         if log_end == self.end {
             return;
         }
         self.clear();
         self.end = log_start;
-        let Some((at, snapshot)) = self.snapshots.get_max().cloned() else { return };
+        let Some((&at, snapshot)) = self.snapshots.last_key_value() else { return };
         let (now_ms, limit) = (now.millis(), self.expiration.millis());
         for (&id, entry) in snapshot.iter().filter(|(_, entry)| !is_expired(entry, now_ms, limit)) {
             self.producers.insert(id, entry.clone());
@@ -426,12 +426,4 @@ impl ProducerState {
 
 fn is_expired(entry: &ProducerEntry, now_ms: i64, limit_ms: i64) -> bool {
     entry.txn_first.is_none() && now_ms.saturating_sub(entry.last_timestamp) >= limit_ms
-}
-
-/// Removes what is not to be kept; a map that keeps everything stays shared with its snapshots.
-fn retain<K: Ord + Clone, V: Clone>(map: &mut OrdMap<K, V>, keep: impl Fn(&K, &V) -> bool) {
-    let gone: Vec<K> = map.iter().filter(|(key, value)| !keep(key, value)).map(|(key, _)| key.clone()).collect();
-    for key in gone {
-        map.remove(&key);
-    }
 }

@@ -1,7 +1,7 @@
 //! What this node waits for from each controller: at most one request in flight to each, a time
 //! limit, and a pause after a failure (RequestManager).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::time::{Duration, Instant};
 use crate::wire::{ApiKey, ControllerId, Correlation};

@@ -1,8 +1,8 @@
 //! What the leader of an epoch knows of its voters, the high watermark rule and check-quorum
 //! (LeaderState), and the records it gathers before it writes them (BatchAccumulator).
 
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -125,7 +125,7 @@ impl Leader {
     /// The voters are others from now on (LeaderState.updateVoterStates): what is known of each stays.
     pub fn set_voters(&mut self, voters: &[ControllerId], now: Instant, fetch_timeout: Duration) {
         let mut known = std::mem::take(&mut self.voters);
-        known.append(&mut self.observers);
+        known.extend(std::mem::take(&mut self.observers));
         self.voters = voters.iter().map(|voter| (*voter, known.remove(voter).unwrap_or_default())).collect();
         self.observers = known;
         self.fetched.retain(|voter| voters.contains(voter));

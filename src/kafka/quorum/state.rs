@@ -1,6 +1,6 @@
 //! What a node is in the quorum at this moment (EpochState and its kinds, EpochElection).
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 
 use crate::kafka::quorum::leader::Leader;
 use crate::kafka::quorum::snapshot::Download;

@@ -1,7 +1,7 @@
 //! From one state to the next (QuorumState, and the `transitionTo…` of KafkaRaftClient). What an
 //! election decided is on disk before anything is sent.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;

@@ -1,9 +1,9 @@
 //! The follower's fetching from one leader (AbstractFetcherThread, ReplicaFetcherThread): what is
 //! fetched is appended, what diverges is truncated, what fails waits `replica.fetch.backoff.ms`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
-use imbl::OrdMap;
+use crate::sorted::SortedMap as OrdMap;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::PartitionData;

@@ -9,7 +9,7 @@ mod read;
 pub mod session;
 pub mod truncation;
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use bytes::Bytes;
 

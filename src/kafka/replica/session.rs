@@ -1,10 +1,10 @@
 //! The fetching side of an incremental fetch session (KIP-227; FetchSessionHandler): after one full
 //! request only what changed is named, so that an idle fetch carries no partitions.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 use std::mem::take;
 
-use imbl::OrdSet;
+use crate::sorted::SortedSet as OrdSet;
 
 use crate::wire::{ErrorCode, TopicPartition};
 

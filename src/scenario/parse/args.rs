@@ -1,6 +1,6 @@
 //! The arguments of one statement, taken one after the other; what is wrong with them is gathered.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::config::{Configs, Problem, Scope, SettingError, names};
 use crate::scenario::condition::parse::{broker_id, partition};

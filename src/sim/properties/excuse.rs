@@ -8,7 +8,7 @@
 //! *impaired*. When all who may lead are suspect and one of them is impaired, a choice among them may
 //! cost records, and no setting but more replicas and a higher min.insync.replicas would have helped.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::sim::event::EventId;

@@ -1,7 +1,7 @@
 //! What a leader counts as in sync: the ISR that the controller wrote and whom it proposed itself, and
 //! nothing of a proposal that was refused (KIP-497).
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use crate::kafka::fact::brokers;
 use crate::kafka::replica::Partition;
@@ -10,23 +10,23 @@ use crate::wire::{BrokerId, ErrorCode, PartitionEpoch};
 /// How many of a partition's registrations are remembered: an answer may be older than the newest.
 const REMEMBERED: usize = 16;
 
-/// The ISRs that the controllers committed, by the partition epoch.
+/// The ISRs that the controllers committed with their partition epochs, the newest last.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(super) struct CommittedIsrs(BTreeMap<PartitionEpoch, Vec<BrokerId>>);
+pub(super) struct CommittedIsrs(VecDeque<(PartitionEpoch, Vec<BrokerId>)>);
 
 impl CommittedIsrs {
     pub fn wrote(&mut self, epoch: PartitionEpoch, isr: &[BrokerId]) {
-        self.0.insert(epoch, isr.to_vec());
-        if self.0.len() > REMEMBERED {
-            self.0.pop_first();
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
         }
+        self.0.push_back((epoch, isr.to_vec()));
     }
 
     /// Whether the leader holds for committed what was committed; several changes that the controllers
     /// commit at once are seen as one, so that what lies between is not known.
     pub fn holds(&self, epoch: PartitionEpoch, isr: &[BrokerId]) -> Result<(), String> {
-        match self.0.get(&epoch) {
-            Some(wrote) if !same(wrote, isr) => Err(format!(
+        match self.0.iter().rev().find(|(wrote_in, _)| *wrote_in == epoch) {
+            Some((_, wrote)) if !same(wrote, isr) => Err(format!(
                 "has the ISR {} in partition epoch {epoch}, and {} is written",
                 brokers(isr),
                 brokers(wrote)

@@ -1,7 +1,7 @@
 //! The controllers' metadata: what each change of a partition's or a broker's registration must keep.
 //! Only what is not shared with the image of before is looked at.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};

@@ -22,7 +22,7 @@ mod transactions;
 mod truncations;
 mod written;
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::controller::image::MetadataImage;

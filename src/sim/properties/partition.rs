@@ -1,7 +1,7 @@
 //! The observer of one partition: what its leaders wrote and committed, and whether every replica,
 //! every acknowledgement and every reader agrees with that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
 //! The observer of the metadata quorum: one leader for an epoch, one vote for a voter, one log for all.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::kafka::log::Log;
 use crate::kafka::quorum::{Quorum, QuorumDisk, QuorumRole};

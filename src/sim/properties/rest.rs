@@ -1,7 +1,7 @@
 //! What must be true when the faults have ended and the cluster had time: safety first, then heal and
 //! demand progress.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::log::Log;

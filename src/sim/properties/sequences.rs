@@ -1,7 +1,7 @@
 //! The sequences of idempotent producers in the committed log: each batch goes on where the last one
 //! of its producer ended, and nothing of an older epoch stands behind a newer one (KIP-98).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::wire::batch::Batch;
 

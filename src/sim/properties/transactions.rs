@@ -1,7 +1,7 @@
 //! Transactions as the committed logs have them: how each ended, and what a reader of committed records
 //! may see (KIP-98, KIP-890).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::wire::batch::Batch;
 use crate::wire::{Offset, TopicPartition};

@@ -1,7 +1,7 @@
 //! How often a follower may cut its log off before it is a prefix of its leader's: each round ends in
 //! an epoch that both have, or in an older one (KIP-101, KIP-279).
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap as BTreeMap;
 
 use crate::wire::{BrokerId, LeaderEpoch};
 

@@ -2,9 +2,11 @@
 //! batches that are committed, those that are not (yet, or never will be), and how far each replica
 //! is known to agree. Partitions and the metadata log are watched with the same value.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::sorted::SortedMap as BTreeMap;
+use std::collections::VecDeque;
 
-use imbl::{OrdMap, Vector};
+use crate::sorted::SortedMap as OrdMap;
+use imbl::Vector;
 
 use crate::kafka::log::Log;
 use crate::wire::batch::Batch;

@@ -4,8 +4,8 @@
 mod range;
 mod roundrobin;
 
+use crate::sorted::SortedMap as BTreeMap;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! RangeAssignor: topic by topic, each member takes a run of partitions; with racks, a first pass
 //! gives members partitions that have a replica in their rack (KIP-881).
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 
 use crate::wire::{StrBytes, TopicName, TopicPartition};
 

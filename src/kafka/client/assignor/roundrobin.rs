@@ -1,6 +1,6 @@
 //! RoundRobinAssignor: all partitions in a row, dealt one by one to the members.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet as BTreeSet;
 
 use crate::wire::{TopicName, TopicPartition};
 

@@ -1,6 +1,10 @@
 //! The whole page: carries out what is asked, lets time pass frame by frame, and shows what there
 //! is to see. Only here is the session touched.
 
+mod carry_out;
+mod glow;
+mod start;
+
 use std::rc::Rc;
 
 use gloo::events::EventListener;
@@ -9,18 +13,19 @@ use gloo::timers::callback::Timeout;
 use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
-use crate::lesson::FIRST_MINUTE;
-use crate::scenario::link;
+use self::glow::{BRISK, TOO_QUICK, glows, new_records};
+pub use self::start::tell_panics;
+use self::start::{listeners, open, set_theme};
 use crate::time::{Duration, Instant};
 use crate::ui::add::{AddDialog, Addition};
-use crate::ui::browser::{self, document, window};
+use crate::ui::browser::{self, document};
 use crate::ui::cards::{Group, Producer};
 use crate::ui::command::{Ask, Command, Tab, on};
-use crate::ui::console::{Kind, Said};
+use crate::ui::console::Said;
 use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
-use crate::ui::flights::{Flown, Glow, Layer, show_tip};
+use crate::ui::flights::{Flown, Layer, show_tip};
 use crate::ui::keys;
 use crate::ui::session::{Comparison, Future, Session};
 use crate::ui::stage::Stage;
@@ -39,10 +44,6 @@ const REFRESH: f64 = 50.0;
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
-/// From this speed on (virtual microseconds a real second) flights are over before they are seen.
-const TOO_QUICK: i64 = 20_000;
-/// So many new records between two drawings are a stream, not single records.
-const BRISK: i64 = 4;
 const THEME: &str = "highwater-theme";
 
 pub enum Msg {
@@ -83,6 +84,11 @@ pub struct App {
     flown: Vec<Flown>,
     layer: Layer,
     brush: Brush,
+    /// The timeline is painted in the next frame: painting asks the browser for fonts and places, and at
+    /// the start of a frame it has them already.
+    unpainted: bool,
+    /// How many records of a log are drawn.
+    fitting: i64,
     last_frame: Option<f64>,
     last_refresh: f64,
     /// Time went backwards, or another future began, since the last drawing.
@@ -146,6 +152,8 @@ impl Component for App {
             flown: Vec::new(),
             layer: Layer::default(),
             brush: Brush::default(),
+            unpainted: true,
+            fitting: 0,
             last_frame: None,
             last_refresh: 0.0,
             rewound: false,
@@ -210,7 +218,7 @@ impl Component for App {
             Msg::Themed => {
                 self.layer.repaint();
                 self.brush.forget();
-                self.paint_timeline();
+                self.unpainted = true;
                 return false;
             }
             Msg::Linked => {
@@ -234,7 +242,7 @@ impl Component for App {
     fn rendered(&mut self, _: &Context<App>, first: bool) {
         self.layer.disturb();
         timeline::show_time(self.session.now(), self.session.end());
-        self.paint_timeline();
+        self.unpainted = true;
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
         }
@@ -256,7 +264,7 @@ impl Component for App {
                 } else {
                     <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} fitting={self.fitting} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } }
                 if controls != Controls::None {
@@ -361,12 +369,17 @@ impl App {
         self.look_at_flights();
         self.layer.draw(&self.flown, now, at, &self.muted);
         self.point();
+        if std::mem::take(&mut self.unpainted) {
+            self.paint_timeline();
+        }
+        let fitting = self.layer.records_that_fit();
+        let resized = std::mem::replace(&mut self.fitting, fitting) != fitting;
         if now == before {
-            return false;
+            return resized;
         }
         timeline::show_time(now, self.session.end());
         if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
-            return false;
+            return resized;
         }
         self.last_refresh = at;
         let before = self.shown.stage.clone();
@@ -465,155 +478,6 @@ impl App {
         }
     }
 
-    fn carry_out(&mut self, ctx: &Context<App>, command: Command) {
-        self.rewound =
-            matches!(command, Command::Seek(_) | Command::StepBack | Command::PreviousEvent | Command::JumpToEvent(_));
-        match command {
-            Command::Act(line) => {
-                self.act(&line, false);
-            }
-            Command::Type(line) => self.act(&line, true),
-            Command::Intervene(message, what) => {
-                self.rewound = true;
-                self.acted_by_typing = false;
-                let refused = self.session.intervene(message, what).err().unwrap_or_default();
-                self.problems.clear();
-                self.refuse(refused);
-            }
-            Command::Play(playing) => self.session.set_playing(playing),
-            Command::Step => self.session.step_forward(),
-            Command::StepBack => self.session.step_back(),
-            Command::NextEvent => self.session.next_event(),
-            Command::PreviousEvent => self.session.previous_event(),
-            Command::JumpToNow => self.session.jump_to_now(),
-            Command::Seek(at) => self.session.seek(at.min(self.session.end())),
-            Command::JumpToEvent(id) => self.session.jump_to_event(id),
-            Command::Speed(speed) => self.session.set_speed(speed),
-            Command::Select(selection) => {
-                // A message would be gone before its fields were read.
-                if matches!(selection, Selection::Message(_)) {
-                    self.session.set_playing(false);
-                }
-                self.selection = Some(selection);
-                self.tab = Tab::Inspector;
-            }
-            Command::Why(id) => {
-                self.why = id;
-                if id.is_some() && self.tab != Tab::Events && browser::prefers("(max-width: 1000px)") {
-                    self.tab = Tab::Events;
-                }
-            }
-            Command::Show(tab) => {
-                self.tab = tab;
-                if tab == Tab::Console {
-                    Timeout::new(0, || browser::focus(".console input")).forget();
-                }
-            }
-            Command::OnlyWhatMatters(only) => {
-                self.only_what_matters = only;
-                self.shown.events = Rc::new(self.session.events(only, EVENTS_SHOWN));
-            }
-            Command::Mute(family) => {
-                let mut muted = (*self.muted).clone();
-                match muted.iter().position(|other| *other == family) {
-                    Some(index) => {
-                        muted.remove(index);
-                    }
-                    None => muted.push(family),
-                }
-                self.muted = Rc::new(muted);
-            }
-            Command::Theme => self.switch_theme(ctx),
-            Command::Open(over) => {
-                self.over = over;
-                self.problems.clear();
-            }
-            Command::Add(line) => {
-                self.act(&line, false);
-                if self.problems.is_empty() {
-                    self.over = None;
-                }
-            }
-            Command::Compare(id) => self.shown.comparison = self.session.compare(id).map(Rc::new),
-            Command::GoTo(id) => {
-                self.rewound = true;
-                self.shown.comparison = None;
-                self.session.go_to(id);
-            }
-            Command::Rename(id, name) => self.session.rename(id, &name),
-            Command::Forget(id) => {
-                self.shown.comparison = None;
-                self.session.forget(id);
-            }
-            Command::Share => self.share(ctx),
-            Command::Dismiss => {
-                self.problems.clear();
-                self.why = None;
-                self.selection = None;
-            }
-        }
-    }
-
-    fn act(&mut self, line: &str, typed: bool) {
-        self.rewound = self.session.is_in_past();
-        let now = self.session.now();
-        self.say(Kind::Line, format!("{now}  {line}"));
-        let refused = self.session.act(line).err().unwrap_or_default();
-        self.acted_by_typing = typed;
-        self.problems.clear();
-        self.refuse(refused);
-    }
-
-    /// Says why something was not done: where it was asked for.
-    fn refuse(&mut self, problems: Vec<String>) {
-        for problem in &problems {
-            self.say(Kind::Error, problem.clone());
-        }
-        if !self.acted_by_typing && !problems.is_empty() {
-            self.problems = problems;
-        }
-    }
-
-    fn say(&mut self, kind: Kind, text: String) {
-        let log = Rc::make_mut(&mut self.log);
-        log.push(Said { kind, text });
-        let surplus = log.len().saturating_sub(LOG_KEPT);
-        log.drain(..surplus);
-    }
-
-    fn switch_theme(&mut self, ctx: &Context<App>) {
-        let root = document().document_element();
-        let chosen = root.and_then(|root| root.get_attribute("data-theme"));
-        let dark = chosen.map_or_else(|| browser::prefers("(prefers-color-scheme: dark)"), |theme| theme == "dark");
-        let theme = if dark { "light" } else { "dark" };
-        set_theme(theme);
-        browser::keep(THEME, theme);
-        ctx.link().send_message(Msg::Themed);
-    }
-
-    /// The whole run, up to here, as a link.
-    fn share(&mut self, ctx: &Context<App>) {
-        let link = match self.session.link() {
-            Ok(link) => link,
-            Err(problem) => {
-                self.problems = vec![problem];
-                return;
-            }
-        };
-        let history = window().history();
-        let replaced = history.and_then(|h| h.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&link)));
-        if replaced.is_err() {
-            self.problems = vec![
-                "The browser does not let this page change its address: the link cannot be made here.".to_string(),
-            ];
-            return;
-        }
-        browser::copy(&window().location().href().unwrap_or_default());
-        self.shared = true;
-        let calm = ctx.link().callback(|()| Msg::Calm);
-        self.calm = Some(Timeout::new(2_500, move || calm.emit(())));
-    }
-
     fn problems(&self) -> Html {
         let dismiss = on(&self.ask, Command::Dismiss);
         html! {
@@ -629,142 +493,4 @@ fn keep<T: PartialEq>(old: &mut Rc<T>, new: T) {
     if **old != new {
         *old = Rc::new(new);
     }
-}
-
-/// How many records the leaders got between two looks at the stage.
-fn new_records(before: &StageView, after: &StageView) -> i64 {
-    let pairs = before.rows.iter().zip(&after.rows).filter(|(old, new)| !Rc::ptr_eq(old, new) && old.name == new.name);
-    pairs.map(|(old, new)| (new.log_end - old.log_end).max(0)).sum()
-}
-
-/// What travelled between two looks at the stage: told by where records have come to be.
-fn glows(before: &StageView, after: &StageView, since: f64) -> Vec<Glow> {
-    let mut glows = Vec::new();
-    for (old, new) in before.rows.iter().zip(&after.rows) {
-        let Some(leader) = new.leader.filter(|_| !Rc::ptr_eq(old, new) && old.name == new.name) else { continue };
-        let leader_place = format!("broker {leader}");
-        let hue_at = |offset: i64| {
-            let cell = new.cells.iter().find(|cell| cell.broker == leader)?;
-            cell.records.iter().find(|record| record.offset == offset)?.hue
-        };
-        let glow = |from: String, to: String, family: Family, hue| Glow {
-            from,
-            to,
-            partition: new.name.clone(),
-            hue,
-            family,
-            since,
-        };
-        for (cell, earlier) in new.cells.iter().zip(&old.cells) {
-            if cell.log_end <= earlier.log_end {
-                continue;
-            }
-            let to = format!("broker {}", cell.broker);
-            let hue = hue_at(cell.log_end - 1);
-            match &after.producers[..] {
-                [producer] if cell.broker == leader => {
-                    glows.push(glow(format!("client {}", producer.name), to, Family::Produce, hue))
-                }
-                _ if cell.broker != leader => glows.push(glow(leader_place.clone(), to, Family::Replication, hue)),
-                _ => {}
-            }
-        }
-        for cursor in &new.cursors {
-            let earlier =
-                old.cursors.iter().find(|other| other.consumer == cursor.consumer).and_then(|other| other.position);
-            let (Some(earlier), Some(position)) = (earlier, cursor.position) else { continue };
-            if position > earlier {
-                glows.push(glow(
-                    leader_place.clone(),
-                    format!("client {}", cursor.consumer),
-                    Family::Consume,
-                    hue_at(position - 1),
-                ));
-            }
-        }
-    }
-    glows
-}
-
-/// The session that the address asks for; the default one, with the reason, when that cannot be.
-fn open() -> (Session, String, Vec<String>) {
-    let default = || Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
-    let hash = window().location().hash().unwrap_or_default();
-    let hash = if hash.len() > 1 { hash } else { embed::scenario_in_query().unwrap_or(hash) };
-    if hash.trim_start_matches('#').is_empty() {
-        return (default(), "The first minute".to_string(), Vec::new());
-    }
-    let opened = match link::decode(&hash) {
-        Ok(text) => Session::open(&text),
-        Err(error) => Err(vec![capital(&error.to_string())]),
-    };
-    match opened {
-        Ok(session) => (session, "A shared run".to_string(), Vec::new()),
-        Err(mut problems) => {
-            problems.push("This is the default cluster instead.".to_string());
-            (default(), "The first minute".to_string(), problems)
-        }
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-fn set_theme(theme: &str) {
-    if let Some(root) = document().document_element() {
-        root.set_attribute("data-theme", theme).ok();
-    }
-}
-
-/// What the page hears beyond its own elements.
-fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
-    use gloo::events::EventListenerOptions;
-    let on = |message: fn() -> Msg| {
-        let link = ctx.link().clone();
-        move |_: &Event| link.send_message(message())
-    };
-    let keys = {
-        let link = ctx.link().clone();
-        move |event: &Event| link.send_message(Msg::Key(event.clone().unchecked_into()))
-    };
-    let active = EventListenerOptions::enable_prevent_default();
-    let mut listeners = vec![
-        EventListener::new_with_options(&document(), "keydown", active, keys),
-        EventListener::new(&window(), "resize", on(|| Msg::Themed)),
-        EventListener::new(&window(), "hashchange", on(|| Msg::Linked)),
-        EventListener::new_with_options(
-            &document(),
-            "scroll",
-            EventListenerOptions::run_in_capture_phase(),
-            on(|| Msg::Moved),
-        ),
-    ];
-    if let Ok(Some(dark)) = window().match_media("(prefers-color-scheme: dark)") {
-        listeners.push(EventListener::new(&dark, "change", on(|| Msg::Themed)));
-    }
-    listeners
-}
-
-/// A bug must not leave a dead page without a word.
-pub fn tell_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        web_sys::console::error_1(&info.to_string().into());
-        let document = document();
-        let (Ok(note), Some(body)) = (document.create_element("div"), document.body()) else { return };
-        note.set_class_name("panic");
-        note.set_attribute("role", "alert").ok();
-        let text =
-            "Something went wrong in Highwater itself, and the picture stands still. Your scenario is not to blame.";
-        for (tag, text) in [("p", text), ("a", "Reload the page")] {
-            let Ok(element) = document.create_element(tag) else { return };
-            element.set_text_content(Some(text));
-            if tag == "a" {
-                element.set_attribute("href", "").ok();
-            }
-            note.append_child(&element).ok();
-        }
-        body.append_child(&note).ok();
-    }));
 }

@@ -1,0 +1,164 @@
+//! What is asked of the page, carried out.
+
+use std::rc::Rc;
+
+use gloo::timers::callback::Timeout;
+use yew::prelude::*;
+
+use super::start::set_theme;
+use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg, THEME};
+use crate::ui::browser::{self, document, window};
+use crate::ui::command::{Command, Tab};
+use crate::ui::console::{Kind, Said};
+use crate::view::inspect::Selection;
+
+impl App {
+    pub(super) fn carry_out(&mut self, ctx: &Context<App>, command: Command) {
+        self.rewound =
+            matches!(command, Command::Seek(_) | Command::StepBack | Command::PreviousEvent | Command::JumpToEvent(_));
+        match command {
+            Command::Act(line) => {
+                self.act(&line, false);
+            }
+            Command::Type(line) => self.act(&line, true),
+            Command::Intervene(message, what) => {
+                self.rewound = true;
+                self.acted_by_typing = false;
+                let refused = self.session.intervene(message, what).err().unwrap_or_default();
+                self.problems.clear();
+                self.refuse(refused);
+            }
+            Command::Play(playing) => self.session.set_playing(playing),
+            Command::Step => self.session.step_forward(),
+            Command::StepBack => self.session.step_back(),
+            Command::NextEvent => self.session.next_event(),
+            Command::PreviousEvent => self.session.previous_event(),
+            Command::JumpToNow => self.session.jump_to_now(),
+            Command::Seek(at) => self.session.seek(at.min(self.session.end())),
+            Command::JumpToEvent(id) => self.session.jump_to_event(id),
+            Command::Speed(speed) => self.session.set_speed(speed),
+            Command::Select(selection) => {
+                // A message would be gone before its fields were read.
+                if matches!(selection, Selection::Message(_)) {
+                    self.session.set_playing(false);
+                }
+                self.selection = Some(selection);
+                self.tab = Tab::Inspector;
+            }
+            Command::Why(id) => {
+                self.why = id;
+                if id.is_some() && self.tab != Tab::Events && browser::prefers("(max-width: 1000px)") {
+                    self.tab = Tab::Events;
+                }
+            }
+            Command::Show(tab) => {
+                self.tab = tab;
+                if tab == Tab::Console {
+                    Timeout::new(0, || browser::focus(".console input")).forget();
+                }
+            }
+            Command::OnlyWhatMatters(only) => {
+                self.only_what_matters = only;
+                self.shown.events = Rc::new(self.session.events(only, EVENTS_SHOWN));
+            }
+            Command::Mute(family) => {
+                let mut muted = (*self.muted).clone();
+                match muted.iter().position(|other| *other == family) {
+                    Some(index) => {
+                        muted.remove(index);
+                    }
+                    None => muted.push(family),
+                }
+                self.muted = Rc::new(muted);
+            }
+            Command::Theme => self.switch_theme(ctx),
+            Command::Open(over) => {
+                self.over = over;
+                self.problems.clear();
+            }
+            Command::Add(line) => {
+                self.act(&line, false);
+                if self.problems.is_empty() {
+                    self.over = None;
+                }
+            }
+            Command::Compare(id) => self.shown.comparison = self.session.compare(id).map(Rc::new),
+            Command::GoTo(id) => {
+                self.rewound = true;
+                self.shown.comparison = None;
+                self.session.go_to(id);
+            }
+            Command::Rename(id, name) => self.session.rename(id, &name),
+            Command::Forget(id) => {
+                self.shown.comparison = None;
+                self.session.forget(id);
+            }
+            Command::Share => self.share(ctx),
+            Command::Dismiss => {
+                self.problems.clear();
+                self.why = None;
+                self.selection = None;
+            }
+        }
+    }
+
+    fn act(&mut self, line: &str, typed: bool) {
+        self.rewound = self.session.is_in_past();
+        let now = self.session.now();
+        self.say(Kind::Line, format!("{now}  {line}"));
+        let refused = self.session.act(line).err().unwrap_or_default();
+        self.acted_by_typing = typed;
+        self.problems.clear();
+        self.refuse(refused);
+    }
+
+    /// Says why something was not done: where it was asked for.
+    pub(super) fn refuse(&mut self, problems: Vec<String>) {
+        for problem in &problems {
+            self.say(Kind::Error, problem.clone());
+        }
+        if !self.acted_by_typing && !problems.is_empty() {
+            self.problems = problems;
+        }
+    }
+
+    fn say(&mut self, kind: Kind, text: String) {
+        let log = Rc::make_mut(&mut self.log);
+        log.push(Said { kind, text });
+        let surplus = log.len().saturating_sub(LOG_KEPT);
+        log.drain(..surplus);
+    }
+
+    fn switch_theme(&mut self, ctx: &Context<App>) {
+        let root = document().document_element();
+        let chosen = root.and_then(|root| root.get_attribute("data-theme"));
+        let dark = chosen.map_or_else(|| browser::prefers("(prefers-color-scheme: dark)"), |theme| theme == "dark");
+        let theme = if dark { "light" } else { "dark" };
+        set_theme(theme);
+        browser::keep(THEME, theme);
+        ctx.link().send_message(Msg::Themed);
+    }
+
+    /// The whole run, up to here, as a link.
+    fn share(&mut self, ctx: &Context<App>) {
+        let link = match self.session.link() {
+            Ok(link) => link,
+            Err(problem) => {
+                self.problems = vec![problem];
+                return;
+            }
+        };
+        let history = window().history();
+        let replaced = history.and_then(|h| h.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&link)));
+        if replaced.is_err() {
+            self.problems = vec![
+                "The browser does not let this page change its address: the link cannot be made here.".to_string(),
+            ];
+            return;
+        }
+        browser::copy(&window().location().href().unwrap_or_default());
+        self.shared = true;
+        let calm = ctx.link().callback(|()| Msg::Calm);
+        self.calm = Some(Timeout::new(2_500, move || calm.emit(())));
+    }
+}

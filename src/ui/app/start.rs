@@ -1,0 +1,94 @@
+//! How the page starts: what its address asks for, what it listens to, what it says when all fails.
+
+use gloo::events::{EventListener, EventListenerOptions};
+use wasm_bindgen::JsCast;
+use yew::prelude::*;
+
+use super::{App, Msg};
+use crate::lesson::FIRST_MINUTE;
+use crate::scenario::link;
+use crate::ui::browser::{document, window};
+use crate::ui::embed;
+use crate::ui::session::Session;
+
+/// The session that the address asks for; the default one, with the reason, when that cannot be.
+pub fn open() -> (Session, String, Vec<String>) {
+    let default = || Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
+    let hash = window().location().hash().unwrap_or_default();
+    let hash = if hash.len() > 1 { hash } else { embed::scenario_in_query().unwrap_or(hash) };
+    if hash.trim_start_matches('#').is_empty() {
+        return (default(), "The first minute".to_string(), Vec::new());
+    }
+    let opened = match link::decode(&hash) {
+        Ok(text) => Session::open(&text),
+        Err(error) => Err(vec![capital(&error.to_string())]),
+    };
+    match opened {
+        Ok(session) => (session, "A shared run".to_string(), Vec::new()),
+        Err(mut problems) => {
+            problems.push("This is the default cluster instead.".to_string());
+            (default(), "The first minute".to_string(), problems)
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+pub fn set_theme(theme: &str) {
+    if let Some(root) = document().document_element() {
+        root.set_attribute("data-theme", theme).ok();
+    }
+}
+
+/// What the page hears beyond its own elements.
+pub fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
+    let on = |message: fn() -> Msg| {
+        let link = ctx.link().clone();
+        move |_: &Event| link.send_message(message())
+    };
+    let keys = {
+        let link = ctx.link().clone();
+        move |event: &Event| link.send_message(Msg::Key(event.clone().unchecked_into()))
+    };
+    let active = EventListenerOptions::enable_prevent_default();
+    let mut listeners = vec![
+        EventListener::new_with_options(&document(), "keydown", active, keys),
+        EventListener::new(&window(), "resize", on(|| Msg::Themed)),
+        EventListener::new(&window(), "hashchange", on(|| Msg::Linked)),
+        EventListener::new_with_options(
+            &document(),
+            "scroll",
+            EventListenerOptions::run_in_capture_phase(),
+            on(|| Msg::Moved),
+        ),
+    ];
+    if let Ok(Some(dark)) = window().match_media("(prefers-color-scheme: dark)") {
+        listeners.push(EventListener::new(&dark, "change", on(|| Msg::Themed)));
+    }
+    listeners
+}
+
+/// A bug must not leave a dead page without a word.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        web_sys::console::error_1(&info.to_string().into());
+        let document = document();
+        let (Ok(note), Some(body)) = (document.create_element("div"), document.body()) else { return };
+        note.set_class_name("panic");
+        note.set_attribute("role", "alert").ok();
+        let text =
+            "Something went wrong in Highwater itself, and the picture stands still. Your scenario is not to blame.";
+        for (tag, text) in [("p", text), ("a", "Reload the page")] {
+            let Ok(element) = document.create_element(tag) else { return };
+            element.set_text_content(Some(text));
+            if tag == "a" {
+                element.set_attribute("href", "").ok();
+            }
+            note.append_child(&element).ok();
+        }
+        body.append_child(&note).ok();
+    }));
+}
