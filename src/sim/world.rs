@@ -215,8 +215,10 @@ impl World {
 
     /// One node's turn: input in, effects filed.
     pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
-        let pre_vote = pre_vote_in(&input);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
+        // Who slept over a timeout does in the same turn what that asks for.
+        let overslept = |member: &Member| member.actor.next_alarm().is_some_and(|(at, _)| at <= self.now);
+        let pre_vote = pre_vote_in(&input).filter(|_| !overslept(member));
         let mut turn = Turn::new(self.now, &mut self.effects);
         Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
         if let Actor::Controller(controller) = &*member.actor
