@@ -30,7 +30,7 @@
 //! | [`history`] | a run remembered: steps, snapshots, seeking, branches, playback |
 //! | [`view`] | what there is to see, as plain data; also the JSON of the command line |
 //! | `ui` | the page (only for `wasm32`): the one room that knows a browser |
-//! | [`lesson`] | stories as scripts |
+//! | [`lesson`] | the lessons: scripts with parts, prose, questions and goals |
 //! | `command` | the native command `highwater` |
 //!
 //! # The way of the data

@@ -42,6 +42,8 @@ pub struct History {
     branches: Vec<Branch>,
     /// When a person acted, in order of time.
     acts: Vec<Instant>,
+    /// The script is watched as it is carried out: what it does counts as a person's acts.
+    watched: bool,
 }
 
 /// A future that was left: its script still leads there.
@@ -65,6 +67,7 @@ impl History {
             past: None,
             branches: Vec::new(),
             acts: Vec::new(),
+            watched: false,
         })
     }
 
@@ -132,6 +135,9 @@ impl History {
     /// Does the next thing at the head if it is due by `limit`; true if there was one.
     pub fn extend(&mut self, limit: Instant) -> bool {
         let Some(step) = self.head.advance(limit) else { return false };
+        if self.watched && matches!(step.cause, Cause::Script { .. }) {
+            self.acts.push(step.at);
+        }
         for _ in &step.events {
             self.event_places.push(self.steps.len() as u64);
         }
@@ -142,6 +148,11 @@ impl History {
             self.thin_snapshots();
         }
         true
+    }
+
+    /// From here on, what the script does is watched like what a person does.
+    pub fn watch_script(&mut self) {
+        self.watched = true;
     }
 
     /// Carries out the script to its end.

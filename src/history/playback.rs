@@ -2,7 +2,7 @@
 
 use crate::history::History;
 use crate::history::attention::{Attention, is_unsettled, something_travels};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// Virtual microseconds per real second.
 const REAL_TIME: i64 = 1_000_000;
@@ -32,6 +32,8 @@ pub enum Speed {
 pub struct Playback {
     pub playing: bool,
     pub speed: Speed,
+    /// Time stops here, once it comes here: a lesson waits for its reader.
+    pub hold: Option<Instant>,
     /// Virtual time owed in millionths of a microsecond: what rounding left over.
     remainder: i64,
     /// The present idle speed of follow mode.
@@ -44,6 +46,7 @@ impl Default for Playback {
         Playback {
             playing: false,
             speed: Speed::Follow,
+            hold: None,
             remainder: 0,
             idle: REAL_TIME,
             attention: Attention::default(),
@@ -63,7 +66,12 @@ impl Playback {
         self.pass(pace, real);
         let owed = self.rate_of(pace) * real.0 + self.remainder;
         self.remainder = owed % 1_000_000;
-        let target = history.now() + Duration(owed / 1_000_000);
+        let mut target = history.now() + Duration(owed / 1_000_000);
+        if let Some(hold) = self.hold.filter(|hold| *hold <= target) {
+            target = hold.max(history.now());
+            self.playing = false;
+            self.hold = None;
+        }
         match pace {
             Pace::Slow | Pace::Fixed(_) => history.seek(target),
             Pace::Idle | Pace::Real => {
@@ -130,7 +138,6 @@ mod tests {
 
     use super::*;
     use crate::scenario::script::Script;
-    use crate::time::Instant;
 
     const FRAME: Duration = Duration::from_micros(16_667);
 
@@ -192,6 +199,39 @@ mod tests {
         let real = watched(&mut history, &mut playback, |history| history.now() >= acted + Duration::from_secs(12));
         assert!(history.is_in_past());
         assert!((2.0..12.0).contains(&real), "{real:.1} s");
+    }
+
+    #[test]
+    fn time_waits_exactly_where_a_lesson_does_at_any_speed() {
+        for speed in [Speed::Follow, Speed::Fixed(SLOWEST * 777), Speed::Fixed(FASTEST)] {
+            let (mut history, mut playback) = open(BUSY);
+            playback.speed = speed;
+            let hold = history.now() + Duration::from_millis(1_234);
+            playback.hold = Some(hold);
+            let mut ticks = 0;
+            while playback.playing {
+                playback.tick(&mut history, FRAME);
+                ticks += 1;
+                assert!(ticks < 10_000, "it never comes there");
+            }
+            assert_eq!(history.now(), hold, "{speed:?}");
+            playback.tick(&mut history, FRAME);
+            assert_eq!(history.now(), hold, "it waits");
+            playback.playing = true;
+            playback.tick(&mut history, FRAME);
+            assert!(history.now() > hold, "it goes on when it is told to");
+        }
+    }
+
+    #[test]
+    fn what_a_watched_script_does_counts_as_an_act() {
+        let script = "cluster brokers=3 controllers=3\nwait 1s\nkill broker 1\nwait 1s\n";
+        let mut history = History::open(Arc::new(Script::read(script).unwrap())).unwrap();
+        history.watch_script();
+        history.seek(Instant::ZERO + Duration::from_millis(500));
+        assert_eq!(history.last_act(), None);
+        history.seek(Instant::ZERO + Duration::from_millis(1_500));
+        assert_eq!(history.last_act(), Some(Instant::ZERO + Duration::from_secs(1)));
     }
 
     #[test]

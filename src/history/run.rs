@@ -52,6 +52,8 @@ pub struct Run {
     always: Vector<(u32, bool)>,
     /// The caption from here on (a line of prose).
     caption: Option<u32>,
+    /// The lines of the lesson (its parts, questions and goals) that have been begun, and when.
+    told: Vector<(u32, Instant)>,
 }
 
 impl Run {
@@ -69,6 +71,7 @@ impl Run {
             checks: Vector::new(),
             always: Vector::new(),
             caption: None,
+            told: Vector::new(),
         })
     }
 
@@ -130,6 +133,11 @@ impl Run {
             Some(Statement::Prose(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// The parts, questions and goals of a lesson so far: places in the script, and when they came.
+    pub fn told(&self) -> &Vector<(u32, Instant)> {
+        &self.told
     }
 
     /// Whether the whole script has been carried out.
@@ -247,8 +255,12 @@ impl Run {
                 self.look_at_conditions();
             }
             Statement::Prose(_) => self.caption = Some(index),
-            // The set-up was read before the start; a lesson's parts and questions concern its reader.
-            Statement::Cluster(_) | Statement::Step(_) | Statement::Ask(_) => {}
+            // A lesson's parts, questions and goals concern its reader.
+            Statement::Step(_) | Statement::Ask(_) | Statement::Goal(_) => {
+                self.told.push_back((index, self.world.now));
+            }
+            // The set-up was read before the start.
+            Statement::Cluster(_) => {}
             Statement::ShareConsumer { .. }
             | Statement::Stream(_)
             | Statement::Begin { .. }

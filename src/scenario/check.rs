@@ -77,9 +77,10 @@ impl Check<'_> {
                     format!("time never moves backwards: it is {} here at least", print_instant(self.names.earliest));
                 self.wrong(&print_instant(*instant), message);
             }
-            Statement::Until { condition, .. } | Statement::Expect(condition) | Statement::Always(condition) => {
-                self.condition(condition);
-            }
+            Statement::Until { condition, .. }
+            | Statement::Expect(condition)
+            | Statement::Always(condition)
+            | Statement::Goal(condition) => self.condition(condition),
             Statement::Ask(ask) => {
                 if let Some(role) = ask.role() {
                     self.broker(&role);

@@ -7,12 +7,14 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use miniz_oxide::deflate::compress_to_vec;
-use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 /// What the fragment begins with: the key, and the version of what follows.
 const KEY: &str = "s=";
 const VERSION: &str = "1";
-/// Browsers and chats carry links of this length.
+/// Browsers and chats carry links of this length: from the `#` on, whatever stands before it.
 pub const LONGEST_LINK: usize = 32 * 1024;
 /// What a link may unpack to.
 pub const LONGEST_TEXT: usize = 256 * 1024;
@@ -65,10 +67,10 @@ pub fn encode(text: &str) -> Result<String, LinkError> {
 
 /// The script's text from a fragment, with or without its `#`, or from a whole URL.
 pub fn decode(link: &str) -> Result<String, LinkError> {
-    if link.len() > 2 * LONGEST_LINK {
+    let fragment = link.split_once('#').map_or(link, |(_, fragment)| fragment).trim();
+    if fragment.len() >= LONGEST_LINK {
         return Err(LinkError::TooLong);
     }
-    let fragment = link.split_once('#').map_or(link, |(_, fragment)| fragment).trim();
     // Other keys may stand beside ours: `#s=…&t=12.3s`.
     let value = fragment.split('&').find_map(|part| part.strip_prefix(KEY)).ok_or(LinkError::Foreign)?;
     let (version, data) = value.split_once('.').ok_or(LinkError::Damaged)?;
@@ -78,14 +80,26 @@ pub fn decode(link: &str) -> Result<String, LinkError> {
     }
     let framed = URL_SAFE_NO_PAD.decode(data).map_err(|_| LinkError::Damaged)?;
     let (checksum, compressed) = framed.split_at_checked(4).ok_or(LinkError::Damaged)?;
-    let bytes = decompress_to_vec_with_limit(compressed, LONGEST_TEXT).map_err(|error| match error.status {
-        TINFLStatus::HasMoreOutput => LinkError::TooLong,
-        _ => LinkError::Damaged,
-    })?;
+    let bytes = unpack(compressed)?;
     if crc32c::crc32c(&bytes).to_be_bytes() != checksum {
         return Err(LinkError::Damaged);
     }
     String::from_utf8(bytes).map_err(|_| LinkError::Damaged)
+}
+
+/// Undoes the compression. Nothing may follow what it made: a link is whole, and only one text is in it.
+fn unpack(compressed: &[u8]) -> Result<Vec<u8>, LinkError> {
+    let mut bytes = vec![0; LONGEST_TEXT];
+    let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (status, read, written) = decompress(&mut DecompressorOxide::new(), compressed, &mut bytes, 0, flags);
+    match status {
+        TINFLStatus::Done if read == compressed.len() => {
+            bytes.truncate(written);
+            Ok(bytes)
+        }
+        TINFLStatus::HasMoreOutput => Err(LinkError::TooLong),
+        _ => Err(LinkError::Damaged),
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +135,35 @@ mod tests {
                 assert_eq!(text, TEXT, "changed at {i}");
             }
         }
+    }
+
+    #[test]
+    fn what_follows_a_good_link_damages_it() {
+        let link = encode(TEXT).unwrap();
+        let framed = URL_SAFE_NO_PAD.decode(link.split_once('.').unwrap().1).unwrap();
+        for more in [&b"\0"[..], b"more", &[0; 3000]] {
+            let longer = [&framed[..], more].concat();
+            let link = format!("#s=1.{}", URL_SAFE_NO_PAD.encode(longer));
+            assert_eq!(decode(&link), Err(LinkError::Damaged), "{} bytes more", more.len());
+        }
+        for more in ["A", "AAAA", "=", ".", " x", "#s=1.AAAA"] {
+            assert_eq!(decode(&format!("{link}{more}")), Err(LinkError::Damaged), "{more:?} more");
+        }
+    }
+
+    #[test]
+    fn a_link_may_be_as_long_as_it_is_made_and_no_longer() {
+        // Numbers that repeat nothing, so that the link is about as long as the text.
+        let text: String = (0_u32..).map(|i| format!("{:08x}", i.wrapping_mul(2_654_435_761))).take(6_000).collect();
+        let ends: Vec<usize> = (0..=text.len()).collect();
+        let longest = ends.partition_point(|end| encode(&text[..*end]).is_ok()) - 1;
+        assert!(longest < text.len(), "the text is longer than any link");
+        let link = encode(&text[..longest]).unwrap();
+        assert!((LONGEST_LINK - 8..=LONGEST_LINK).contains(&link.len()), "{}", link.len());
+        assert_eq!(decode(&link).as_deref(), Ok(&text[..longest]));
+        assert_eq!(decode(&format!("https://example.org/a/long/way/{link}")).as_deref(), Ok(&text[..longest]));
+        assert_eq!(decode(&format!("#s=1.{}", "A".repeat(LONGEST_LINK - 4))), Err(LinkError::TooLong));
+        assert_eq!(decode(&format!("#s=1.{}", "A".repeat(LONGEST_LINK - 8))), Err(LinkError::Damaged));
     }
 
     #[test]

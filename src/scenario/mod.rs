@@ -105,6 +105,7 @@
 //! always CONDITION                                   must hold after every event from here on
 //! step "A title"
 //! ask "A question?" answer=leader:orders-0 choices=1,2,3
+//! goal CONDITION                                     what the reader is to bring about
 //! ```
 //!
 //! # Conditions
@@ -135,6 +136,15 @@
 //! are those of the leader. `replicas`, `segments`, `values` and `records` are compared in order, other
 //! lists as sets; of records, `null` is a tombstone. About what there is not (a partition
 //! that is not there, the log of a dead broker) nothing holds, neither `=` nor `!=`.
+//!
+//! # Lessons
+//!
+//! A script with named parts is a lesson. A part begins with its `step` and ends before the next one.
+//! Its prose is what the reader is told as time passes; words between backticks are Kafka's own. An
+//! `ask` is answered before the script goes on; its answer, when it is a role, is the one at the end
+//! of the part. At a `goal` the reader acts: it is reached as soon as its condition holds in what the
+//! reader made of the cluster. What follows it in the part is one way there, which a test carries out
+//! and a reader can ask to see. Tests read over prose, parts, questions and goals.
 //!
 //! # Not simulated yet
 //!

@@ -51,6 +51,7 @@ pub fn statement(statement: &Statement, kind: Option<ClientKind>) -> String {
         Statement::Prose(text) => format!("> {}", text.replace(['\n', '\r'], " ")).trim_end().to_string(),
         Statement::Step(title) => format!("step {}", in_quotes(title)),
         Statement::Ask(ask) => self::ask(ask),
+        Statement::Goal(condition) => format!("goal {condition}"),
     }
 }
 

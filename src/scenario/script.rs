@@ -70,6 +70,8 @@ pub enum Statement {
     /// A named part of a lesson begins.
     Step(String),
     Ask(Ask),
+    /// What the reader is to bring about now; what follows in the part is one way to do it.
+    Goal(Condition),
 }
 
 /// A structured-streaming style reader.

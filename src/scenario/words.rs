@@ -49,6 +49,7 @@ pub const VERBS: &[&str] = &[
     "always",
     "step",
     "ask",
+    "goal",
 ];
 
 /// What conditions can ask about, in the order of the reference.

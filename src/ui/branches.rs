@@ -1,4 +1,5 @@
-//! The futures that were left when somebody acted in the past: kept, named, compared, taken up again.
+//! The futures that were left when somebody acted in the past, as a tree: kept, named, compared,
+//! taken up again.
 
 use std::rc::Rc;
 
@@ -7,11 +8,12 @@ use yew::prelude::*;
 
 use crate::time::Instant;
 use crate::ui::command::{Ask, Command, on};
-use crate::ui::session::{Comparison, Future};
+use crate::ui::session::Comparison;
+use crate::view::futures::{Drawn, Future};
 
 #[derive(Properties, PartialEq)]
 pub struct Props {
-    pub futures: Rc<Vec<Future>>,
+    pub futures: Rc<Vec<Drawn>>,
     pub end: Instant,
     pub comparison: Option<Rc<Comparison>>,
     pub ask: Ask,
@@ -23,32 +25,72 @@ pub fn Branches(props: &Props) -> Html {
     if props.futures.is_empty() {
         return html! { <p class="hint">{ "One future so far. Drag the time back and do something else: the future that you leave is kept here." }</p> };
     }
-    let longest =
-        props.futures.iter().map(|future| future.end).max().unwrap_or(props.end).max(props.end).0.max(1) as f64;
-    let bar = |from: Instant, to: Instant| {
-        let style = format!("--from:{:.4};--to:{:.4}", from.0.max(0) as f64 / longest, to.0.max(0) as f64 / longest);
-        html! { <span class="course" {style} aria-hidden="true"><b class="shared" /><b class="own" /></span> }
-    };
+    let compared = props.comparison.as_ref().map(|comparison| comparison.id);
     html! {
         <div class="branches">
-            <ul>
-                <li class="this"><b>{ "This future" }</b>{ bar(Instant::ZERO, props.end) }<span class="when">{ format!("to {}", props.end) }</span></li>
-                { for props.futures.iter().map(|future| html! {
-                    <li key={future.id}>
-                        <input type="text" aria-label={format!("Name of {}", future.name)} value={future.name.clone()} maxlength="60"
-                            onchange={rename(ask, future.id)} />
-                        { bar(future.left_at, future.end) }
-                        <span class="when">{ format!("left at {}, went to {}", future.left_at, future.end) }</span>
-                        <span class="acts">
-                            <button aria-label={format!("Compare with {}", future.name)} onclick={on(ask, Command::Compare(future.id))}>{ "Compare" }</button>
-                            <button aria-label={format!("Go to {}", future.name)} onclick={on(ask, Command::GoTo(future.id))}>{ "Go there" }</button>
-                            <button aria-label={format!("Delete {}", future.name)} onclick={on(ask, Command::Forget(future.id))}>{ "Delete" }</button>
-                        </span>
-                    </li>
-                }) }
-            </ul>
-            if let Some(comparison) = &props.comparison { <Compared comparison={comparison.clone()} /> }
+            <div class="tree" style={format!("--lines:{}", props.futures.len() + 1)}>
+                <Tree futures={props.futures.clone()} end={props.end} {compared} />
+                <ul>
+                    <li class="this" aria-current="true"><b>{ "This future" }</b><span class="when">{ format!("to {}", props.end) }</span></li>
+                    { for props.futures.iter().map(|drawn| html! {
+                        <Line key={drawn.future.id} future={drawn.future.clone()} compared={compared == Some(drawn.future.id)} ask={ask.clone()} />
+                    }) }
+                </ul>
+            </div>
+            if let Some(comparison) = &props.comparison { <Compared comparison={comparison.clone()} ask={ask.clone()} /> }
         </div>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct TreeProps {
+    futures: Rc<Vec<Drawn>>,
+    end: Instant,
+    compared: Option<u64>,
+}
+
+/// Time from left to right; each future begins on the line of the one that it parts from.
+#[component]
+fn Tree(props: &TreeProps) -> Html {
+    let ends = props.futures.iter().map(|drawn| drawn.future.end);
+    let longest = ends.max().unwrap_or(props.end).max(props.end).0.max(1) as f64;
+    let x = |at: Instant| 2.0 + 96.0 * at.0.max(0) as f64 / longest;
+    let y = |line: usize| line as f64 + 0.5;
+    let lines = props.futures.len() + 1;
+    html! {
+        <svg viewBox={format!("0 0 100 {lines}")} preserveAspectRatio="none" aria-hidden="true">
+            <path class="this" d={format!("M2 {}H{:.2}", y(0), x(props.end))} />
+            { for props.futures.iter().enumerate().map(|(index, drawn)| {
+                let Future { id, left_at, end, .. } = &drawn.future;
+                let (from, to) = (y(drawn.from), y(index + 1));
+                let (begin, corner) = (x(*left_at), (x(*left_at) + 1.6).min(x(*end)));
+                let path = format!("M{begin:.2} {from}V{:.2}Q{begin:.2} {to} {corner:.2} {to}H{:.2}", to - 0.3, x(*end));
+                html! { <path key={*id} class={(props.compared == Some(*id)).then_some("compared")} d={path} /> }
+            }) }
+        </svg>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct LineProps {
+    future: Future,
+    compared: bool,
+    ask: Ask,
+}
+
+#[component]
+fn Line(props: &LineProps) -> Html {
+    let (Future { id, name, left_at, end, .. }, ask) = (&props.future, &props.ask);
+    html! {
+        <li class={props.compared.then_some("compared")}>
+            <input type="text" aria-label={format!("Name of {name}")} value={name.clone()} maxlength="60" onchange={rename(ask, *id)} />
+            <span class="when" title="When it was left, and how far it went">{ format!("{left_at} → {end}") }</span>
+            <span class="acts">
+                <button aria-label={format!("Compare with {name}")} onclick={on(ask, Command::Compare(Some(*id)))}>{ "Compare" }</button>
+                <button aria-label={format!("Go to {name}")} onclick={on(ask, Command::GoTo(*id))}>{ "Go there" }</button>
+                <button aria-label={format!("Delete {name}")} onclick={on(ask, Command::Forget(*id))}>{ "Delete" }</button>
+            </span>
+        </li>
     }
 }
 
@@ -62,21 +104,33 @@ fn rename(ask: &Ask, id: u64) -> Callback<Event> {
 #[derive(Properties, PartialEq)]
 struct ComparedProps {
     comparison: Rc<Comparison>,
+    ask: Ask,
 }
 
 /// In what two futures differ at the last instant that both have reached.
 #[component]
 fn Compared(props: &ComparedProps) -> Html {
-    let Comparison { with, at, differences } = &*props.comparison;
+    let Comparison { with, at, differences, .. } = &*props.comparison;
+    let close = html! { <button onclick={on(&props.ask, Command::Compare(None))}>{ "End the comparison" }</button> };
     if differences.is_empty() {
-        return html! { <p role="note">{ format!("At {at} this future and {with} have come to the same.") }</p> };
+        return html! { <p role="note">{ format!("At {at} this future and {with} have come to the same. ") }{ close }</p> };
     }
+    let differs = |what: &str| differences.iter().find(|difference| difference.what.ends_with(what));
+    let lost = match differs("acknowledged and lost") {
+        Some(lost) => format!("Acknowledged and lost: {} here, {} in {with}.", lost.here, lost.there),
+        None => "As to lost records both have come to the same.".to_string(),
+    };
+    let places = differences.iter().filter(|difference| difference.place().is_some()).count();
+    let marked = if places > 0 { " What differs on the stage is marked there with ≠." } else { "" };
     html! {
-        <table class="partition-state" aria-label="Differences">
-            <thead><tr><th scope="col">{ format!("At {at}") }</th><th scope="col">{ "This future" }</th><th scope="col">{ with }</th></tr></thead>
-            <tbody>{ for differences.iter().map(|difference| html! {
-                <tr><th scope="row">{ &difference.what }</th><td>{ &difference.here }</td><td>{ &difference.there }</td></tr>
-            }) }</tbody>
-        </table>
+        <>
+            <p class="words" role="note">{ format!("At {at}: {lost}{marked} ") }{ close }</p>
+            <table class="partition-state" aria-label="Differences">
+                <thead><tr><th scope="col">{ format!("At {at}") }</th><th scope="col">{ "This future" }</th><th scope="col">{ with }</th></tr></thead>
+                <tbody>{ for differences.iter().map(|difference| html! {
+                    <tr><th scope="row">{ &difference.what }</th><td>{ &difference.here }</td><td>{ &difference.there }</td></tr>
+                }) }</tbody>
+            </table>
+        </>
     }
 }

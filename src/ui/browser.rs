@@ -1,8 +1,10 @@
 //! The few things that are asked of the browser itself.
 
+use std::rc::Rc;
+
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Document, Element, Event, EventTarget, HtmlElement, KeyboardEvent, PointerEvent, Window};
+use web_sys::{Document, Element, Event, EventTarget, HtmlElement, KeyboardEvent, PointerEvent, Response, Window};
 
 pub fn window() -> Window {
     web_sys::window().expect("the page runs in a window")
@@ -58,7 +60,10 @@ pub fn drag_along(start: PointerEvent, from: i64, dropped: impl FnOnce(i64) + 's
     handle.set_pointer_capture(start.pointer_id()).ok();
     hands.class_list().add_1("dragged").ok();
     let x = start.client_x();
-    let moved = move |event: &PointerEvent| (f64::from(event.client_x() - x) / pitch).round() as i64;
+    // In presenter mode everything is drawn larger than it says.
+    let scale = hands.get_bounding_client_rect().width() / f64::from(hands.offset_width().max(1));
+    let scale = if scale > 0.1 { scale } else { 1.0 };
+    let moved = move |event: &PointerEvent| (f64::from(event.client_x() - x) / (pitch * scale)).round() as i64;
     let follow = {
         let hands = hands.clone();
         Closure::<dyn FnMut(PointerEvent)>::new(move |event: PointerEvent| {
@@ -117,6 +122,31 @@ pub fn focus(selector: &str) {
     }
 }
 
+/// Gets a file that lies beside the page; `None` when it cannot be had.
+pub fn fetch(path: &str, done: impl Fn(Option<String>) + 'static) {
+    let done: Rc<dyn Fn(Option<String>)> = Rc::new(done);
+    let failed = || {
+        let done = done.clone();
+        Closure::<dyn FnMut(JsValue)>::new(move |_| done(None))
+    };
+    let (no_answer, no_text) = (failed(), failed());
+    let got = {
+        let done = done.clone();
+        Closure::<dyn FnMut(JsValue)>::new(move |text: JsValue| done(text.as_string()))
+    };
+    let answered = Closure::<dyn FnMut(JsValue)>::new(move |response: JsValue| {
+        let response: Response = response.unchecked_into();
+        match response.text() {
+            Ok(text) if response.ok() => drop(text.then2(&got, &no_text)),
+            _ => done(None),
+        }
+    });
+    let _ = window().fetch_with_str(path).then2(&answered, &no_answer);
+    // They live until the answer is there, which nothing here sees.
+    answered.forget();
+    no_answer.forget();
+}
+
 /// What the person chose for the theme earlier; a private window may refuse to tell.
 pub fn kept(key: &str) -> Option<String> {
     window().local_storage().ok()??.get_item(key).ok()?
@@ -126,6 +156,12 @@ pub fn keep(key: &str, value: &str) {
     if let Ok(Some(storage)) = window().local_storage() {
         storage.set_item(key, value).ok();
     }
+}
+
+/// Changes what stands in the address bar, without going anywhere; whether the browser lets us.
+pub fn replace_address(address: &str) -> bool {
+    let history = window().history();
+    history.is_ok_and(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(address)).is_ok())
 }
 
 /// Puts a text on the clipboard.

@@ -37,12 +37,22 @@ pub enum Command {
     Share,
     /// A line from a form in a dialog, which shows what is wrong with it.
     Add(String),
-    /// Of a future that was left: what differs, take it up, name it, forget it.
-    Compare(u64),
+    /// Of a future that was left: what differs (`None`: no more), take it up, name it, forget it.
+    Compare(Option<u64>),
     GoTo(u64),
     Rename(u64, String),
     Forget(u64),
     Dismiss,
+    /// Opens the lesson of this name.
+    Lesson(&'static str),
+    /// To the beginning of a part of the lesson.
+    Part(usize),
+    /// The reader's prediction.
+    Answer(String),
+    /// Large type for a back row, and keys of a clicker.
+    Present,
+    /// To the next part, or event; and back.
+    Onward(bool),
 }
 
 /// The panels of the dock.
@@ -55,11 +65,20 @@ pub enum Tab {
     Console,
     Branches,
     PartitionState,
+    Lesson,
 }
 
 impl Tab {
-    pub const ALL: [Tab; 7] =
-        [Tab::Guarantees, Tab::Events, Tab::Inspector, Tab::Packets, Tab::Console, Tab::Branches, Tab::PartitionState];
+    pub const ALL: [Tab; 8] = [
+        Tab::Guarantees,
+        Tab::Events,
+        Tab::Inspector,
+        Tab::Packets,
+        Tab::Console,
+        Tab::Branches,
+        Tab::PartitionState,
+        Tab::Lesson,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -70,6 +89,7 @@ impl Tab {
             Tab::Console => "Console",
             Tab::Branches => "Branches",
             Tab::PartitionState => "Partition state",
+            Tab::Lesson => "Lesson",
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::ui::command::{Ask, Command};
 pub enum Over {
     Help,
     Embed,
+    Lessons,
     Add(Addition),
 }
 

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
 use crate::time::Instant;
@@ -12,11 +13,13 @@ use crate::ui::console::{Console, Said};
 use crate::ui::events::Events;
 use crate::ui::guarantees::Guarantees;
 use crate::ui::inspect::Inspector;
+use crate::ui::lesson::LessonPanel;
 use crate::ui::packets::{Legend, Packets};
-use crate::ui::session::{Comparison, Future};
+use crate::ui::session::{Comparison, LessonView};
 use crate::ui::table::PartitionState;
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
+use crate::view::futures::Drawn;
 use crate::view::guarantees::Guarantees as GuaranteesView;
 use crate::view::inspect::{Inspection, Selection};
 use crate::view::stage::Stage;
@@ -36,27 +39,41 @@ pub struct Props {
     pub now: Instant,
     pub muted: Rc<Vec<Family>>,
     pub log: Rc<Vec<Said>>,
-    pub futures: Rc<Vec<Future>>,
+    pub futures: Rc<Vec<Drawn>>,
     pub end: Instant,
     pub comparison: Option<Rc<Comparison>>,
+    pub lesson: Option<Rc<LessonView>>,
     pub ask: Ask,
 }
 
 #[component]
 pub fn Dock(props: &Props) -> Html {
     let ask = &props.ask;
+    // Where the tabs do not all fit, the chosen one is in view.
+    let tabs = use_node_ref();
+    {
+        let tabs = tabs.clone();
+        use_effect_with(props.tab, move |tab| {
+            let Some(tabs) = tabs.cast::<web_sys::HtmlElement>() else { return };
+            let place = Tab::ALL.iter().position(|other| other == tab).unwrap_or(0) as u32;
+            let chosen = tabs.children().item(place).and_then(|chosen| chosen.dyn_into::<web_sys::HtmlElement>().ok());
+            if let Some(chosen) = chosen {
+                tabs.set_scroll_left(chosen.offset_left() + chosen.offset_width() + 40 - tabs.client_width());
+            }
+        });
+    }
     let panel = |tab: Tab, content: Html| {
         let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
         let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
         // What is only read must be scrolled by keys too.
-        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees).then_some("0");
+        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees | Tab::Lesson).then_some("0");
         html! {
             <section key={tab.name()} {class} {tabindex} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
         }
     };
     html! {
         <section class={classes!("dock", format!("shows-{}", slug(props.tab)))} aria-label="Panels">
-            <div class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
+            <div ref={tabs} class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
                 { for Tab::ALL.iter().map(|tab| {
                     let chosen = props.tab == *tab;
                     html! {
@@ -75,6 +92,7 @@ pub fn Dock(props: &Props) -> Html {
             { panel(Tab::Branches, html! {
                 <Branches futures={props.futures.clone()} end={props.end} comparison={props.comparison.clone()} ask={ask.clone()} />
             }) }
+            { panel(Tab::Lesson, html! { <LessonPanel view={props.lesson.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }
             { panel(Tab::Events, html! {
                 <Events rows={props.events.clone()} causes={props.causes.clone()} only_what_matters={props.only_what_matters} ask={ask.clone()} />
@@ -85,7 +103,6 @@ pub fn Dock(props: &Props) -> Html {
 
 /// Arrow keys walk from tab to tab.
 fn walk(event: KeyboardEvent) {
-    use wasm_bindgen::JsCast;
     let forward = match event.key().as_str() {
         "ArrowRight" => true,
         "ArrowLeft" => false,
@@ -109,5 +126,6 @@ fn slug(tab: Tab) -> &'static str {
         Tab::Console => "console",
         Tab::Branches => "branches",
         Tab::PartitionState => "partition-state",
+        Tab::Lesson => "lesson",
     }
 }

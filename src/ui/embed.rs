@@ -40,12 +40,15 @@ pub fn asked() -> Option<Embedded> {
         Some("min") => Controls::Min,
         _ => Controls::All,
     };
-    Some(Embedded { controls, theme: query.get("theme").filter(|theme| theme == "dark" || theme == "light") })
+    Some(Embedded { controls, theme: query.get("theme") })
 }
 
-/// The scenario that stands in the query, written as a fragment.
+/// The scenario or lesson that stands in the query, written as a fragment.
 pub fn scenario_in_query() -> Option<String> {
-    Some(format!("#s={}", query()?.get("s")?))
+    let query = query()?;
+    let step = query.get("step").map_or(String::new(), |step| format!("&step={step}"));
+    let lesson = || Some(format!("#lesson={}{step}", query.get("lesson")?));
+    query.get("s").map(|script| format!("#s={script}")).or_else(lesson)
 }
 
 fn query() -> Option<UrlSearchParams> {
@@ -146,7 +149,7 @@ pub fn EmbedDialog(props: &Props) -> Html {
                     </div>
                     <textarea aria-label="Text for your page" readonly=true rows="6" spellcheck="false" value={text} />
                     <p><button onclick={copy}>{ if *copied { "Copied" } else { "Copy" } }</button></p>
-                    <p class="hint">{ "The frame sends messages to its page: " }<code>{ "{source: \"highwater\", type: \"ready\" | \"size\" | \"step\", …}" }</code></p>
+                    <p class="hint">{ "The frame sends messages to its page: " }<code>{ "{source: \"highwater\", type: \"ready\" | \"size\" | \"step\" | \"solved\", …}" }</code></p>
                 </>
             }
         }

@@ -13,6 +13,8 @@ pub struct Situation<'a> {
     pub playing: bool,
     /// A dialog lies over the page.
     pub covered: bool,
+    /// Presenter mode: a clicker turns the pages.
+    pub presenting: bool,
     pub selected: Option<i32>,
     pub stage: &'a Stage,
 }
@@ -37,6 +39,10 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
         "n" => Command::NextEvent,
         "p" => Command::PreviousEvent,
         "/" => Command::Show(Tab::Console),
+        "b" => Command::Present,
+        "PageDown" if now.presenting => Command::Onward(true),
+        "PageUp" if now.presenting => Command::Onward(false),
+        "l" => Command::Open(Some(Over::Lessons)),
         "?" => Command::Open(Some(Over::Help)),
         "k" => {
             let broker = now.stage.brokers.iter().find(|broker| Some(broker.id) == now.selected)?;

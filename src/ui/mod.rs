@@ -15,11 +15,13 @@ mod flights;
 mod guarantees;
 mod inspect;
 mod keys;
+mod lesson;
 mod packets;
 mod partitions;
 mod session;
 mod stage;
 mod table;
+mod theme;
 mod timeline;
 mod topbar;
 

@@ -25,7 +25,18 @@ pub struct RowProps {
     pub fitting: i64,
     pub brisk: bool,
     pub rewound: bool,
+    /// How it stands in another future that this one is compared with.
+    #[prop_or_default]
+    pub differs: Option<Rc<Differs>>,
     pub ask: Ask,
+}
+
+/// In what a partition differs between two futures.
+#[derive(PartialEq)]
+pub struct Differs {
+    pub words: String,
+    /// The brokers whose logs end elsewhere.
+    pub brokers: Vec<i32>,
 }
 
 #[component]
@@ -43,12 +54,16 @@ pub fn Row(props: &RowProps) -> Html {
                 <span class={classes!("fact", shrunk.then_some("shrunk"))}>
                     { "ISR " }<i>{ list(&row.isr) }</i>{ format!(" of {}", row.replicas.len()) }
                 </span>
+                if let Some(differs) = &props.differs {
+                    <span class="fact differs" title={differs.words.clone()}>{ "≠ " }{ &differs.words }</span>
+                }
                 if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
             </div>
             { for props.brokers.iter().enumerate().map(|(column, broker)| {
                 match row.cells.iter().position(|cell| cell.broker == *broker) {
                     Some(index) => html! {
                         <Cell key={*broker} row={row.clone()} {index} shown={SHOWN.min(props.fitting)} rewound={props.rewound} brisk={props.brisk}
+                            differs={props.differs.as_ref().is_some_and(|differs| differs.brokers.contains(broker))}
                             tab={props.first && column == 0} ask={props.ask.clone()} />
                     },
                     None => html! { <div key={*broker} class="cell empty" role="gridcell" tabindex="-1" aria-description="no replica" /> },
@@ -65,6 +80,8 @@ struct CellProps {
     shown: i64,
     rewound: bool,
     brisk: bool,
+    /// Its log ends elsewhere in the future that this one is compared with.
+    differs: bool,
     /// It is where the Tab key enters the grid.
     tab: bool,
     ask: Ask,
@@ -110,7 +127,7 @@ fn Cell(props: &CellProps) -> Html {
     let first = (widest - props.shown).max(0);
     let missing = cell.log_end..widest.min(cell.log_end + MISSING_SHOWN);
     html! {
-        <div class={classes!("cell", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
+        <div class={classes!("cell", class, props.differs.then_some("differs"))} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
             aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
             onclick={select} onkeydown={keys}>
             <div class="cell-head" aria-hidden="true">

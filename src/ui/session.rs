@@ -1,6 +1,8 @@
 //! The seam between the page and everything below it: one open script, how it plays, and what there
 //! is to see of it. Whatever a person does becomes one line of the script.
 
+mod course;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,10 +10,12 @@ use crate::history::{History, Playback, Speed};
 use crate::scenario::error::ScriptError;
 use crate::scenario::link;
 use crate::scenario::script::{Script, Statement};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::view::cards::node_name;
 use crate::view::events::{self, EventRow};
 use crate::view::flights::{self, Flight};
+use crate::view::futures::{Drawn, Futures};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
 use crate::view::outcome::{self, Difference};
@@ -19,6 +23,9 @@ use crate::view::stage::{self, Stage};
 use crate::view::timeline::{Painter, Timeline};
 use crate::view::why::Whys;
 use crate::wire::NodeId;
+
+use course::Course;
+pub use course::{GoalView, LessonView, QuestionView};
 
 /// How far "Next event" looks ahead when nothing happens by itself.
 const LOOK_AHEAD: Duration = Duration::from_secs(60);
@@ -36,30 +43,19 @@ pub struct Session {
     looked: u64,
     /// How many of the script's checks and refusals have been told.
     checked: usize,
-    /// The futures that were left, by when that was.
-    futures: Vec<Kept>,
-    /// How many futures have ever been kept: each has a number of its own.
-    numbered: u64,
-}
-
-/// A future that was left, as it is told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Future {
-    pub id: u64,
-    pub name: String,
-    pub left_at: Instant,
-    pub end: Instant,
-}
-
-struct Kept {
-    told: Future,
-    /// Leads there: a run is a pure function of it.
-    script: Arc<Script>,
+    /// The futures that were left.
+    futures: Futures,
+    /// What leads to each of them: a run is a pure function of its script.
+    scripts: SortedMap<u64, Arc<Script>>,
+    /// The lesson under way.
+    course: Option<Course>,
 }
 
 /// In what this future and another differ, at the last instant that both have reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
+    /// The other one.
+    pub id: u64,
     pub with: String,
     pub at: Instant,
     pub differences: Vec<Difference>,
@@ -68,29 +64,35 @@ pub struct Comparison {
 impl Session {
     /// Opens a script and carries it out to its end; what is wrong with it in sentences otherwise.
     pub fn open(text: &str) -> Result<Session, Vec<String>> {
-        let script = Script::read(text).map_err(|errors| sentences(&errors))?;
-        let mut history = History::open(Arc::new(script)).map_err(|refused| vec![refused.message])?;
+        let script = Arc::new(Script::read(text).map_err(|errors| sentences(&errors))?);
+        let mut history = History::open(script.clone()).map_err(|refused| vec![refused.message])?;
         history.finish_script();
-        let told = history.position();
+        let mut session = Session::over(history);
+        session.course = Course::of(&script, None);
+        Ok(session)
+    }
+
+    fn over(history: History) -> Session {
         let mut playback = Playback::default();
         playback.playing = true;
-        let checked = history.head().checks().len();
-        Ok(Session {
+        Session {
+            told: history.position(),
+            checked: history.head().checks().len(),
             history,
             playback,
             painter: Painter::default(),
             whys: Whys::default(),
             stage: None,
-            told,
             looked: u64::MAX,
-            checked,
-            futures: Vec::new(),
-            numbered: 0,
-        })
+            futures: Futures::default(),
+            scripts: SortedMap::new(),
+            course: None,
+        }
     }
 
     /// Lets real time pass: the viewed instant moves on by what it is worth.
     pub fn tick(&mut self, real: Duration) {
+        self.playback.hold = self.course.as_ref().and_then(|course| course.hold(self.history.now()));
         self.playback.tick(&mut self.history, real);
     }
 
@@ -238,34 +240,45 @@ impl Session {
 
     /// Keeps this future, which is left at `left_at`.
     fn keep(&mut self, left_at: Instant) {
-        self.numbered += 1;
-        let (id, end) = (self.numbered, self.history.end());
-        let told = Future { id, name: format!("Future {id}"), left_at, end };
-        self.futures.push(Kept { told, script: self.history.script().clone() });
+        let id = self.futures.keep(left_at, self.history.end());
+        self.scripts.insert(id, self.history.script().clone());
     }
 
-    pub fn futures(&self) -> Vec<Future> {
-        self.futures.iter().map(|kept| kept.told.clone()).collect()
+    /// The futures that were left, as the lines of a drawing.
+    pub fn futures(&self) -> Vec<Drawn> {
+        self.futures.drawn()
     }
 
     pub fn rename(&mut self, id: u64, name: &str) {
-        let name = name.trim();
-        if let Some(kept) = self.futures.iter_mut().find(|kept| kept.told.id == id).filter(|_| !name.is_empty()) {
-            kept.told.name = name.to_string();
-        }
+        self.futures.rename(id, name);
     }
 
     pub fn forget(&mut self, id: u64) {
-        self.futures.retain(|kept| kept.told.id != id);
+        self.futures.forget(id);
+        self.scripts.remove(&id);
     }
 
     /// Takes up a future that was left; this one is kept instead.
     pub fn go_to(&mut self, id: u64) {
-        let Some(index) = self.futures.iter().position(|kept| kept.told.id == id) else { return };
-        let Some(history) = self.futures[index].replayed() else { return };
-        let left_at = self.futures[index].told.left_at;
-        self.futures.remove(index);
-        self.keep(left_at);
+        let Some(history) = self.replayed(id) else { return };
+        let Some(trunk) = self.futures.go_to(id, self.history.end()) else { return };
+        self.scripts.remove(&id);
+        self.scripts.insert(trunk, self.history.script().clone());
+        if let Some(course) = &mut self.course {
+            course.leave(&self.history);
+        }
+        self.replace(history);
+    }
+
+    /// A future that was left, carried out again up to where it was left.
+    fn replayed(&self, id: u64) -> Option<History> {
+        let mut history = History::open(self.scripts.get(&id)?.clone()).ok()?;
+        history.seek(self.futures.get(id)?.end);
+        Some(history)
+    }
+
+    /// Looks at another history from here on.
+    fn replace(&mut self, history: History) {
         self.history = history;
         self.painter = Painter::default();
         self.whys.forget();
@@ -276,15 +289,15 @@ impl Session {
     }
 
     pub fn compare(&mut self, id: u64) -> Option<Comparison> {
-        let kept = self.futures.iter().find(|kept| kept.told.id == id)?;
-        let mut there = kept.replayed()?;
-        let (with, at) = (kept.told.name.clone(), kept.told.end.min(self.history.end()));
+        let mut there = self.replayed(id)?;
+        let future = self.futures.get(id)?;
+        let (with, at) = (future.name.clone(), future.end.min(self.history.end()));
         there.seek(at);
-        let now = self.history.now();
+        // The stage shows what is compared.
+        self.playback.playing = false;
         self.history.seek(at);
         let here = outcome::outcome(self.history.world());
-        self.history.seek(now);
-        Some(Comparison { with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })
+        Some(Comparison { id, with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })
     }
 
     pub fn stage(&mut self) -> Rc<Stage> {
@@ -372,6 +385,11 @@ impl Session {
     /// Another future begins when the viewed instant is in the past.
     fn go_on_with(&mut self, script: Script) {
         let in_past = self.history.is_in_past();
+        if let Some(course) = &mut self.course {
+            course.leave(&self.history);
+            // What the reader did is to be seen.
+            self.playback.playing |= course.is_left();
+        }
         if in_past {
             self.keep(self.history.now());
         }
@@ -396,6 +414,9 @@ impl Session {
     }
 
     pub fn link(&self) -> Result<String, String> {
+        if let Some(link) = self.lesson_link() {
+            return Ok(link);
+        }
         link::encode(&self.script()).map_err(|error| error.to_string())
     }
 
@@ -438,15 +459,6 @@ impl Intervention {
             Intervention::Delay => "It takes 300 ms longer: another future begins",
             Intervention::Duplicate => "It arrives twice: another future begins",
         }
-    }
-}
-
-impl Kept {
-    /// The same future again, up to where it was left.
-    fn replayed(&self) -> Option<History> {
-        let mut history = History::open(self.script.clone()).ok()?;
-        history.seek(self.told.end);
-        Some(history)
     }
 }
 

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
-use crate::ui::partitions::Row;
+use crate::ui::partitions::{Differs, Row};
+use crate::ui::session::Comparison;
 use crate::view::inspect::Selection;
+use crate::view::outcome::Difference;
 use crate::view::stage::{BrokerColumn, BrokerState, ControllerChip, ControllerState, Stage as StageView};
 
 #[derive(Properties, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Props {
     /// Time went backwards: what vanishes was not truncated.
     pub rewound: bool,
     pub in_past: bool,
+    /// Another future that this one is compared with: what differs is marked.
+    pub compared: Option<Rc<Comparison>>,
     /// Records arrive in a stream: they are not animated one by one.
     pub brisk: bool,
     /// How many records of a log fit its strip.
@@ -47,11 +51,26 @@ pub fn Stage(props: &Props) -> Html {
                 </div>
                 { for rows.iter().enumerate().map(|(index, row)| html! {
                     <Row key={row.name.clone()} row={row.clone()} brokers={ids.clone()} first={index == 0} fitting={props.fitting} brisk={props.brisk}
+                        differs={differs(props.compared.as_deref(), &row.name)}
                         rewound={props.rewound} ask={props.ask.clone()} />
                 }) }
             </div>
         </main>
     }
+}
+
+/// In what a partition differs from the other future, as words, with the brokers whose logs do.
+fn differs(compared: Option<&Comparison>, partition: &str) -> Option<Rc<Differs>> {
+    let compared = compared?;
+    let here = |difference: &&Difference| difference.place().is_some_and(|(place, _)| place == partition);
+    let differences: Vec<&Difference> = compared.differences.iter().filter(here).collect();
+    let words = differences.iter().filter(|difference| difference.place().is_some_and(|(_, broker)| broker.is_none()));
+    let words: Vec<String> = words
+        .filter_map(|difference| Some(format!("{} {}", difference.what.split_once(": ")?.1, difference.there)))
+        .collect();
+    let brokers = differences.iter().filter_map(|difference| difference.place()?.1).collect();
+    (!differences.is_empty())
+        .then(|| Rc::new(Differs { words: format!("{}: {}", compared.with, words.join(", ")), brokers }))
 }
 
 /// Arrow keys walk from cell to cell.

@@ -9,6 +9,7 @@ use crate::ui::dialog::{Dialog, Over};
 pub struct Props {
     pub scenario: AttrValue,
     pub shared: bool,
+    pub presenting: bool,
     pub ask: Ask,
 }
 
@@ -21,11 +22,15 @@ pub fn TopBar(props: &Props) -> Html {
             <h1 class="logo"><Logo />{ "Highwater" }</h1>
             <span class="scenario" title={props.scenario.clone()}>{ &props.scenario }</span>
             <span class="spacer" />
+            <button aria-label="Lessons" title="True stories, a few minutes each (l)"
+                onclick={on(ask, Command::Open(Some(Over::Lessons)))}>{ "Lessons" }</button>
+            <button class="wide-only" aria-label="Presenter mode" aria-pressed={props.presenting.to_string()}
+                title="Larger, for a room; Page Up and Page Down turn the pages (b)" onclick={on(ask, Command::Present)}>{ "Present" }</button>
             <button class="wide-only" aria-label="Embed" title="Show this run inside a page of yours"
                 onclick={on(ask, Command::Open(Some(Over::Embed)))}>{ "Embed" }</button>
             <button class="primary" aria-label="Share" title="Copy a link to this very run"
                 onclick={on(ask, Command::Share)}>{ share }</button>
-            <button class="icon" aria-label="Theme" title="Light or dark" onclick={on(ask, Command::Theme)}>
+            <button class="icon" aria-label="Theme" title="Light, dark, and both with high contrast" onclick={on(ask, Command::Theme)}>
                 <svg viewBox="0 0 20 20" aria-hidden="true">
                     <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
                     <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
@@ -60,6 +65,10 @@ pub fn Help(props: &HelpProps) -> Html {
         ("1 – 9", "select a broker"),
         ("k", "kill or start the selected broker"),
         ("/", "type into the console"),
+        ("l", "lessons"),
+        ("b", "presenter mode: larger, for a room"),
+        ("PgDn", "presenting: next part or event"),
+        ("PgUp", "presenting: previous part or event"),
         ("?", "this help"),
         ("Esc", "close"),
     ];

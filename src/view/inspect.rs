@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::kafka::client::producer::Producer;
 use crate::kafka::controller::Controller;
 use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
@@ -343,6 +344,7 @@ fn producer(world: &World, name: &str) -> Option<Inspection> {
             ("failed", producer.failed().values().sum::<u64>().to_string()),
         ],
     );
+    let failures = Section { title: "Failed with".to_string(), rows: failures(producer) };
     let settings = section(
         "Settings",
         vec![
@@ -361,7 +363,13 @@ fn producer(world: &World, name: &str) -> Option<Inspection> {
             ("producer epoch", or_none(identity.map(|identity| identity.epoch))),
         ],
     );
-    Some(Inspection::new(format!("Producer {name}"), vec![counts, identity, settings]))
+    Some(Inspection::new(format!("Producer {name}"), vec![counts, failures, identity, settings]))
+}
+
+/// Each error with how many records it took.
+fn failures(producer: &Producer) -> Vec<Row> {
+    let name = |code: i16| crate::wire::error(code).map_or("none".to_string(), crate::kafka::fact::error_name);
+    producer.failed().iter().map(|(code, count)| Row::new(name(*code), count.to_string())).collect()
 }
 
 fn consumer(world: &World, name: &str) -> Option<Inspection> {
@@ -373,6 +381,7 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             ("group", consumer.group().to_string()),
             ("member id", or_none(consumer.member_id())),
             ("generation", or_none(consumer.generation())),
+            ("assignment", partitions(&consumer.assignment())),
             ("records delivered", consumer.delivered_count().to_string()),
         ],
     );
@@ -387,6 +396,7 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             })
             .collect(),
     };
+    let lag = lag_section(world, consumer.group(), &consumer.assignment());
     let settings = section(
         "Settings",
         vec![
@@ -397,7 +407,7 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
         ],
     );
-    Some(Inspection::new(format!("Consumer {name}"), vec![member, positions, settings]))
+    Some(Inspection::new(format!("Consumer {name}"), vec![member, positions, lag, settings]))
 }
 
 fn group(world: &World, name: &str) -> Option<Inspection> {
@@ -421,7 +431,26 @@ fn group(world: &World, name: &str) -> Option<Inspection> {
             .map(|(p, offset)| Row::new(p.to_string(), offset.offset.to_string()))
             .collect(),
     };
-    Some(Inspection::new(format!("Group {name}"), vec![state, offsets]))
+    let committed: Vec<TopicPartition> = world.committed_offsets(name).into_iter().map(|(p, _)| p).collect();
+    let lag = lag_section(world, name, &committed);
+    Some(Inspection::new(format!("Group {name}"), vec![state, offsets, lag]))
+}
+
+/// How far behind the group's commits are, by the name under which a reason for it is found.
+fn lag_section(world: &World, group: &str, partitions: &[TopicPartition]) -> Section {
+    let lag =
+        |partition: &TopicPartition| Some(Row::new(lag_name(partition), world.lag(group, partition)?.to_string()));
+    Section { title: "Lag".to_string(), rows: partitions.iter().filter_map(lag).collect() }
+}
+
+/// `lag of orders-0`
+pub fn lag_name(partition: impl std::fmt::Display) -> String {
+    format!("lag of {partition}")
+}
+
+fn partitions(partitions: &[TopicPartition]) -> String {
+    let names: Vec<String> = partitions.iter().map(TopicPartition::to_string).collect();
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
 }
 
 /// A node as the script names it: `2`, `c1`, `app`.

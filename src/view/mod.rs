@@ -4,6 +4,7 @@
 pub mod cards;
 pub mod events;
 pub mod flights;
+pub mod futures;
 pub mod guarantees;
 pub mod inspect;
 pub mod metadata_log;
@@ -11,5 +12,6 @@ pub mod outcome;
 pub mod partitions;
 pub mod report;
 pub mod stage;
+pub mod story;
 pub mod timeline;
 pub mod why;

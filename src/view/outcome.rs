@@ -44,8 +44,26 @@ pub fn outcome(world: &World) -> Vec<Figure> {
             tell(format!("{partition}: high watermark"), log.high_watermark().to_string());
             tell(format!("{partition}: log end"), log.log_end().to_string());
         }
+        for replica in &registration.replicas {
+            let end =
+                world.log_of(&partition, Some(*replica)).map_or("–".to_string(), |log| log.log_end().to_string());
+            tell(format!("{partition} on broker {}: log end", replica.0), end);
+        }
     }
     figures
+}
+
+impl Difference {
+    /// The partition that it is about, and the broker if it is about one replica.
+    pub fn place(&self) -> Option<(&str, Option<i32>)> {
+        let (place, _) = self.what.split_once(": ")?;
+        let (partition, broker) = match place.split_once(" on broker ") {
+            Some((partition, broker)) => (partition, Some(broker.parse().ok()?)),
+            None => (place, None),
+        };
+        let is_partition = partition.rsplit_once('-').is_some_and(|(_, number)| number.parse::<u32>().is_ok());
+        is_partition.then_some((partition, broker))
+    }
 }
 
 /// In what two outcomes differ; what only one of them has is missing in the other.
@@ -67,6 +85,18 @@ mod tests {
 
     fn figure(what: &str, value: &str) -> Figure {
         Figure { what: what.to_string(), value: value.to_string() }
+    }
+
+    #[test]
+    fn a_difference_has_its_place_on_the_stage() {
+        let place = |what: &str| {
+            let difference = Difference { what: what.to_string(), here: String::new(), there: String::new() };
+            difference.place().map(|(partition, broker)| (partition.to_string(), broker))
+        };
+        assert_eq!(place("orders-0: leader"), Some(("orders-0".to_string(), None)));
+        assert_eq!(place("my-topic-12 on broker 3: log end"), Some(("my-topic-12".to_string(), Some(3))));
+        assert_eq!(place("billing: skipped"), None);
+        assert_eq!(place("acknowledged and lost"), None);
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Which event brought a value about: the newest one before the viewed instant that set it.
+//! Which event brought a value about: the newest one before the viewed instant that decided it.
 
 use crate::sorted::SortedMap as BTreeMap;
 
 use crate::history::History;
-use crate::kafka::fact::Fact;
-use crate::sim::Event;
-use crate::view::inspect::Selection;
-use crate::wire::{BrokerId, NodeId, TopicPartition};
+use crate::kafka::fact::{Fact, error_name};
+use crate::sim::{Event, World};
+use crate::view::inspect::{Selection, lag_name};
+use crate::wire::{BrokerId, NodeId, Offset, TopicPartition};
 
 /// What a fact decides.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,13 @@ enum Subject {
     Group(String),
     Assignment(NodeId),
     Committed(String, TopicPartition),
+    Position(NodeId, TopicPartition),
+    Delivered(NodeId),
+    Sent(NodeId),
+    Acked(NodeId),
     Failed(NodeId),
+    /// By one error, under Kafka's name for it.
+    FailedWith(NodeId, String),
     Identity(NodeId),
 }
 
@@ -33,6 +39,8 @@ pub struct Whys {
     seen: usize,
     /// `(steps before it and itself, event)`
     told: BTreeMap<Subject, Vec<(u64, u64)>>,
+    /// What each group committed last: the same again decides nothing.
+    committed: BTreeMap<Subject, Offset>,
 }
 
 impl Whys {
@@ -43,10 +51,12 @@ impl Whys {
 
     /// The event behind a value of what is selected, by the name under which the inspector shows it.
     pub fn of(&self, history: &History, selection: &Selection, name: &str) -> Option<u64> {
-        let subject = subject(history, selection, name)?;
-        let told = self.told.get(&subject)?;
-        let before = told.partition_point(|(step, _)| *step <= history.position());
-        told[..before].last().map(|(_, event)| *event)
+        let told = subjects(history, selection, name).into_iter().filter_map(|subject| {
+            let told = self.told.get(&subject)?;
+            let before = told.partition_point(|(step, _)| *step <= history.position());
+            told[..before].last()
+        });
+        told.max().map(|(_, event)| *event)
     }
 
     pub fn look(&mut self, history: &History) {
@@ -54,6 +64,11 @@ impl Whys {
         for (index, step) in steps.iter().enumerate().skip(self.seen) {
             for event in &step.events {
                 for subject in decided(event) {
+                    if let Fact::OffsetCommitted { offset, .. } = &event.fact
+                        && self.committed.insert(subject.clone(), *offset) == Some(*offset)
+                    {
+                        continue;
+                    }
                     self.told.entry(subject).or_default().push((index as u64 + 1, event.id.0));
                 }
             }
@@ -93,30 +108,52 @@ fn decided(event: &Event) -> Vec<Subject> {
         Fact::OffsetCommitted { group, partition, .. } => {
             one(Subject::Committed(group.0.to_string(), partition.clone()))
         }
-        Fact::SendFailed { producer, .. } => one(Subject::Failed(NodeId::Client(*producer))),
+        Fact::PositionSet { consumer, partition, .. } => {
+            one(Subject::Position(NodeId::Client(*consumer), partition.clone()))
+        }
+        Fact::Delivered { consumer, partition, .. } => {
+            let consumer = NodeId::Client(*consumer);
+            vec![Subject::Position(consumer, partition.clone()), Subject::Delivered(consumer)]
+        }
+        Fact::RecordSent { producer, .. } => one(Subject::Sent(NodeId::Client(*producer))),
+        Fact::Acknowledged { producer, .. } => one(Subject::Acked(NodeId::Client(*producer))),
+        Fact::SendFailed { producer, error, .. } => {
+            let producer = NodeId::Client(*producer);
+            vec![Subject::Failed(producer), Subject::FailedWith(producer, error_name(*error))]
+        }
+        Fact::SendRejected { producer, .. } => one(Subject::Failed(NodeId::Client(*producer))),
         Fact::ProducerIdAssigned { producer, .. } => one(Subject::Identity(NodeId::Client(*producer))),
         _ => Vec::new(),
     }
 }
 
-/// What decides the value that the inspector shows under this name.
+/// What decides the value that the inspector shows under this name. A lag is decided by both of its
+/// ends: the log that grows, and the commit that follows.
+fn subjects(history: &History, selection: &Selection, name: &str) -> Vec<Subject> {
+    match selection {
+        Selection::Consumer(consumer) => {
+            let group = history.world().consumer(consumer).map(|consumer| consumer.group().to_string());
+            group.map_or_else(Vec::new, |group| lag(history, &group, name))
+        }
+        Selection::Group(group) => lag(history, group, name),
+        _ => Vec::new(),
+    }
+    .into_iter()
+    .chain(subject(history, selection, name))
+    .collect()
+}
+
+fn lag(history: &History, group: &str, name: &str) -> Vec<Subject> {
+    let Some(partition) = name.strip_prefix(&lag_name("")).and_then(TopicPartition::parse) else { return Vec::new() };
+    let leader = history.world().registration(&partition).and_then(|registration| registration.leader);
+    let end = leader.map(|leader| Subject::HighWatermark(partition.clone(), leader));
+    end.into_iter().chain([Subject::Committed(group.to_string(), partition)]).collect()
+}
+
 fn subject(history: &History, selection: &Selection, name: &str) -> Option<Subject> {
     let world = history.world();
     Some(match selection {
-        Selection::Partition(partition) => {
-            let partition = TopicPartition::parse(partition)?;
-            match name {
-                "leader" | "leader epoch" => Subject::Leader(partition),
-                "ISR" | "partition epoch" => Subject::Isr(partition),
-                "ELR" => Subject::Elr(partition),
-                "replicas" | "adding" | "removing" => Subject::Replicas(partition),
-                "high watermark" | "last stable offset" | "log end offset" => {
-                    let leader = world.registration(&partition)?.leader?;
-                    of_log(name, partition, leader)
-                }
-                _ => return None,
-            }
-        }
+        Selection::Partition(partition) => of_partition(world, TopicPartition::parse(partition)?, name)?,
         Selection::Replica { partition, broker } => {
             let partition = TopicPartition::parse(partition)?;
             match name {
@@ -141,20 +178,38 @@ fn subject(history: &History, selection: &Selection, name: &str) -> Option<Subje
             "state" | "generation" | "members" | "assignor" | "leader" => Subject::Group(group.clone()),
             partition => Subject::Committed(group.clone(), TopicPartition::parse(partition)?),
         },
-        Selection::Consumer(consumer) => match name {
-            "generation" | "member id" => Subject::Group(world.consumer(consumer)?.group().to_string()),
-            partition => {
-                TopicPartition::parse(partition)?;
-                Subject::Assignment(NodeId::Client(world.client_named(consumer)?))
+        Selection::Consumer(consumer) => {
+            let node = NodeId::Client(world.client_named(consumer)?);
+            match name {
+                "generation" | "member id" => Subject::Group(world.consumer(consumer)?.group().to_string()),
+                "assignment" => Subject::Assignment(node),
+                "records delivered" => Subject::Delivered(node),
+                partition => Subject::Position(node, TopicPartition::parse(partition)?),
             }
-        },
+        }
         Selection::Producer(producer) => {
             let node = NodeId::Client(world.client_named(producer)?);
             match name {
+                "sent" => Subject::Sent(node),
+                "acknowledged" => Subject::Acked(node),
                 "failed" => Subject::Failed(node),
                 "producer id" | "producer epoch" => Subject::Identity(node),
-                _ => return None,
+                error => Subject::FailedWith(node, error.to_string()),
             }
+        }
+        _ => return None,
+    })
+}
+
+fn of_partition(world: &World, partition: TopicPartition, name: &str) -> Option<Subject> {
+    Some(match name {
+        "leader" | "leader epoch" => Subject::Leader(partition),
+        "ISR" | "partition epoch" => Subject::Isr(partition),
+        "ELR" => Subject::Elr(partition),
+        "replicas" | "adding" | "removing" => Subject::Replicas(partition),
+        "high watermark" | "last stable offset" | "log end offset" => {
+            let leader = world.registration(&partition)?.leader?;
+            of_log(name, partition, leader)
         }
         _ => return None,
     })

@@ -36,7 +36,7 @@ fn nothing_shuts_anybody_out() {
                 page.wait_for_text("Broker 1 is out.").await;
                 page.script("document.querySelector('.play').click()", vec![]).await;
                 check(&page, &what("a failover")).await;
-                for tab in ["Events", "Inspector", "Packets", "Console", "Branches", "Partition state"] {
+                for tab in ["Events", "Inspector", "Packets", "Console", "Branches", "Partition state", "Lesson"] {
                     let show = "
                         const tabs = [...document.querySelectorAll('[role=tab]')];
                         tabs.find((tab) => tab.textContent === arguments[0]).click();
@@ -45,7 +45,7 @@ fn nothing_shuts_anybody_out() {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     check(&page, &what(tab)).await;
                 }
-                for dialog in ["Add a topic", "Embed", "Help"] {
+                for dialog in ["Add a topic", "Embed", "Lessons", "Help"] {
                     let open = "document.querySelector(`[aria-label='${arguments[0]}']`).click()";
                     page.script(open, vec![dialog.into()]).await;
                     page.find("dialog", dialog).await;
@@ -55,5 +55,49 @@ fn nothing_shuts_anybody_out() {
                 }
             }
         }
+    });
+}
+
+/// The lesson, the looks that are chosen, and the colours of the system.
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn lessons_high_contrast_and_large_type_shut_nobody_out() {
+    with_page("access to lessons", async |page| {
+        let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
+        let axe = fs::read_to_string(axe).expect("axe-core can be read");
+        let looks = [
+            (1440, "light", "", true),
+            (1440, "dark", "more", false),
+            (360, "light", "more", false),
+            (360, "dark", "", false),
+        ];
+        for (width, theme, contrast, presenting) in looks {
+            page.look(width, 900, Theme::Light).await;
+            page.open("icons/highwater.svg").await;
+            page.open("#lesson=a-broker-dies&step=2").await;
+            page.wait_for_text("Who will lead orders-0?").await;
+            page.script(&axe, vec![]).await;
+            let look =
+                "Object.assign(document.documentElement.dataset, { theme: arguments[0], contrast: arguments[1] })";
+            page.script(look, vec![theme.into(), contrast.into()]).await;
+            if presenting {
+                page.press("b").await;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let what = |view: &str| format!("{view} at {width}, {theme} {contrast}, presenting: {presenting}");
+            check(&page, &what("a question")).await;
+            page.script("document.querySelectorAll('.parts button')[3].click()", vec![]).await;
+            page.wait_for_text("Now you").await;
+            check(&page, &what("a goal")).await;
+            page.press("l").await;
+            page.find("dialog", "Lessons").await;
+            check(&page, &what("the list of lessons")).await;
+        }
+        page.look_forced(1440, 900).await;
+        page.open("icons/highwater.svg").await;
+        page.open("#lesson=a-broker-dies&step=2").await;
+        page.wait_for_text("Who will lead orders-0?").await;
+        page.script(&axe, vec![]).await;
+        check(&page, "the system’s colours").await;
     });
 }

@@ -23,11 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The standard's key under which a driver names an element.
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+pub const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Runs a test with a browser of its own, which has the page's address and nothing else.
 /// If the test fails, a picture of its last moment is in `target/page-failures/`.
 pub fn with_page<F>(name: &str, test: impl FnOnce(Page) -> F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    run_in(Engine::Chromium, name, test);
+}
+
+/// The same, in Firefox.
+pub fn with_firefox<F>(name: &str, test: impl FnOnce(Page) -> F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    run_in(Engine::Firefox, name, test);
+}
+
+fn run_in<F>(engine: Engine, name: &str, test: impl FnOnce(Page) -> F)
 where
     F: Future<Output = ()> + 'static,
 {
@@ -38,7 +53,7 @@ where
     // A task of its own, so that a failed assertion ends the test and not the clearing up.
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let page = Page::new().await;
+        let page = Page::new(engine).await;
         let result = tokio::task::spawn_local(test(page.clone())).await;
         if result.is_err() {
             let picture = picture_of_failure(name);
@@ -58,6 +73,14 @@ where
 pub struct Page {
     client: Client,
     address: String,
+    engine: Engine,
+}
+
+/// Which browser it is: they differ in how they tell what assistive technology sees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Engine {
+    Chromium,
+    Firefox,
 }
 
 /// A part of the page as assistive technology sees it.
@@ -86,8 +109,13 @@ impl fmt::Display for Theme {
 }
 
 impl Page {
-    async fn new() -> Page {
+    async fn new(engine: Engine) -> Page {
         let address = told("HIGHWATER_PAGE");
+        if engine == Engine::Firefox {
+            let client = ClientBuilder::new(HttpConnector::new());
+            let client = client.connect(&told("HIGHWATER_FIREFOX_DRIVER")).await.expect("Firefox takes a session");
+            return Page { client, address, engine };
+        }
         let flags = [
             "--headless=new",
             "--no-sandbox",
@@ -113,7 +141,7 @@ impl Page {
             .connect(&told("HIGHWATER_WEBDRIVER"))
             .await
             .expect("the driver starts a browser");
-        Page { client, address }
+        Page { client, address, engine }
     }
 
     /// Loads the page; `rest` is what follows its address, such as `#lesson=isr`.
@@ -151,6 +179,13 @@ impl Page {
         let features = json!([
             { "name": "prefers-color-scheme", "value": theme.to_string() },
         ]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    /// Like [`Page::look`], with the few colours that a system’s contrast theme allows.
+    pub async fn look_forced(&self, width: u32, height: u32) {
+        self.look(width, height, Theme::Dark).await;
+        let features = json!([{ "name": "forced-colors", "value": "active" }, { "name": "prefers-color-scheme", "value": "dark" }]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
@@ -240,6 +275,9 @@ impl Page {
     /// Everything that the browser found wrong since the last time this was asked: errors and
     /// warnings of scripts, refused or failed requests, breaches of the content security policy.
     pub async fn complaints(&self) -> Vec<String> {
+        if self.engine == Engine::Firefox {
+            return self.complaints_of_firefox().await;
+        }
         let log = self.command("se/log", json!({ "type": "browser" })).await;
         let entries = log.as_array().expect("a log is a list");
         entries
@@ -290,6 +328,9 @@ impl Page {
 
     /// Asks the browser's own accessibility tree.
     async fn query(&self, outer: Option<&Part>, role: &str, name: Option<&str>) -> Vec<Part> {
+        if self.engine == Engine::Firefox {
+            return self.query_firefox(outer, role, name).await;
+        }
         // A part that vanished meanwhile has nothing inside.
         let here = match outer {
             Some(outer) => json!({ ELEMENT: outer.element.element_id().to_string() }),
@@ -362,17 +403,39 @@ impl Page {
         parameters: Value,
     ) -> Result<Value, fantoccini::error::CmdError> {
         let body = json!({ "cmd": method, "params": parameters });
-        let command = Command { path: "goog/cdp/execute", body };
+        let command = Command { path: "goog/cdp/execute".to_owned(), body: Some(body) };
         self.client.issue_cmd(command).await
     }
 
-    async fn command(&self, path: &'static str, body: Value) -> Value {
-        let result = self.client.issue_cmd(Command { path, body }).await;
+    /// What the driver answers to a question of its own; `None` when it refuses.
+    pub(crate) async fn ask(&self, path: &str) -> Option<String> {
+        let command = Command { path: path.to_owned(), body: None };
+        self.client.issue_cmd(command).await.ok()?.as_str().map(str::to_owned)
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) async fn command(&self, path: &'static str, body: Value) -> Value {
+        let result = self.client.issue_cmd(Command { path: path.to_owned(), body: Some(body) }).await;
         result.unwrap_or_else(|problem| panic!("the driver refused {path}: {problem}"))
     }
 }
 
 impl Part {
+    pub(crate) fn found(element: Element, role: String, name: String) -> Part {
+        Part { element, role, name, description: String::new(), value: String::new() }
+    }
+
+    pub(crate) fn element_id(&self) -> String {
+        self.element.element_id().to_string()
+    }
+
     pub async fn click(&self) {
         let clicked = self.element.clone().click().await;
         clicked.unwrap_or_else(|problem| panic!("{self} cannot be clicked: {problem}"));
@@ -412,8 +475,9 @@ impl fmt::Display for Part {
 /// A command of the driver's own, beyond the standard.
 #[derive(Debug)]
 struct Command {
-    path: &'static str,
-    body: Value,
+    path: String,
+    /// Without one it is a question.
+    body: Option<Value>,
 }
 
 impl WebDriverCompatibleCommand for Command {
@@ -423,7 +487,10 @@ impl WebDriverCompatibleCommand for Command {
     }
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(self.body.to_string()))
+        match &self.body {
+            Some(body) => (Method::POST, Some(body.to_string())),
+            None => (Method::GET, None),
+        }
     }
 }
 

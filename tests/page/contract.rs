@@ -22,6 +22,7 @@ const AT_ONCE: &[(&str, &[&str])] = &[
             "Guarantees",
             "Packets",
             "Console",
+            "Lesson",
         ],
     ),
     (
@@ -42,6 +43,8 @@ const AT_ONCE: &[(&str, &[&str])] = &[
             "Previous event",
             "Jump to now",
             "Share",
+            "Lessons",
+            "Presenter mode",
             "Embed",
             "Add a topic",
             "Add a broker",
@@ -51,7 +54,7 @@ const AT_ONCE: &[(&str, &[&str])] = &[
             "Theme",
         ],
     ),
-    ("tab", &["Guarantees", "Events", "Inspector", "Packets", "Console", "Branches", "Partition state"]),
+    ("tab", &["Guarantees", "Events", "Inspector", "Packets", "Console", "Branches", "Partition state", "Lesson"]),
     ("grid", &["Partitions"]),
     ("row", &["orders-0", "orders-1", "orders-2"]),
     ("columnheader", &["Broker 1", "Broker 2", "Broker 3"]),
@@ -179,6 +182,11 @@ fn keys_do_what_they_promise_and_none_acts_while_typing() {
         page.find("button", "Start broker 2").await;
         page.press("k").await;
         page.find("button", "Kill broker 2").await;
+
+        page.press("l").await;
+        page.find("dialog", "Lessons").await;
+        page.press("\u{e00c}").await;
+        page.wait_until_gone("dialog", "Lessons").await;
 
         page.press("?").await;
         page.find("dialog", "Help").await;

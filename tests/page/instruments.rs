@@ -93,6 +93,42 @@ fn why_leads_from_a_value_to_its_causes() {
 
 #[test]
 #[ignore = "needs the page and a browser: cargo xtask test page"]
+fn why_is_asked_of_every_kind_of_value() {
+    with_page("every why", async |page| {
+        let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3 min.insync.replicas=2\n\
+            producer app linger.ms=0 retries=0\nconsumer c1 group=billing topics=orders auto.offset.reset=earliest\n\
+            send app orders alice=created\nuntil acked app = 1 and delivered c1 orders-0 = 1 within 30s\nwait 6s\npause c1\n\
+            kill broker 2\nuntil isr orders-0 = 1,3 within 15s\nwait 1s\nsend app orders bob=paid\n\
+            until lag billing orders-0 = 1 within 10s\nkill broker 3\nuntil isr orders-0 = 1 within 15s\nwait 1s\n\
+            send app orders carol=paid\nuntil failed app NOT_ENOUGH_REPLICAS = 1 within 10s\n";
+        let link = highwater::scenario::link::encode(script).expect("a short script has a link");
+        page.open(&link).await;
+        page.find("grid", "Partitions").await;
+        page.find("button", "Pause").await.click().await;
+        for (thing, question, says) in [
+            ("orders-0", "Why is ISR 1?", "broker 3 died"),
+            ("orders-0", "Why is high watermark 2?", "app sends bob=paid"),
+            ("app", "Why is failed 1?", "NOT_ENOUGH_REPLICAS"),
+            ("app", "Why is NOT_ENOUGH_REPLICAS 1?", "app sends carol=paid"),
+            ("billing", "Why is lag of orders-0 1?", "app sends bob=paid"),
+            ("c1", "Why is assignment orders-0?", "billing"),
+        ] {
+            press(&page, thing).await;
+            press(&page, question).await;
+            page.wait_until(&format!("{question:?} is answered with {says:?}"), async || {
+                text_of(&page, "Events").await.contains(says)
+            })
+            .await;
+        }
+        // Each link is a jump in time.
+        page.script("[...document.querySelectorAll('.chain .at')].at(-1).click()", vec![]).await;
+        page.wait_for_text("You look at the past.").await;
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
 fn a_future_that_was_left_is_kept_compared_named_and_deleted() {
     with_page("futures", async |page| {
         page.open("").await;
@@ -125,6 +161,15 @@ fn a_future_that_was_left_is_kept_compared_named_and_deleted() {
         press(&page, "Compare with Future 1").await;
         let table = page.find("table", "Differences").await;
         assert!(table.text().await.contains("orders-0: leader"), "{}", table.text().await);
+        // The tree has a line for each future, and the stage marks what differs.
+        let drawn = page.script("return document.querySelectorAll('.tree path').length", vec![]).await;
+        assert_eq!(drawn, 2);
+        let marks = "return [...document.querySelectorAll('.fact.differs')].map((m) => m.textContent).join(' | ')";
+        let marked = page.script(marks, vec![]).await;
+        assert!(marked.as_str().unwrap_or_default().contains("≠ Future 1: leader"), "{marked}");
+        press(&page, "End the comparison").await;
+        page.wait_until_gone("table", "Differences").await;
+        assert_eq!(page.script(marks, vec![]).await, "");
 
         let script = "
             const name = document.querySelector('[aria-label=\"Name of Future 1\"]');

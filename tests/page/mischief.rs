@@ -79,12 +79,12 @@ const MISCHIEF: &str = r##"
             for (let i = 0; i < 8; i++) set(slider, String(random(Number(slider.max) + 1)));
         },
         key() {
-            const key = one([" ", ".", ",", "n", "p", "1", "2", "9", "k", "/", "?", "Escape", "ArrowDown", "Enter", "Tab"]);
+            const key = one([" ", ".", ",", "n", "p", "1", "2", "9", "k", "/", "?", "b", "l", "PageDown", "PageUp", "Escape", "ArrowDown", "Enter", "Tab"]);
             done.push(`key ${key}`);
             (document.activeElement ?? document.body).dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
         },
         link() {
-            const hash = one(["#", "#s=1.AAAA", "#s=", "#lesson=nope", "#%%%"]);
+            const hash = one(["#", "#s=1.AAAA", "#s=", "#lesson=nope", "#lesson=acks", "#lesson=zombie&step=3", "#%%%"]);
             done.push(`link ${hash}`);
             location.hash = hash;
         },
@@ -140,7 +140,9 @@ fn no_link_can_break_the_page() {
             ("#s=1.<img src=x onerror=alert(1)>", "damaged"),
             ("#s=", "damaged"),
             ("#s=9.AAAA", "reload the page"),
-            ("#lesson=no-such-lesson", "holds no scenario"),
+            ("#lesson=no-such-lesson", "no lesson"),
+            ("#lesson=", "no lesson"),
+            ("?embed=1&lesson=nope", "no lesson"),
             ("#whatever", "holds no scenario"),
             ("#s=1.%00%ff", "damaged"),
             ("?embed=1&s=1.AAAA", "damaged"),

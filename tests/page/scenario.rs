@@ -92,65 +92,68 @@ async fn time(page: &Page) -> f64 {
 #[test]
 #[ignore = "needs the page and a browser: cargo xtask test page"]
 fn a_record_outlives_its_leader_and_time_goes_back() {
-    with_page("a record outlives its leader", async |page| {
-        page.open("").await;
-        let partition = format!("orders-{}", partition_for_key(b"alice", 3));
-        page.wait_until("the table knows the partition", async || state(&page, &partition).await.is_some()).await;
+    with_page("a record outlives its leader", main_path);
+}
 
-        // A record typed by a person reaches the leader and both followers.
-        page.find("textbox", "Key").await.fill("alice").await;
-        page.find("textbox", "Value").await.fill("created").await;
-        let app = page.find("region", "Producer app").await;
-        page.find_within(&app, "button", "Send").await.click().await;
-        page.wait_until("the record stands on three brokers", async || {
-            replicas_with(&page, &partition, "alice = created").await == 3
-        })
-        .await;
-        let before = state(&page, &partition).await.expect("the partition is in the table");
-        page.wait_until("the record is committed", async || {
-            state(&page, &partition).await.is_some_and(|now| now.high_watermark == now.log_end)
-        })
-        .await;
-        let moment = time(&page).await;
+/// The main path through the page, in whichever browser.
+pub async fn main_path(page: Page) {
+    page.open("").await;
+    let partition = format!("orders-{}", partition_for_key(b"alice", 3));
+    page.wait_until("the table knows the partition", async || state(&page, &partition).await.is_some()).await;
 
-        // Its leader dies: another one leads, in a new epoch, and the ISR is smaller.
-        page.find("button", &format!("Kill broker {}", before.leader)).await.click().await;
-        page.wait_until("another broker leads", async || {
-            let now = state(&page, &partition).await;
-            now.is_some_and(|now| {
-                now.leader != before.leader && now.leader_epoch == before.leader_epoch + 1 && now.isr.len() == 2
-            })
-        })
-        .await;
+    // A record typed by a person reaches the leader and both followers.
+    page.find("textbox", "Key").await.fill("alice").await;
+    page.find("textbox", "Value").await.fill("created").await;
+    let app = page.find("region", "Producer app").await;
+    page.find_within(&app, "button", "Send").await.click().await;
+    page.wait_until("the record stands on three brokers", async || {
+        replicas_with(&page, &partition, "alice = created").await == 3
+    })
+    .await;
+    let before = state(&page, &partition).await.expect("the partition is in the table");
+    page.wait_until("the record is committed", async || {
+        state(&page, &partition).await.is_some_and(|now| now.high_watermark == now.log_end)
+    })
+    .await;
+    let moment = time(&page).await;
 
-        // It returns and is in sync again.
-        page.find("button", &format!("Start broker {}", before.leader)).await.click().await;
-        page.wait_until("the ISR is whole again", async || {
-            state(&page, &partition).await.is_some_and(|now| now.isr.len() == 3)
+    // Its leader dies: another one leads, in a new epoch, and the ISR is smaller.
+    page.find("button", &format!("Kill broker {}", before.leader)).await.click().await;
+    page.wait_until("another broker leads", async || {
+        let now = state(&page, &partition).await;
+        now.is_some_and(|now| {
+            now.leader != before.leader && now.leader_epoch == before.leader_epoch + 1 && now.isr.len() == 2
         })
-        .await;
+    })
+    .await;
 
-        // Dragged back to the beginning, the consumer gets the record again.
-        let sliders = page.all("slider").await;
-        let position = sliders.iter().find(|slider| slider.name.ends_with(&format!(" in {partition}")));
-        let position = position.expect("some consumer reads the partition").name.clone();
-        move_slider(&page, &position, "0").await;
-        page.wait_until("the record is delivered again", async || {
-            let script = "return [...document.querySelectorAll('[aria-label=\"Recent deliveries\"] [aria-label]')]
+    // It returns and is in sync again.
+    page.find("button", &format!("Start broker {}", before.leader)).await.click().await;
+    page.wait_until("the ISR is whole again", async || {
+        state(&page, &partition).await.is_some_and(|now| now.isr.len() == 3)
+    })
+    .await;
+
+    // Dragged back to the beginning, the consumer gets the record again.
+    let sliders = page.all("slider").await;
+    let position = sliders.iter().find(|slider| slider.name.ends_with(&format!(" in {partition}")));
+    let position = position.expect("some consumer reads the partition").name.clone();
+    move_slider(&page, &position, "0").await;
+    page.wait_until("the record is delivered again", async || {
+        let script = "return [...document.querySelectorAll('[aria-label=\"Recent deliveries\"] [aria-label]')]
                 .some((r) => r.getAttribute('aria-label').includes('again'))";
-            page.script(script, vec![]).await.as_bool().unwrap_or(false)
-        })
-        .await;
+        page.script(script, vec![]).await.as_bool().unwrap_or(false)
+    })
+    .await;
 
-        // Time goes back to before the kill: the old leader leads.
-        move_slider(&page, "Time", &moment.to_string()).await;
-        page.wait_until("the old leader leads", async || {
-            let now = state(&page, &partition).await;
-            now.is_some_and(|now| now.leader == before.leader && now.leader_epoch == before.leader_epoch)
-        })
-        .await;
-        assert_eq!(page.complaints().await, Vec::<String>::new());
-    });
+    // Time goes back to before the kill: the old leader leads.
+    move_slider(&page, "Time", &moment.to_string()).await;
+    page.wait_until("the old leader leads", async || {
+        let now = state(&page, &partition).await;
+        now.is_some_and(|now| now.leader == before.leader && now.leader_epoch == before.leader_epoch)
+    })
+    .await;
+    assert_eq!(page.complaints().await, Vec::<String>::new());
 }
 
 #[test]

@@ -14,10 +14,28 @@ enum Scene {
     Past,
     Record,
     Help,
+    Comparison,
+    Lessons,
+    Question,
+    Goal,
+    Presenter,
+    Contrast,
 }
 
-const SCENES: [Scene; 6] =
-    [Scene::Opening, Scene::MidFailover, Scene::FailoverDone, Scene::Past, Scene::Record, Scene::Help];
+const SCENES: [Scene; 12] = [
+    Scene::Opening,
+    Scene::MidFailover,
+    Scene::FailoverDone,
+    Scene::Past,
+    Scene::Record,
+    Scene::Help,
+    Scene::Comparison,
+    Scene::Lessons,
+    Scene::Question,
+    Scene::Goal,
+    Scene::Presenter,
+    Scene::Contrast,
+];
 
 const SIZES: [(u32, u32); 4] = [(1440, 900), (1366, 680), (820, 1100), (360, 800)];
 
@@ -30,6 +48,12 @@ impl Scene {
             Scene::Past => "past",
             Scene::Record => "record",
             Scene::Help => "help",
+            Scene::Comparison => "comparison",
+            Scene::Lessons => "lessons",
+            Scene::Question => "question",
+            Scene::Goal => "goal",
+            Scene::Presenter => "presenter",
+            Scene::Contrast => "contrast",
         }
     }
 
@@ -37,6 +61,8 @@ impl Scene {
     async fn prepare(self, page: &Page) {
         match self {
             Scene::Opening => {
+                page.open("icons/highwater.svg").await;
+                page.script("localStorage.clear()", vec![]).await;
                 page.open("").await;
                 page.find("grid", "Partitions").await;
                 tokio::time::sleep(Duration::from_millis(2_500)).await;
@@ -69,6 +95,51 @@ impl Scene {
             Scene::Help => {
                 page.find("button", "Help").await.click().await;
                 tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Scene::Comparison => {
+                page.press("\u{e00c}").await;
+                page.wait_until_gone("dialog", "Help").await;
+                let script = "
+                    const time = document.querySelector('[aria-label=Time]');
+                    time.value = Number(time.max) * 0.6;
+                    time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
+                page.script(script, vec![]).await;
+                let press = "[...document.querySelectorAll('button')].find((b) => (b.ariaLabel ?? b.textContent) === arguments[0])?.click()";
+                for name in
+                    ["Freeze broker 3", "Branches", "Pause", "Next event", "Next event", "Compare with Future 1"]
+                {
+                    page.script(press, vec![name.into()]).await;
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                }
+            }
+            Scene::Lessons => {
+                page.open("icons/highwater.svg").await;
+                page.open("").await;
+                page.find("button", "Lessons").await.click().await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Scene::Question => {
+                page.open("icons/highwater.svg").await;
+                page.open("#lesson=a-broker-dies&step=2").await;
+                page.wait_for_text("Who will lead orders-0?").await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Scene::Goal => {
+                page.open("icons/highwater.svg").await;
+                page.open("#lesson=min-insync&step=5").await;
+                page.wait_for_text("Now you").await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Scene::Presenter => {
+                page.press("b").await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+            Scene::Contrast => {
+                page.press("b").await;
+                for _ in 0..2 {
+                    page.find("button", "Theme").await.click().await;
+                }
+                tokio::time::sleep(Duration::from_millis(400)).await;
             }
         }
     }

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::firefox::Firefox;
 use crate::run::{self, cargo};
 use crate::server::Server;
 use crate::setup::axe;
 use crate::setup::browser::{self, Browser};
+use crate::setup::firefox;
 use crate::workspace::{self, dist};
 
 /// The finished page, served from some folder as any static host might, and a browser's driver.
@@ -50,6 +52,18 @@ impl Stage {
             .env("HIGHWATER_CHROMIUM", &self.browser.program);
         run::visibly(&mut tests)
     }
+}
+
+/// Runs the tests that use the page in Firefox.
+pub fn run_in_firefox() -> Result<()> {
+    let program = firefox::ensure()?;
+    println!("Browser: {}", firefox::version(&program));
+    let server = Server::start(vec![dist()], "/any/folder/", 0)?;
+    let firefox = Firefox::start(&program)?;
+    let mut tests = cargo(["test", "--package", "highwater", "--test", "page", "--", "--ignored"]);
+    tests.args(["--test-threads", "1", "--nocapture", "firefox::"]);
+    tests.env("HIGHWATER_PAGE", server.address()).env("HIGHWATER_FIREFOX_DRIVER", firefox.address());
+    run::visibly(&mut tests)
 }
 
 struct Driver {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod driver;
+mod firefox;
 mod page;
 mod run;
 mod screenshots;
@@ -37,7 +38,7 @@ enum Command {
     Bench(bench::Options),
     /// Take pictures of the page into target/screenshots/.
     Screenshots,
-    /// Only set up the tools: the target, wasm-bindgen, wasm-opt and a browser.
+    /// Only set up the tools: the target, wasm-bindgen, wasm-opt and the browsers.
     Setup,
 }
 

@@ -14,7 +14,7 @@ use crate::run::{self, announce, cargo};
 use crate::setup::bindgen::{self, Bindgen};
 use crate::setup::optimizer::{self, Optimizer};
 use crate::setup::target::{self, TARGET};
-use crate::workspace::{self, dist, www};
+use crate::workspace::{self, dist, lessons, www};
 
 /// The list of files that the service worker keeps for use without a network.
 const PRECACHE: &str = "precache.js";
@@ -115,6 +115,9 @@ fn assemble(bound: &Path) -> Result<()> {
         for name in files_in(folder)? {
             files.insert(name.clone(), fs::read(folder.join(&name))?);
         }
+    }
+    for name in files_in(&lessons())?.into_iter().filter(|name| name.ends_with(".hw")) {
+        files.insert(format!("lessons/{name}"), fs::read(lessons().join(&name))?);
     }
     let precache = precache(&files);
     files.insert(PRECACHE.to_owned(), precache.into_bytes());

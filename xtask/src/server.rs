@@ -154,7 +154,7 @@ fn kind_of(path: &Path) -> &'static str {
         Some("png") => "image/png",
         Some("ico") => "image/x-icon",
         Some("woff2") => "font/woff2",
-        Some("txt" | "md") => "text/plain; charset=utf-8",
+        Some("txt" | "md" | "hw") => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
 }

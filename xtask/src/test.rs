@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::driver::Stage;
+use crate::driver::{self, Stage};
 use crate::page;
 use crate::run::{self, announce, cargo};
 use crate::setup::target::TARGET;
@@ -35,6 +35,8 @@ enum Step {
     Browser,
     /// The tests of the finished page, used as a person would.
     Page,
+    /// The main path through the finished page, in Firefox.
+    Firefox,
 }
 
 impl Step {
@@ -47,6 +49,7 @@ impl Step {
             Step::WebLints => "no lint complains (WebAssembly)",
             Step::Browser => "tests in the browser",
             Step::Page => "tests of the finished page",
+            Step::Firefox => "the main path in Firefox",
         }
     }
 
@@ -60,7 +63,19 @@ impl Step {
             Step::Browser => tests_in_the_browser(),
             Step::Page => {
                 page::build()?;
-                Stage::set()?.run(&["hands::", "scenario::", "access::", "contract::", "instruments::", "mischief::"])
+                Stage::set()?.run(&[
+                    "hands::",
+                    "scenario::",
+                    "access::",
+                    "contract::",
+                    "instruments::",
+                    "lessons::",
+                    "mischief::",
+                ])
+            }
+            Step::Firefox => {
+                page::build()?;
+                driver::run_in_firefox()
             }
         }
     }

@@ -13,6 +13,11 @@ pub fn www() -> PathBuf {
     root().join("www")
 }
 
+/// The lessons' scripts, which the page fetches one by one.
+pub fn lessons() -> PathBuf {
+    root().join("src/lesson")
+}
+
 /// The finished page, ready for any static host.
 pub fn dist() -> PathBuf {
     root().join("dist")

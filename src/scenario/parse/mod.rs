@@ -123,6 +123,7 @@ fn statement(verb: &Word, a: &mut Args<'_>) -> Option<Statement> {
         "always" => time::always(a),
         "step" => time::step(a),
         "ask" => time::ask(a),
+        "goal" => time::goal(a),
         other => {
             a.rest();
             a.fail(ScriptError::unknown(verb.span, "verb", other, VERBS.iter().copied()))

@@ -45,6 +45,12 @@ pub fn always(a: &mut Args<'_>) -> Option<Statement> {
     a.finish(Statement::Always(condition))
 }
 
+pub fn goal(a: &mut Args<'_>) -> Option<Statement> {
+    let words = a.rest();
+    let condition = condition(a, words)?;
+    a.finish(Statement::Goal(condition))
+}
+
 fn condition(a: &mut Args<'_>, words: &[Word]) -> Option<Condition> {
     match parse::condition(words, a.end) {
         Ok(condition) => Some(condition),

@@ -5,17 +5,26 @@ use std::rc::Rc;
 use gloo::timers::callback::Timeout;
 use yew::prelude::*;
 
-use super::start::set_theme;
-use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg, THEME};
-use crate::ui::browser::{self, document, window};
+use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg, fetch_lesson};
+use crate::lesson;
+use crate::ui::browser::{self, window};
 use crate::ui::command::{Command, Tab};
 use crate::ui::console::{Kind, Said};
+use crate::ui::theme;
 use crate::view::inspect::Selection;
 
 impl App {
     pub(super) fn carry_out(&mut self, ctx: &Context<App>, command: Command) {
-        self.rewound =
-            matches!(command, Command::Seek(_) | Command::StepBack | Command::PreviousEvent | Command::JumpToEvent(_));
+        self.rewound = matches!(
+            command,
+            Command::Seek(_)
+                | Command::StepBack
+                | Command::PreviousEvent
+                | Command::JumpToEvent(_)
+                | Command::Part(_)
+                | Command::Onward(_)
+                | Command::Compare(_)
+        );
         match command {
             Command::Act(line) => {
                 self.act(&line, false);
@@ -71,7 +80,21 @@ impl App {
                 }
                 self.muted = Rc::new(muted);
             }
-            Command::Theme => self.switch_theme(ctx),
+            Command::Theme => {
+                theme::switch();
+                ctx.link().send_message(Msg::Themed);
+            }
+            Command::Lesson(id) => {
+                if let Some((_, lesson)) = lesson::find(id) {
+                    fetch_lesson(ctx, lesson, 0);
+                }
+            }
+            Command::Part(part) => self.session.go_to_part(part),
+            Command::Answer(choice) => self.session.answer(choice),
+            Command::Present => self.presenting = !self.presenting,
+            Command::Onward(onward) if self.session.has_parts() => self.session.turn_page(onward),
+            Command::Onward(true) => self.session.next_event(),
+            Command::Onward(false) => self.session.previous_event(),
             Command::Open(over) => {
                 self.over = over;
                 self.problems.clear();
@@ -82,7 +105,7 @@ impl App {
                     self.over = None;
                 }
             }
-            Command::Compare(id) => self.shown.comparison = self.session.compare(id).map(Rc::new),
+            Command::Compare(id) => self.shown.comparison = id.and_then(|id| self.session.compare(id)).map(Rc::new),
             Command::GoTo(id) => {
                 self.rewound = true;
                 self.shown.comparison = None;
@@ -103,6 +126,7 @@ impl App {
     }
 
     fn act(&mut self, line: &str, typed: bool) {
+        self.shown.comparison = None;
         self.rewound = self.session.is_in_past();
         let now = self.session.now();
         self.say(Kind::Line, format!("{now}  {line}"));
@@ -129,16 +153,6 @@ impl App {
         log.drain(..surplus);
     }
 
-    fn switch_theme(&mut self, ctx: &Context<App>) {
-        let root = document().document_element();
-        let chosen = root.and_then(|root| root.get_attribute("data-theme"));
-        let dark = chosen.map_or_else(|| browser::prefers("(prefers-color-scheme: dark)"), |theme| theme == "dark");
-        let theme = if dark { "light" } else { "dark" };
-        set_theme(theme);
-        browser::keep(THEME, theme);
-        ctx.link().send_message(Msg::Themed);
-    }
-
     /// The whole run, up to here, as a link.
     fn share(&mut self, ctx: &Context<App>) {
         let link = match self.session.link() {
@@ -148,9 +162,7 @@ impl App {
                 return;
             }
         };
-        let history = window().history();
-        let replaced = history.and_then(|h| h.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&link)));
-        if replaced.is_err() {
+        if !browser::replace_address(&link) {
             self.problems = vec![
                 "The browser does not let this page change its address: the link cannot be made here.".to_string(),
             ];

@@ -15,7 +15,8 @@ use yew::prelude::*;
 
 use self::glow::{BRISK, TOO_QUICK, glows, new_records};
 pub use self::start::tell_panics;
-use self::start::{listeners, open, set_theme};
+use self::start::{Opened, listeners, open};
+use crate::lesson::Lesson;
 use crate::time::{Duration, Instant};
 use crate::ui::add::{AddDialog, Addition};
 use crate::ui::browser::{self, document};
@@ -27,12 +28,15 @@ use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
 use crate::ui::flights::{Flown, Layer, show_tip};
 use crate::ui::keys;
-use crate::ui::session::{Comparison, Future, Session};
+use crate::ui::lesson::{LessonPanel, Lessons};
+use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
+use crate::ui::theme;
 use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
 use crate::view::events::EventRow;
 use crate::view::flights::{Family, Flight};
+use crate::view::futures::Drawn;
 use crate::view::guarantees::Guarantees;
 use crate::view::inspect::{Inspection, Selection};
 use crate::view::stage::{Stage as StageView, TopicView};
@@ -44,7 +48,8 @@ const REFRESH: f64 = 50.0;
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
-const THEME: &str = "highwater-theme";
+/// The lessons that were told to their end.
+const FINISHED: &str = "highwater-lessons";
 
 pub enum Msg {
     Frame(f64),
@@ -57,6 +62,8 @@ pub enum Msg {
     Themed,
     Linked,
     Calm,
+    /// The text of a lesson has come, or cannot be had; and the part at which it is to begin.
+    Lesson(&'static Lesson, usize, Option<String>),
 }
 
 /// What is shown; compared piece by piece.
@@ -70,8 +77,9 @@ struct Shown {
     inspection: Option<Rc<Inspection>>,
     flights: Rc<Vec<Flight>>,
     rate: i64,
-    futures: Rc<Vec<Future>>,
+    futures: Rc<Vec<Drawn>>,
     comparison: Option<Rc<Comparison>>,
+    lesson: Option<Rc<LessonView>>,
 }
 
 pub struct App {
@@ -110,6 +118,9 @@ pub struct App {
     /// What the page around this one was told last: the size, and the part of the script.
     told_size: (i32, i32),
     told_part: Option<usize>,
+    presenting: bool,
+    /// Whether what is painted was painted so.
+    painted_large: bool,
     shared: bool,
     pointer: Option<(f64, f64)>,
     frame: Option<AnimationFrame>,
@@ -123,14 +134,11 @@ impl Component for App {
 
     fn create(ctx: &Context<App>) -> App {
         let embedded = embed::asked();
-        let theme = match &embedded {
-            Some(embedded) => embedded.theme.clone(),
-            None => browser::kept(THEME).filter(|theme| theme == "dark" || theme == "light"),
-        };
-        if let Some(theme) = theme {
-            set_theme(&theme);
+        match &embedded {
+            Some(embedded) => embedded.theme.iter().for_each(|theme| theme::set(theme)),
+            None => theme::restore(),
         }
-        let (mut session, scenario, problems) = open();
+        let Opened { mut session, scenario, problems, lesson } = open();
         let shown = Shown {
             stage: session.stage(),
             topics: session.stage().topics.clone().into(),
@@ -142,6 +150,7 @@ impl Component for App {
             rate: session.rate(),
             futures: Rc::default(),
             comparison: None,
+            lesson: session.lesson().map(Rc::new),
         };
         let mut app = App {
             session,
@@ -171,6 +180,8 @@ impl Component for App {
             embedded,
             told_size: (0, 0),
             told_part: None,
+            presenting: false,
+            painted_large: false,
             shared: false,
             pointer: None,
             frame: None,
@@ -178,6 +189,9 @@ impl Component for App {
             _listeners: listeners(ctx),
         };
         app.next_frame(ctx);
+        if let Some((lesson, part)) = lesson {
+            fetch_lesson(ctx, lesson, part);
+        }
         app
     }
 
@@ -192,6 +206,7 @@ impl Component for App {
                 let situation = keys::Situation {
                     playing: self.session.is_playing(),
                     covered: self.over.is_some(),
+                    presenting: self.presenting,
                     selected: self.selected_broker(),
                     stage: &self.shown.stage,
                 };
@@ -222,14 +237,13 @@ impl Component for App {
                 return false;
             }
             Msg::Linked => {
-                let (session, scenario, problems) = open();
-                self.session = session;
-                self.scenario = scenario.into();
-                self.problems = problems;
-                self.rewound = true;
-                self.selection = None;
-                self.why = None;
+                let Opened { session, scenario, problems, lesson } = open();
+                match lesson {
+                    Some((lesson, part)) => fetch_lesson(ctx, lesson, part),
+                    None => self.look_at(session, scenario, problems),
+                }
             }
+            Msg::Lesson(lesson, part, text) => self.begin_lesson(lesson, part, text),
             Msg::Calm => {
                 self.shared = false;
                 return true;
@@ -241,6 +255,11 @@ impl Component for App {
 
     fn rendered(&mut self, _: &Context<App>, first: bool) {
         self.layer.disturb();
+        if self.painted_large != self.presenting {
+            self.painted_large = self.presenting;
+            self.layer.repaint();
+            self.brush.forget();
+        }
         timeline::show_time(self.session.now(), self.session.end());
         self.unpainted = true;
         if first {
@@ -253,20 +272,28 @@ impl Component for App {
         let ask = &self.ask;
         let controls = self.embedded.as_ref().map_or(Controls::All, |embedded| embedded.controls);
         let in_past = self.session.is_in_past();
-        let class = classes!("page", in_past.then_some("in-past"), self.embedded.is_some().then_some("embedded"));
+        let class = classes!(
+            "page",
+            in_past.then_some("in-past"),
+            self.embedded.is_some().then_some("embedded"),
+            self.presenting.then_some("presenting"),
+            self.shown.lesson.as_ref().and_then(|lesson| lesson.lesson).map(|_| "in-lesson")
+        );
         let point = |event: PointerEvent| Some((f64::from(event.client_x()), f64::from(event.client_y())));
         html! {
             <div {class} onclick={ctx.link().callback(Msg::Clicked)}
                 onpointermove={ctx.link().callback(move |event: PointerEvent| Msg::Pointed(point(event)))}
                 onpointerleave={ctx.link().callback(|_| Msg::Pointed(None))}>
                 if self.embedded.is_some() {
-                    <embed::Bar scenario={self.scenario.clone()} />
+                    <embed::Bar scenario={self.scenario()} />
                 } else {
-                    <TopBar scenario={self.scenario.clone()} shared={self.shared} ask={ask.clone()} />
+                    <TopBar scenario={self.scenario()} shared={self.shared} presenting={self.presenting} ask={ask.clone()} />
                 }
-                <Stage stage={self.shown.stage.clone()} fitting={self.fitting} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                <Stage stage={self.shown.stage.clone()} compared={self.shown.comparison.clone()} fitting={self.fitting} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
                 if controls == Controls::All { { self.clients() } }
-                if self.embedded.is_none() { { self.dock() } }
+                if self.embedded.is_none() { { self.dock() } } else if self.shown.lesson.is_some() {
+                    <section class="lesson-beside" aria-label="Lesson"><LessonPanel view={self.shown.lesson.clone()} ask={ask.clone()} /></section>
+                }
                 if controls != Controls::None {
                     <Timeline playing={self.session.is_playing()} {in_past} speed={self.session.speed()}
                         rate={self.shown.rate} partition={self.focus()} ask={ask.clone()} />
@@ -279,6 +306,7 @@ impl Component for App {
                 if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_))) { { self.problems() } }
                 { match self.over {
                     Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
+                    Some(Over::Lessons) => html! { <Lessons finished={finished()} ask={ask.clone()} /> },
                     Some(Over::Embed) => {
                         let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
                         html! { <EmbedDialog {link} ask={ask.clone()} /> }
@@ -315,6 +343,53 @@ impl App {
         }
     }
 
+    /// What is open, in the top bar.
+    fn scenario(&self) -> AttrValue {
+        let lesson = self.shown.lesson.as_ref();
+        match lesson.and_then(|view| Some((view, view.lesson?))) {
+            Some((view, lesson)) => format!("{} · part {} of {}", lesson.title, view.part + 1, view.parts.len()).into(),
+            None => self.scenario.clone(),
+        }
+    }
+
+    /// Another run is open from now on.
+    fn look_at(&mut self, session: Session, scenario: String, problems: Vec<String>) {
+        self.session = session;
+        self.scenario = scenario.into();
+        self.problems = problems;
+        self.rewound = true;
+        self.selection = None;
+        self.why = None;
+        self.over = None;
+        self.shown.comparison = None;
+        self.told_part = None;
+    }
+
+    fn begin_lesson(&mut self, lesson: &'static Lesson, part: usize, text: Option<String>) {
+        let text = text.ok_or_else(|| vec![format!("The lesson “{}” cannot be loaded at the moment.", lesson.title)]);
+        match text.and_then(|text| Session::open_lesson(lesson, &text, part)) {
+            Ok(session) => {
+                self.look_at(session, lesson.title.to_string(), Vec::new());
+                self.tab = Tab::Lesson;
+            }
+            Err(problems) => self.problems = problems,
+        }
+    }
+
+    /// The address leads to the present part; who has come to the end has finished the lesson.
+    fn turned_page(&mut self) {
+        let Some((view, lesson)) = self.shown.lesson.as_ref().and_then(|view| Some((view, view.lesson?))) else {
+            return;
+        };
+        if let Some(link) = self.session.lesson_link().filter(|_| self.embedded.is_none()) {
+            browser::replace_address(&link);
+        }
+        let finished = finished();
+        if view.over && !finished.iter().any(|id| id == lesson.id) {
+            browser::keep(FINISHED, format!("{} {}", finished.join(" "), lesson.id).trim());
+        }
+    }
+
     fn adder(&self, what: Addition) -> Html {
         let name = what.title();
         let short = name.trim_start_matches("Add a ").to_string();
@@ -331,7 +406,7 @@ impl App {
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
                 selected={self.selection.clone()} flights={shown.flights.clone()} {now}
                 muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()}
-                end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} ask={self.ask.clone()} />
+                end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} lesson={shown.lesson.clone()} ask={self.ask.clone()} />
         }
     }
 
@@ -352,6 +427,9 @@ impl App {
             self.told_part = Some(part);
             embed::tell_host("step", &[("step", (part as u32).into()), ("name", name.into())]);
         }
+        for (part, name) in self.session.solved() {
+            embed::tell_host("solved", &[("step", (part as u32).into()), ("name", name.into())]);
+        }
     }
 
     fn next_frame(&mut self, ctx: &Context<App>) {
@@ -364,6 +442,7 @@ impl App {
         let real = at - self.last_frame.unwrap_or(at);
         self.last_frame = Some(at);
         let before = self.session.now();
+        let playing = self.session.is_playing();
         self.session.tick(Duration::from_micros((real * 1000.0) as i64));
         let now = self.session.now();
         self.look_at_flights();
@@ -374,11 +453,13 @@ impl App {
         }
         let fitting = self.layer.records_that_fit();
         let resized = std::mem::replace(&mut self.fitting, fitting) != fitting;
-        if now == before {
+        // Where a lesson waits, everything is as it is at that very moment.
+        let stopped = playing && !self.session.is_playing();
+        if now == before && !stopped {
             return resized;
         }
         timeline::show_time(now, self.session.end());
-        if at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
+        if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return resized;
         }
         self.last_refresh = at;
@@ -434,6 +515,12 @@ impl App {
         }
         self.shown.rate = self.session.rate();
         keep(&mut self.shown.futures, self.session.futures());
+        self.session.look_at_lesson();
+        let lesson = self.session.lesson();
+        if lesson.as_ref() != self.shown.lesson.as_deref() {
+            self.shown.lesson = lesson.map(Rc::new);
+            self.turned_page();
+        }
         let refused = self.session.refusals();
         self.refuse(refused);
         for sentence in self.session.news() {
@@ -487,6 +574,18 @@ impl App {
             </div>
         }
     }
+}
+
+/// The lessons that were told to their end on this device.
+fn finished() -> Vec<String> {
+    browser::kept(FINISHED).unwrap_or_default().split(' ').map(str::to_string).collect()
+}
+
+/// A lesson lies beside the page as a file.
+fn fetch_lesson(ctx: &Context<App>, lesson: &'static Lesson, part: usize) {
+    let link = ctx.link().clone();
+    let told = move |text| link.send_message(Msg::Lesson(lesson, part, text));
+    browser::fetch(&format!("./lessons/{}.hw", lesson.id), told);
 }
 
 fn keep<T: PartialEq>(old: &mut Rc<T>, new: T) {

@@ -5,42 +5,64 @@ use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
 use super::{App, Msg};
-use crate::lesson::FIRST_MINUTE;
-use crate::scenario::link;
+use crate::lesson::{self, FIRST_MINUTE, Lesson};
+use crate::scenario::link::{self, LinkError};
 use crate::ui::browser::{document, window};
 use crate::ui::embed;
 use crate::ui::session::Session;
 
+/// What the address asks for.
+pub struct Opened {
+    pub session: Session,
+    pub scenario: String,
+    pub problems: Vec<String>,
+    /// A lesson whose text has to be fetched first, and its part, from 0.
+    pub lesson: Option<(&'static Lesson, usize)>,
+}
+
 /// The session that the address asks for; the default one, with the reason, when that cannot be.
-pub fn open() -> (Session, String, Vec<String>) {
-    let default = || Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
+pub fn open() -> Opened {
     let hash = window().location().hash().unwrap_or_default();
     let hash = if hash.len() > 1 { hash } else { embed::scenario_in_query().unwrap_or(hash) };
     if hash.trim_start_matches('#').is_empty() {
-        return (default(), "The first minute".to_string(), Vec::new());
+        return default(Vec::new(), None);
     }
-    let opened = match link::decode(&hash) {
-        Ok(text) => Session::open(&text),
+    let other = match link::decode(&hash) {
+        Err(LinkError::Foreign) => match asked_lesson(&hash) {
+            Some(Ok(lesson)) => return default(Vec::new(), Some(lesson)),
+            Some(Err(id)) => Err(vec![format!("There is no lesson “{id}”. `Lessons` shows what there is.")]),
+            None => Err(vec![capital(&LinkError::Foreign.to_string())]),
+        },
         Err(error) => Err(vec![capital(&error.to_string())]),
+        Ok(text) => Session::open(&text),
     };
-    match opened {
-        Ok(session) => (session, "A shared run".to_string(), Vec::new()),
+    match other {
+        Ok(session) => Opened { session, scenario: "A shared run".to_string(), problems: Vec::new(), lesson: None },
         Err(mut problems) => {
             problems.push("This is the default cluster instead.".to_string());
-            (default(), "The first minute".to_string(), problems)
+            default(problems, None)
         }
     }
+}
+
+fn default(problems: Vec<String>, lesson: Option<(&'static Lesson, usize)>) -> Opened {
+    let session = Session::open(FIRST_MINUTE).expect("the first minute is tested to be a good script");
+    Opened { session, scenario: "The first minute".to_string(), problems, lesson }
+}
+
+/// `#lesson=isr&step=2`: the lesson and its part from 0, or a name that no lesson has.
+fn asked_lesson(hash: &str) -> Option<Result<(&'static Lesson, usize), String>> {
+    let mut parts = hash.trim_start_matches('#').split('&');
+    let value = |part: &str, name: &str| part.strip_prefix(name).map(str::to_string);
+    let id = parts.clone().find_map(|part| value(part, "lesson="))?;
+    let step = parts.find_map(|part| value(part, "step=")).and_then(|step| step.parse().ok()).unwrap_or(1_usize);
+    let shown: String = id.chars().take(40).collect();
+    Some(lesson::find(&id).map(|(_, lesson)| (lesson, step.saturating_sub(1))).ok_or(shown))
 }
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-pub fn set_theme(theme: &str) {
-    if let Some(root) = document().document_element() {
-        root.set_attribute("data-theme", theme).ok();
-    }
 }
 
 /// What the page hears beyond its own elements.

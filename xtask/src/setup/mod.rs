@@ -7,6 +7,7 @@ pub mod axe;
 pub mod bindgen;
 pub mod browser;
 pub mod debian;
+pub mod firefox;
 pub mod optimizer;
 pub mod target;
 
@@ -50,5 +51,6 @@ pub fn all() -> Result<()> {
         println!("wasm-opt: {}", optimizer.version);
     }
     println!("browser: {}", browser::ensure()?.version());
+    println!("second browser: {}", firefox::version(&firefox::ensure()?));
     Ok(())
 }

@@ -1,0 +1,108 @@
+//! Why? From every kind of value the chain of causes is found, and it leads back to what was done.
+
+use highwater::history::History;
+use highwater::scenario::script::Script;
+use highwater::time::Instant;
+use highwater::view::events;
+use highwater::view::inspect::{self, Selection};
+use highwater::view::why::Whys;
+
+/// The reasons of the value under this name, the youngest first, at the end of the script.
+fn why(script: &str, selection: Selection, name: &str) -> Vec<String> {
+    let script = Script::read(script).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let mut history = History::open(script.into()).expect("the cluster settles");
+    history.finish_script();
+    let checks = history.head().checks().clone();
+    assert!(checks.iter().all(|check| check.ok), "{checks:?}");
+    let inspection = inspect::inspect(history.world(), &selection).expect("it can be inspected");
+    let rows: Vec<String> = inspection.sections.into_iter().flat_map(|s| s.rows).map(|row| row.name).collect();
+    assert!(rows.iter().any(|row| row == name), "the inspector shows {name:?} among {rows:?}");
+    let mut whys = Whys::default();
+    whys.look(&history);
+    let event = whys.of(&history, &selection, name).unwrap_or_else(|| panic!("nothing is known of {name:?}"));
+    let told = events::causes(&history, event).into_iter().map(|row| row.text).collect();
+    // Before it came about, it had another reason or none.
+    history.seek(Instant::ZERO);
+    assert_ne!(whys.of(&history, &selection, name), Some(event), "a reason does not lie in the future");
+    told
+}
+
+#[track_caller]
+fn check(told: &[String], expected: &[&str]) {
+    let mut rest = told.iter();
+    for wanted in expected {
+        assert!(rest.any(|line| line.contains(wanted)), "no {wanted:?}, in this order, in {told:#?}");
+    }
+}
+
+const THREE: &str = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3 min.insync.replicas=2\n\
+    producer app linger.ms=0 retries=0\nconsumer c1 group=billing topics=orders auto.offset.reset=earliest\n\
+    send app orders alice=created\nuntil acked app = 1 and delivered c1 orders-0 = 1 within 30s\n";
+
+fn orders() -> Selection {
+    Selection::Partition("orders-0".to_string())
+}
+
+#[test]
+fn why_does_another_broker_lead() {
+    let script = format!("{THREE}kill broker 1\nuntil leader orders-0 = 2 within 15s\n");
+    for name in ["leader", "leader epoch"] {
+        let told = why(&script, orders(), name);
+        check(&told, &["orders-0: leader 1 → 2", "broker 1 is fenced: no heartbeat", "broker 1 died"]);
+    }
+}
+
+#[test]
+fn why_did_the_isr_shrink_and_grow() {
+    let shrink = format!("{THREE}cut 1 | 3\nsend app orders a=1\nuntil isr orders-0 = 1,2 within 50s\n");
+    check(&why(&shrink, orders(), "ISR"), &["orders-0: ISR shrinks 1,2,3 → 1,2"]);
+    let grow = format!("{shrink}heal\nuntil isr orders-0 = 1,2,3 within 1min\n");
+    check(&why(&grow, orders(), "ISR"), &["orders-0: ISR grows 1,2 → 1,2,3"]);
+    let dead = format!("{THREE}kill broker 3\nuntil isr orders-0 = 1,2 within 15s\n");
+    check(&why(&dead, orders(), "ISR"), &["ISR", "broker 3 died"]);
+}
+
+#[test]
+fn why_is_the_high_watermark_there() {
+    let told = why(THREE, orders(), "high watermark");
+    check(&told, &["high watermark 1", "follower 2 appends", "leader 1 appends", "app sends alice=created"]);
+    let follower = Selection::Replica { partition: "orders-0".to_string(), broker: 3 };
+    let script = format!("{THREE}until hw orders-0@3 = 1 within 5s\n");
+    check(&why(&script, follower, "high watermark"), &["orders-0: high watermark 1 at follower 3"]);
+}
+
+#[test]
+fn why_was_a_send_refused() {
+    let script = format!(
+        "{THREE}kill broker 2\nkill broker 3\nuntil isr orders-0 = 1 within 20s\nwait 1s\nsend app orders alice=paid\n\
+         until failed app NOT_ENOUGH_REPLICAS = 1 within 10s\n"
+    );
+    for name in ["failed", "NOT_ENOUGH_REPLICAS"] {
+        let told = why(&script, Selection::Producer("app".to_string()), name);
+        check(&told, &["NOT_ENOUGH_REPLICAS", "alice"]);
+    }
+}
+
+#[test]
+fn why_is_a_group_behind() {
+    let script =
+        format!("{THREE}wait 6s\npause c1\nsend app orders bob=created\nuntil lag billing orders-0 = 1 within 5s\n");
+    for selection in [Selection::Group("billing".to_string()), Selection::Consumer("c1".to_string())] {
+        check(&why(&script, selection, "lag of orders-0"), &["high watermark", "bob"]);
+    }
+    let caught_up = format!("{script}resume c1\nuntil lag billing orders-0 = 0 within 20s\n");
+    check(&why(&caught_up, Selection::Group("billing".to_string()), "lag of orders-0"), &["committed"]);
+}
+
+#[test]
+fn why_has_a_consumer_these_partitions_and_this_position() {
+    let script = format!(
+        "{THREE}consumer c2 group=billing topics=orders session.timeout.ms=10000\n\
+         until members billing = 2 and state billing = Stable within 30s\nwait 1s\nkill consumer c2\n\
+         until members billing = 1 and state billing = Stable within 40s\nuntil assigned c1 = orders-0 within 10s\n"
+    );
+    let consumer = || Selection::Consumer("c1".to_string());
+    check(&why(&script, consumer(), "assignment"), &["assigned", "billing"]);
+    let script = format!("{THREE}wait 1s\nseek c1 orders-0 0\n");
+    check(&why(&script, consumer(), "orders-0"), &["orders-0"]);
+}
