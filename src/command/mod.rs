@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::kafka::config::Planted;
 use crate::scenario::{Script, ScriptError};
 
 /// What the process returns.
@@ -97,6 +98,12 @@ pub fn execute<T: Into<std::ffi::OsString> + Clone>(
         Command::Campaign(args) => campaign::execute(&args, out, err),
         Command::Fmt { files, check } => fmt::execute(&files, check, out, err),
     }
+}
+
+/// A bug that is put into the engine on purpose, to see whether it is found: no part of the help.
+fn planted(word: &str) -> Result<Planted, String> {
+    let known = Planted::ALL.into_iter().find(|planted| planted.word() == word);
+    known.ok_or_else(|| format!("expected one of {}", Planted::ALL.map(Planted::word).join(", ")))
 }
 
 /// The text of a file; `-` is the standard input.

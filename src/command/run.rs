@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::command::{Exit, load, transcript};
+use crate::command::{Exit, load, planted, transcript};
 use crate::history::{Check, Run};
+use crate::kafka::config::Planted;
 use crate::scenario::quantity;
 use crate::scenario::{Script, Statement};
 use crate::sim::{Broken, Event};
@@ -35,6 +36,9 @@ pub struct Args {
     /// Prints a hash of the whole final state: the same for the same text and seed on every machine
     #[arg(long)]
     pub digest: bool,
+    /// Puts a bug into the engine, to check the checkers
+    #[arg(long, value_name = "BUG", value_parser = planted, hide = true)]
+    pub plant: Option<Planted>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,6 +73,7 @@ pub fn execute(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     for line in &mut script.lines {
         if let Some(Statement::Cluster(setup)) = &mut line.statement {
             setup.seed = seed;
+            setup.config.planted = args.plant;
         }
     }
     let duration = args.duration.unwrap_or(Duration::ZERO);

@@ -186,7 +186,9 @@ impl Check<'_> {
             Action::Kill(node) | Action::Stop(node) | Action::Start(node) => self.node(node),
             Action::Freeze(NodeRef::Client(name)) | Action::Thaw(NodeRef::Client(name)) => self.client_of_kind(name),
             Action::Freeze(node) | Action::Thaw(node) => self.node(node),
-            Action::PowerOff(broker) | Action::Wipe(broker) | Action::SlowDisk { broker, .. } => self.broker(broker),
+            Action::Wipe(NodeRef::Controller(_)) => self.refuse(Feature::ControllerDisks, "wipe"),
+            Action::PowerOff(node) | Action::Wipe(node) => self.node(node),
+            Action::SlowDisk { broker, .. } => self.broker(broker),
             Action::Cut { sides } => {
                 for node in sides.iter().flatten() {
                     self.node(node);

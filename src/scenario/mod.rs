@@ -67,7 +67,7 @@
 //! Faults. What is already in the state that is asked for stays in it.
 //! ```text
 //! kill broker|controller|consumer|producer NAME      start …, freeze …, thaw …
-//! power-off broker 1                                 what was not flushed is gone
+//! power-off broker|controller NAME                   what was not flushed is gone
 //! stop broker|controller NAME                        a controlled shutdown
 //! wipe broker 1                                      its disk is lost; only while it is down
 //! cut 1,c1 | 2,3,c2,c3                               sides that cannot talk; clients too

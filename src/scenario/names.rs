@@ -1,12 +1,11 @@
 //! What the lines of a script have named so far: what a later line may refer to.
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
-
 use crate::kafka::config::BrokerConfig;
 use crate::scenario::lex::{LineBody, Word, lex};
 use crate::scenario::script::{Line, Script, Statement};
 use crate::scenario::words::{VERBS, nearest};
 use crate::sim::action::{Action, ClusterSetup};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 
 /// A mistaken `cluster` line is believed up to so many nodes.
@@ -41,13 +40,13 @@ impl ClientKind {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Names {
-    pub brokers: BTreeSet<i32>,
-    pub controllers: BTreeSet<i32>,
+    pub brokers: SortedSet<i32>,
+    pub controllers: SortedSet<i32>,
     pub config: BrokerConfig,
     /// With the number of partitions; `None` when the line that says it is itself wrong.
-    pub topics: BTreeMap<String, Option<i32>>,
-    pub clients: BTreeMap<String, ClientKind>,
-    pub groups: BTreeSet<String>,
+    pub topics: SortedMap<String, Option<i32>>,
+    pub clients: SortedMap<String, ClientKind>,
+    pub groups: SortedSet<String>,
     /// No statement so far: a `cluster` may still come.
     pub empty: bool,
     /// Whether a `cluster` stood.
@@ -63,9 +62,9 @@ impl Names {
             brokers: (1..=3).collect(),
             controllers: (1..=3).collect(),
             config: BrokerConfig::default(),
-            topics: BTreeMap::new(),
-            clients: BTreeMap::new(),
-            groups: BTreeSet::new(),
+            topics: SortedMap::new(),
+            clients: SortedMap::new(),
+            groups: SortedSet::new(),
             empty: true,
             cluster: false,
             earliest: Instant::ZERO,

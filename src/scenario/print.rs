@@ -1,8 +1,6 @@
 //! Statements into their canonical text. Each line is written in one way only: fixed options in
 //! the order of the reference, Kafka's settings in the order of the alphabet.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 
 use crate::kafka::config::Configs;
@@ -13,6 +11,7 @@ use crate::scenario::names::ClientKind;
 use crate::scenario::quantity::{print_instant, print_rate, print_size};
 use crate::scenario::script::{Ask, Script, Statement, Stream};
 use crate::sim::action::{Action, ClusterSetup, NodeRef, ResetTo};
+use crate::sorted::SortedMap;
 use crate::wire::{ApiKey, BrokerId};
 
 /// A whole script, its comments and blank lines kept.
@@ -165,7 +164,7 @@ fn admin(action: &Action) -> String {
 
 /// What an `alter` sets and takes back, in the order of the names.
 fn changes(set: &Configs, delete: &[String]) -> String {
-    let mut settings: BTreeMap<&str, String> = BTreeMap::new();
+    let mut settings: SortedMap<&str, String> = SortedMap::new();
     settings.extend(set.iter().map(|(name, value)| (name.as_str(), quote(value, &[]))));
     settings.extend(delete.iter().map(|name| (name.as_str(), String::new())));
     settings.iter().map(|(name, value)| format!(" {}={value}", quote(name, &['=']))).collect()
@@ -231,10 +230,10 @@ fn data(bytes: Option<&Bytes>, special: &[char]) -> String {
 fn fault(action: &Action, kind: &str) -> String {
     match action {
         Action::Kill(target) => format!("kill {}", named(target, kind)),
-        Action::PowerOff(broker) => format!("power-off broker {}", broker_ref(broker)),
+        Action::PowerOff(target) => format!("power-off {}", named(target, kind)),
         Action::Stop(target) => format!("stop {}", named(target, kind)),
         Action::Start(target) => format!("start {}", named(target, kind)),
-        Action::Wipe(broker) => format!("wipe broker {}", broker_ref(broker)),
+        Action::Wipe(target) => format!("wipe {}", named(target, kind)),
         Action::Freeze(target) => format!("freeze {}", named(target, kind)),
         Action::Thaw(target) => format!("thaw {}", named(target, kind)),
         Action::Cut { sides } => {
@@ -317,6 +316,6 @@ fn ids(ids: &[BrokerId], separator: &str) -> String {
 }
 
 /// Settings after a space each.
-fn options(configs: &BTreeMap<String, String>) -> String {
+fn options(configs: &SortedMap<String, String>) -> String {
     configs.iter().map(|(name, value)| format!(" {}={}", quote(name, &['=']), quote(value, &[]))).collect()
 }

@@ -1,13 +1,12 @@
 //! A script as a value: its lines with what each asks for.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::config::{BrokerConfig, Configs};
 use crate::scenario::condition::Condition;
 use crate::scenario::error::{ScriptError, Span};
 use crate::scenario::names::{ClientKind, Names};
 use crate::scenario::{check, parse, print};
 use crate::sim::action::{Action, BrokerRef, ClusterSetup};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 
 /// A script: the lines of its text, blank ones and comments included.
@@ -238,6 +237,6 @@ pub fn default_cluster() -> ClusterSetup {
         racks: Vec::new(),
         cold: false,
         config: BrokerConfig::default(),
-        configs: BTreeMap::new(),
+        configs: SortedMap::new(),
     }
 }

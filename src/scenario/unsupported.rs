@@ -9,6 +9,7 @@ pub enum Feature {
     StickyAssignors,
     ShareConsumers,
     Streams,
+    ControllerDisks,
 }
 
 const NOT_YET: &[(Feature, &str)] = &[
@@ -17,6 +18,10 @@ const NOT_YET: &[(Feature, &str)] = &[
     (Feature::StickyAssignors, "the assignors sticky and cooperative-sticky are not simulated yet"),
     (Feature::ShareConsumers, "share groups are not simulated yet"),
     (Feature::Streams, "stream readers are not simulated yet"),
+    (
+        Feature::ControllerDisks,
+        "the loss of a controller's disk is not simulated: it would be another voter (KIP-853), and comes back as none",
+    ),
 ];
 
 /// Why the feature is refused; `None` when the engine has it.

@@ -1,6 +1,5 @@
 //! Carrying out an action: each arm hands on to the room that knows how.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::sync::Arc;
 
 use crate::kafka::client::{Consumer, Producer};
@@ -11,6 +10,7 @@ use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
 use crate::sim::network::{Mishap, PendingMishap};
 use crate::sim::world::{ADMIN, Actor, World};
+use crate::sorted::SortedSet;
 use crate::wire::{BrokerId, ClientId, ControllerId, NodeId, topic_name};
 
 /// An administrative operation under way, by the admin client's own number.
@@ -55,8 +55,8 @@ impl World {
                     self.act_on_process(action)?
                 }
                 Action::KillClient { .. } | Action::StartClient { .. } => self.act_on_process(action)?,
-                Action::PowerOff(broker) => self.resolve_broker(broker).map(|id| self.power_off(id))?,
-                Action::Wipe(broker) => self.resolve_broker(broker).and_then(|id| self.wipe(id))?,
+                Action::PowerOff(node) => self.resolve(node).map(|id| self.power_off(id))?,
+                Action::Wipe(node) => self.resolve(node).and_then(|id| self.wipe(id))?,
                 Action::Cut { .. } | Action::Heal | Action::Link { .. } => self.act_on_network(action)?,
                 Action::DropNext { .. } | Action::DelayNext { .. } | Action::DuplicateNext { .. } => {
                     self.prepare_mishap(action)?
@@ -121,7 +121,7 @@ impl World {
         Ok(match action {
             Action::Cut { sides } => {
                 let resolve = |side: &Vec<NodeRef>| side.iter().map(|node| self.resolve(node)).collect();
-                let sides: Vec<BTreeSet<NodeId>> = sides.iter().map(resolve).collect::<Result<_, Refused>>()?;
+                let sides: Vec<SortedSet<NodeId>> = sides.iter().map(resolve).collect::<Result<_, Refused>>()?;
                 self.cut(sides)
             }
             Action::Heal => self.heal(),

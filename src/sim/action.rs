@@ -1,10 +1,9 @@
 //! What a person or a script can do to a running cluster. No action sets a field: each is
 //! something that could be done to a real cluster.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig};
 use crate::kafka::node::{ProducerRecord, SeekTo};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant, Rate};
 use crate::wire::{ApiKey, BrokerId, ControllerId, Offset, TopicPartition};
 
@@ -20,11 +19,11 @@ pub struct ClusterSetup {
     pub cold: bool,
     pub config: BrokerConfig,
     /// The broker settings as they were written, by Kafka's names.
-    pub configs: BTreeMap<String, String>,
+    pub configs: SortedMap<String, String>,
 }
 
 /// Settings by Kafka's names, as they were written and found valid.
-pub type Configs = BTreeMap<String, String>;
+pub type Configs = SortedMap<String, String>;
 
 /// A broker by number or by the role it plays when the action is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,11 +162,12 @@ pub enum Action {
     },
 
     Kill(NodeRef),
-    PowerOff(BrokerRef),
+    /// A machine loses its power.
+    PowerOff(NodeRef),
     /// Controlled shutdown.
     Stop(NodeRef),
     Start(NodeRef),
-    Wipe(BrokerRef),
+    Wipe(NodeRef),
     Freeze(NodeRef),
     Thaw(NodeRef),
     Cut {

@@ -1,6 +1,5 @@
 //! What a person does to machines, processes and the network.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::sync::Arc;
 
 use crate::kafka::fact::{Fact, Names};
@@ -10,6 +9,7 @@ use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
 use crate::sim::event::Event;
 use crate::sim::network::{Link, PendingMishap};
 use crate::sim::world::{Actor, Power, World};
+use crate::sorted::SortedSet;
 use crate::time::Duration;
 use crate::wire::{BrokerId, NodeId, TopicPartition};
 
@@ -99,14 +99,15 @@ impl World {
     }
 
     /// The machine loses its power: no connection is closed, and what was not flushed is gone.
-    pub(super) fn power_off(&mut self, broker: BrokerId) -> Vec<Event> {
-        let node = NodeId::Broker(broker);
+    pub(super) fn power_off(&mut self, node: NodeId) -> Vec<Event> {
         let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
         if member.power == Power::Off {
             return Vec::new();
         }
-        if let Actor::Broker(broker) = Arc::make_mut(&mut member.actor) {
-            broker.power_off();
+        match Arc::make_mut(&mut member.actor) {
+            Actor::Broker(broker) => broker.power_off(),
+            Actor::Controller(controller) => controller.power_off(),
+            _ => return Vec::new(),
         }
         let events = self.fault(node, Fact::PoweredOff { node });
         self.process_ended(node, Power::Off, None);
@@ -134,17 +135,16 @@ impl World {
         events
     }
 
-    pub(super) fn wipe(&mut self, broker: BrokerId) -> Result<Vec<Event>, Refused> {
-        let node = NodeId::Broker(broker);
+    pub(super) fn wipe(&mut self, node: NodeId) -> Result<Vec<Event>, Refused> {
         let Some(member) = self.members.get_mut(&node) else { return Ok(Vec::new()) };
-        if member.power == Power::Running {
-            return Err(Refused::new(format!(
-                "broker {} runs: a disk can be wiped only while its broker is down",
-                broker.0
-            )));
-        }
-        if let Actor::Broker(broker) = Arc::make_mut(&mut member.actor) {
-            broker.wipe();
+        let runs = member.power == Power::Running;
+        match Arc::make_mut(&mut member.actor) {
+            Actor::Broker(_) if runs => {
+                let text = format!("{node} runs: a disk can be wiped only while its broker is down");
+                return Err(Refused::new(text));
+            }
+            Actor::Broker(broker) => broker.wipe(),
+            _ => return Err(Refused::new(format!("{node} keeps its disk: only a broker's can be lost here"))),
         }
         Ok(self.fault(node, Fact::Wiped { node }))
     }
@@ -178,7 +178,7 @@ impl World {
         events
     }
 
-    pub(super) fn cut(&mut self, sides: Vec<BTreeSet<NodeId>>) -> Vec<Event> {
+    pub(super) fn cut(&mut self, sides: Vec<SortedSet<NodeId>>) -> Vec<Event> {
         let named: Vec<Vec<NodeId>> = sides.iter().map(|side| side.iter().copied().collect()).collect();
         self.network.cut(sides);
         let events = self.record(None, vec![Fact::Cut { sides: named.clone() }], None);

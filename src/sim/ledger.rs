@@ -13,10 +13,11 @@ use imbl::Vector;
 use crate::kafka::fact::{Fact, PositionReason};
 use crate::kafka::log::Log;
 use crate::sim::event::EventId;
+use crate::sim::loss::{Elections, LossCause};
 use crate::sim::world::World;
 use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
-use crate::wire::{ClientId, NodeId, Offset, TopicPartition};
+use crate::wire::{BrokerId, ClientId, NodeId, Offset, TopicPartition};
 
 /// Where the records begin in a batch: what stands before is stamped by the leader.
 const RECORDS_AT: usize = 61;
@@ -69,6 +70,8 @@ pub struct Anomaly {
     pub group: Option<String>,
     /// The event that brought it about.
     pub event: EventId,
+    /// Why it could happen, where records vanished.
+    pub cause: Option<LossCause>,
 }
 
 /// What the ledger knows of one partition.
@@ -76,6 +79,7 @@ pub struct Anomaly {
 pub struct PartitionLedger {
     pub acked: Vector<AckedBatch>,
     handed: Vector<Handed>,
+    elections: Elections,
     /// Found when the present leader took over, or by a late acknowledgement.
     lost: Vec<Anomaly>,
     phantom: Vec<Anomaly>,
@@ -120,7 +124,15 @@ impl Ledger {
             }
             Fact::BecameLeader { partition, broker, .. } => {
                 let log = world.broker(*broker).and_then(|broker| broker.log(partition));
-                self.new_leader(partition, log, id);
+                if let Some(log) = log {
+                    self.new_leader(world, partition, (*broker, log), id);
+                }
+            }
+            Fact::LeaderElected { partition, from, to, leader_epoch, unclean, .. } if !partition.is_internal() => {
+                self.of(partition).elections.elected(*from, *to, *leader_epoch, *unclean);
+            }
+            Fact::HighWatermarkMoved { partition, to, leader: true, .. } if !partition.is_internal() => {
+                self.of(partition).elections.committed(*to);
             }
             Fact::Delivered { consumer, partition, first, last, count, records } => {
                 let handed = Handed { first: *first, last: *last, count: *count, records: records.clone() };
@@ -137,9 +149,13 @@ impl Ledger {
         }
     }
 
+    fn of(&mut self, partition: &TopicPartition) -> &mut PartitionLedger {
+        Arc::make_mut(self.partitions.entry(partition.clone()).or_default())
+    }
+
     fn acknowledged(&mut self, world: &World, partition: &TopicPartition, fact: &Fact, event: EventId) {
         let Fact::Acknowledged { producer, base_offset, first_record, count, acks, records, .. } = fact else { return };
-        let ledger = Arc::make_mut(self.partitions.entry(partition.clone()).or_default());
+        let ledger = self.of(partition);
         let batch = AckedBatch {
             producer: *producer,
             base: *base_offset,
@@ -157,22 +173,47 @@ impl Ledger {
             && !holds(log, batch.base, batch.last(), &batch.records)
             && is_replaced(world, partition, batch.base, log)
         {
-            ledger.lost.push(lost(partition, &batch, event));
+            ledger.lost.push(lost(partition, &batch, event, LossCause::NotReplicated));
         }
         ledger.acked.push_back(batch);
     }
 
-    fn new_leader(&mut self, partition: &TopicPartition, log: Option<&Log>, event: EventId) {
-        let (Some(log), Some(ledger)) = (log, self.partitions.get_mut(partition)) else { return };
+    fn new_leader(
+        &mut self,
+        world: &World,
+        partition: &TopicPartition,
+        (leader, log): (BrokerId, &Log),
+        event: EventId,
+    ) {
+        let Some(ledger) = self.partitions.get_mut(partition) else { return };
         let ledger = Arc::make_mut(ledger);
-        ledger.lost = ledger
-            .acked
-            .iter()
-            .filter(|batch| !holds(log, batch.base, batch.last(), &batch.records))
-            .map(|batch| lost(partition, batch, event))
+        let elections = &ledger.elections;
+        let cause =
+            |first, last, records: &Bytes| elections.cause(world, partition, (leader, log), (first, last), records);
+        // What was found lost before keeps its cause.
+        let known = |base: Offset| ledger.lost.iter().find(|lost| lost.first == base).cloned();
+        let gone = ledger.acked.iter().filter(|batch| !holds(log, batch.base, batch.last(), &batch.records));
+        let lost: Vec<Anomaly> = gone
+            .map(|batch| {
+                known(batch.base).unwrap_or_else(|| {
+                    let alone = batch.acks == 1 && !elections.has_committed(batch.last());
+                    let (first, last) = (batch.base, batch.last());
+                    let cause = if alone { LossCause::NotReplicated } else { cause(first, last, &batch.records) };
+                    lost(partition, batch, event, cause)
+                })
+            })
             .collect();
-        let phantom: Vec<Anomaly> =
-            ledger.handed.iter().filter_map(|handed| phantom(partition, handed, log, event)).collect();
+        let phantom: Vec<Anomaly> = ledger
+            .handed
+            .iter()
+            .filter_map(|handed| {
+                let found = phantom(partition, handed, log, event)?;
+                let cause = cause(found.first, found.last, &handed.records);
+                Some(Anomaly { cause: Some(cause), ..found })
+            })
+            .collect();
+        ledger.lost = lost;
+        ledger.elections.took_over(log.log_end());
         let is_new = |found: &&Anomaly| !ledger.phantom.iter().any(|known| known.first == found.first);
         let gone_from = phantom.iter().filter(is_new).map(|found| found.first).min();
         ledger.phantom = phantom;
@@ -211,6 +252,7 @@ impl Ledger {
             last,
             group: Some(group.clone()),
             event,
+            cause: None,
         };
         if let Some((first, last)) = again {
             // A compacted log has holes: no more than what was handed out can be a duplicate.
@@ -268,6 +310,7 @@ impl Ledger {
                     last: to + -1,
                     group: Some(group),
                     event,
+                    cause: None,
                 });
             }
         }
@@ -342,6 +385,7 @@ impl PartitionLedger {
             last: other.last().max(batch.last()),
             group: None,
             event: batch.event,
+            cause: None,
         })
     }
 }
@@ -370,7 +414,7 @@ impl GroupLedger {
     }
 }
 
-fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId) -> Anomaly {
+fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId, cause: LossCause) -> Anomaly {
     Anomaly {
         kind: AnomalyKind::Lost,
         partition: partition.clone(),
@@ -378,6 +422,7 @@ fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId) -> Anoma
         last: batch.last(),
         group: None,
         event,
+        cause: Some(cause),
     }
 }
 
@@ -391,11 +436,11 @@ fn phantom(partition: &TopicPartition, handed: &Handed, log: &Log, event: EventI
     let (first, last) = gone.next()?;
     let last = gone.last().map_or(last, |(_, last)| last);
     let kind = AnomalyKind::Phantom;
-    Some(Anomaly { kind, partition: partition.clone(), first, last, group: None, event })
+    Some(Anomaly { kind, partition: partition.clone(), first, last, group: None, event, cause: None })
 }
 
 /// Whether the log still has these very records there (or had them, before its present start).
-fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
+pub(super) fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
     if last < log.log_start() || log.config().compact {
         return true;
     }
@@ -467,6 +512,14 @@ impl World {
         match &*self.member(NodeId::Client(client))?.actor {
             crate::sim::world::Actor::Consumer(consumer) => Some(consumer.group().to_string()),
             _ => None,
+        }
+    }
+
+    /// Whether a client reads committed records only (isolation.level).
+    pub(super) fn reads_committed(&self, client: ClientId) -> bool {
+        match self.member(NodeId::Client(client)).map(|member| &*member.actor) {
+            Some(crate::sim::world::Actor::Consumer(consumer)) => consumer.config().read_committed,
+            _ => false,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The world: all nodes, the network between them, virtual time. It hands one input to one node at
 //! a time and files what the turn leaves behind.
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
 use crate::kafka::broker::Broker;
@@ -17,8 +16,9 @@ use crate::sim::ledger::Ledger;
 use crate::sim::metrics::Meters;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
 use crate::sim::properties::{Broken, Properties};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
-use crate::wire::{BrokerId, ClientId, ControllerId, Envelope, NodeId, TopicPartition};
+use crate::wire::{Body, BrokerId, ClientId, ControllerId, Envelope, LeaderEpoch, NodeId, Request, TopicPartition};
 
 /// The admin client that carries out a script's administrative statements.
 pub const ADMIN: ClientId = ClientId(0);
@@ -65,10 +65,10 @@ pub struct Member {
 pub struct World {
     pub now: Instant,
     pub setup: Arc<ClusterSetup>,
-    pub(super) members: BTreeMap<NodeId, Member>,
+    pub(super) members: SortedMap<NodeId, Member>,
     pub(super) network: Network,
     /// One entry for each running node with an alarm.
-    alarms: BTreeSet<(Instant, NodeId)>,
+    alarms: SortedSet<(Instant, NodeId)>,
     pub(super) effects: Effects,
     pub(super) ledger: Ledger,
     pub(super) meters: Meters,
@@ -82,11 +82,11 @@ pub struct World {
     /// A line of the script is being carried out: what has no other cause was the person's will.
     pub(super) is_acting: bool,
     /// When each node that does not run or is frozen fell silent.
-    pub(super) silenced: BTreeMap<NodeId, Instant>,
+    pub(super) silenced: SortedMap<NodeId, Instant>,
     /// The last fault that hit each node, for the chain of causes.
-    pub(super) faults: BTreeMap<NodeId, Because>,
+    pub(super) faults: SortedMap<NodeId, Because>,
     /// The disks that are slow.
-    pub(super) disks: BTreeMap<BrokerId, SlowDisk>,
+    pub(super) disks: SortedMap<BrokerId, SlowDisk>,
 }
 
 impl Names for World {
@@ -134,9 +134,9 @@ impl World {
             now: at,
             effects: Effects { clients: Arc::new(vec!["admin".to_string()]), ..Effects::new(setup.seed) },
             setup: Arc::new(setup),
-            members: BTreeMap::new(),
+            members: SortedMap::new(),
             network: Network::default(),
-            alarms: BTreeSet::new(),
+            alarms: SortedSet::new(),
             ledger: Ledger::default(),
             meters: Meters::default(),
             properties: Some(Box::default()),
@@ -144,9 +144,9 @@ impl World {
             last_event: EventId(0),
             untold: Vec::new(),
             is_acting: false,
-            silenced: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            disks: BTreeMap::new(),
+            silenced: SortedMap::new(),
+            faults: SortedMap::new(),
+            disks: SortedMap::new(),
         }
     }
 
@@ -221,6 +221,9 @@ impl World {
         let answered = self.meter_input(id, &input);
         let counted = self.counted_isr_changes(id, &answered);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
+        // Who slept over a timeout does in the same turn what that asks for.
+        let overslept = |member: &Member| member.actor.next_alarm().is_some_and(|(at, _)| at <= self.now);
+        let pre_vote = pre_vote_in(&input).filter(|_| !overslept(member));
         let mut turn = Turn::new(self.now, &mut self.effects);
         Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
         if let Actor::Controller(controller) = &*member.actor
@@ -238,7 +241,7 @@ impl World {
         let sends = std::mem::take(&mut self.effects.sends);
         let departs = self.departure(id, &facts);
         let mut events = self.record(Some(id), facts, because);
-        self.watch(|properties, world| properties.took_turn(world, id, world.last_event));
+        self.watch(|properties, world| properties.took_turn(world, id, pre_vote, world.last_event));
         let carried = events.last().map(Event::because).or(because);
         if let (Some(member), Some(_)) = (self.members.get_mut(&id), carried) {
             member.last_event = carried;
@@ -535,6 +538,14 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::DeliveryTimeout
         | Alarm::Shutdown => true,
     }
+}
+
+/// The epoch in which a node is asked for a pre-vote (KIP-996), if it is.
+fn pre_vote_in(input: &Input) -> Option<LeaderEpoch> {
+    let Input::Deliver { envelope, .. } = input else { return None };
+    let Body::Request(Request::Vote(vote)) = &envelope.body else { return None };
+    let asked = &vote.topics.first()?.partitions.first()?;
+    asked.pre_vote.then_some(LeaderEpoch(asked.replica_epoch))
 }
 
 fn mishap_fact(mishap: Mishap, from: NodeId, to: NodeId, envelope: &Envelope) -> Fact {

@@ -1,11 +1,11 @@
 //! Cutting links: one, or a side from the rest. On the stage a drag from one node to another does the same.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::rc::Rc;
 
 use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
+use crate::sorted::SortedSet;
 use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
@@ -44,7 +44,7 @@ pub struct Props {
 #[component]
 pub fn CutDialog(props: &Props) -> Html {
     let places = places(&props.stage);
-    let side = use_state(BTreeSet::<String>::new);
+    let side = use_state(SortedSet::<String>::new);
     let ends = use_state(|| (0_usize, 1_usize));
     let choose = |second: bool| {
         let ends = ends.clone();

@@ -1,11 +1,10 @@
 //! Messages on their way, drawn on a canvas over the stage: where one is drawn is a pure function of
 //! it, the instant, and where its two ends stand on the page.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, HtmlElement};
 
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::ui::browser::{custom, document, prefers, window};
 use crate::view::flights::{Family, Flight};
@@ -99,9 +98,9 @@ const LINKS: usize = 60;
 #[derive(Default)]
 pub struct Layer {
     canvas: Option<(HtmlCanvasElement, CanvasRenderingContext2d)>,
-    places: BTreeMap<String, Place>,
+    places: SortedMap<String, Place>,
     /// Colours by role, read from CSS anew when the theme changes.
-    colours: BTreeMap<&'static str, String>,
+    colours: SortedMap<&'static str, String>,
     size: (f64, f64),
     stale: bool,
     blank: bool,

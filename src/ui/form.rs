@@ -1,6 +1,5 @@
 //! Forms for settings by Kafka's names: what is left empty stays as it is.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
@@ -8,13 +7,14 @@ use web_sys::{HtmlInputElement, HtmlSelectElement};
 use yew::prelude::*;
 
 use crate::scenario::lex::quote;
+use crate::sorted::SortedMap;
 use crate::view::settings::SettingRow;
 
 /// The first of a table are those that are asked for most; the others unfold.
 const FIRST: usize = 4;
 
 /// What was typed or chosen, by setting.
-pub type Typed = BTreeMap<String, String>;
+pub type Typed = SortedMap<String, String>;
 
 #[derive(Properties, PartialEq)]
 pub struct Props {

@@ -1,13 +1,13 @@
 //! The heat map: under each broker one tile for every replica that it holds, so that a thousand
 //! partitions are seen at one look. The rows stay in the page for whoever reads rather than looks.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 use yew::prelude::*;
 
+use crate::sorted::SortedMap;
 use crate::ui::browser::{custom, document, prefers, window};
 use crate::ui::command::{Ask, Command};
 use crate::ui::flights::show_tip;
@@ -38,7 +38,7 @@ struct Board {
     pen: Option<CanvasRenderingContext2d>,
     size: (f64, f64),
     around: Option<Around>,
-    colours: BTreeMap<&'static str, String>,
+    colours: SortedMap<&'static str, String>,
     plan: Plan,
     drawn: Vec<Rc<PartitionRow>>,
     heat: Vec<u8>,
@@ -57,7 +57,7 @@ struct Plan {
 
 impl Plan {
     fn new(rows: &[Rc<PartitionRow>], columns: &Columns, (width, height): (f64, f64)) -> Plan {
-        let places: BTreeMap<i32, usize> =
+        let places: SortedMap<i32, usize> =
             columns.brokers.iter().enumerate().map(|(place, (broker, _))| (*broker, place)).collect();
         let mut held = vec![Vec::new(); columns.brokers.len()];
         for (row, partition) in rows.iter().enumerate() {

@@ -2,7 +2,6 @@
 //!
 //! What moves every frame (the hand, the reading) is set directly, past the virtual DOM.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::cell::RefCell;
 
 use wasm_bindgen::JsCast;
@@ -10,6 +9,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlInputElement};
 use yew::prelude::*;
 
 use crate::history::Speed;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::ui::browser::{custom, document, window};
 use crate::ui::command::{Ask, Command, on};
@@ -187,9 +187,9 @@ struct Known {
     pen: CanvasRenderingContext2d,
     width: f64,
     height: f64,
-    colours: BTreeMap<&'static str, String>,
+    colours: SortedMap<&'static str, String>,
     /// How wide words are: to measure is slow, and they stay.
-    widths: RefCell<BTreeMap<String, f64>>,
+    widths: RefCell<SortedMap<String, f64>>,
 }
 
 /// More words than these are not remembered.

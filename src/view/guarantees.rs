@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::kafka::fact::Names;
 use crate::sim::properties::Holds;
-use crate::sim::{Anomaly, AnomalyKind, Property, World};
+use crate::sim::{Anomaly, AnomalyKind, LossCause, Property, World};
 use crate::view::report::word;
+use crate::wire::batch::Batch;
 use crate::wire::{Offset, TopicPartition};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -201,11 +202,18 @@ pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
     match anomaly.kind {
         AnomalyKind::Lost | AnomalyKind::Phantom => prevention_of_loss(world, anomaly),
         AnomalyKind::Duplicated => {
-            "Delivery is at least once: what was read after the last commit is read again. Commit more often, or make              the processing idempotent."
+            "Delivery is at least once: what was read after the last commit is read again. Commit more often, or make \
+             the processing idempotent."
+                .to_string()
+        }
+        AnomalyKind::Reordered if is_idempotent(world, anomaly) => {
+            "max.in.flight.requests.per.connection=1: the new leader knew nothing of the producer and took a later \
+             batch for its first, which enable.idempotence alone does not prevent."
                 .to_string()
         }
         AnomalyKind::Reordered => {
-            "enable.idempotence=true (or max.in.flight.requests.per.connection=1): a retried batch then cannot be              overtaken."
+            "enable.idempotence=true (or max.in.flight.requests.per.connection=1): a retried batch then cannot be \
+             overtaken."
                 .to_string()
         }
         AnomalyKind::Skipped if is_deleted(world, anomaly) => {
@@ -214,10 +222,21 @@ pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
                 .to_string()
         }
         AnomalyKind::Skipped => {
-            "auto.offset.reset=earliest: a group without a valid position then begins at the oldest record instead of              the newest."
+            "auto.offset.reset=earliest: a group without a valid position then begins at the oldest record instead of \
+             the newest."
                 .to_string()
         }
     }
+}
+
+/// Whether the records that were overtaken carry a producer id and its sequence.
+fn is_idempotent(world: &World, anomaly: &Anomaly) -> bool {
+    let acked = world.ledger().partition(&anomaly.partition);
+    let mut batches = acked.into_iter().flat_map(|ledger| &ledger.acked);
+    let batch = batches.find(|batch| batch.event == anomaly.event);
+    batch.is_some_and(|batch| {
+        Batch::split_first(&mut batch.records.clone(), false).is_ok_and(|batch| batch.has_producer())
+    })
 }
 
 /// Whether the log begins behind what was skipped: retention or DeleteRecords took it.
@@ -225,17 +244,53 @@ fn is_deleted(world: &World, anomaly: &Anomaly) -> bool {
     world.log_of(&anomaly.partition, None).is_some_and(|log| anomaly.last < log.log_start())
 }
 
+/// What would have kept the record, by what took it away.
 fn prevention_of_loss(world: &World, anomaly: &Anomaly) -> String {
-    let acked = world.ledger().partition(&anomaly.partition);
-    let batch = acked.and_then(|ledger| ledger.acked.iter().find(|batch| batch.base == anomaly.first));
-    if let Some(batch) = batch.filter(|batch| batch.acks == 1) {
-        let producer = world.client(batch.producer);
-        return format!("acks=all at {producer}: with acks=1 only the leader had the record when it was acknowledged.");
+    match anomaly.cause {
+        Some(LossCause::NotReplicated) => {
+            let producer = acked_by(world, anomaly).unwrap_or("the producer");
+            format!("acks=all at {producer}: with acks=1 only the leader had the record when it was acknowledged.")
+        }
+        Some(LossCause::UncleanElection) => {
+            "unclean.leader.election.enable=false: a replica that was not in sync must not lead while another has \
+             the records and can come back."
+                .to_string()
+        }
+        Some(LossCause::ElectedByHand) => {
+            "No unclean election by hand: a broker that was not asked still had the records, and would have led \
+             again when it came back."
+                .to_string()
+        }
+        Some(LossCause::ReplicasLost) | None => more_copies(world, anomaly),
     }
-    let log = world.log_of(&anomaly.partition, None);
-    if log.is_some_and(|log| log.config().unclean_leader_election) {
-        return "unclean.leader.election.enable=false: a replica that was not in sync must not lead.".to_string();
+}
+
+/// The name of the producer that was told that the records are safe.
+fn acked_by<'a>(world: &'a World, anomaly: &Anomaly) -> Option<&'a str> {
+    let ledger = world.ledger().partition(&anomaly.partition)?;
+    let batch = ledger.acked.iter().find(|batch| batch.base == anomaly.first)?;
+    Some(world.client(batch.producer))
+}
+
+/// Every machine that had to have the records lost them: more of them must have to, or each must write
+/// to its disk before it answers.
+fn more_copies(world: &World, anomaly: &Anomaly) -> String {
+    let replicas = world.registration(&anomaly.partition).map_or(1, |registration| registration.replicas.len());
+    let config = world.log_of(&anomaly.partition, None).map(|log| log.config());
+    let least = config.map_or(1, |config| config.min_insync_replicas);
+    if replicas <= 1 {
+        return "replication factor 3 with min.insync.replicas=2: the only replica lost the record.".to_string();
     }
-    "min.insync.replicas=2 with replication factor 3: an acknowledged record is then on more than one machine."
-        .to_string()
+    if least <= 1 {
+        return "min.insync.replicas=2 with replication factor 3: one replica alone was enough to acknowledge the \
+                record, and that one lost it."
+            .to_string();
+    }
+    if config.is_some_and(|config| config.flush_messages > 1) {
+        return format!(
+            "flush.messages=1, so that a broker writes to its disk before it answers, or replicas that do not lose \
+             their power together: all {least} that had to have the record lost it before it was flushed."
+        );
+    }
+    format!("min.insync.replicas={}: all {least} replicas that had to have the record lost their disks.", least + 1)
 }

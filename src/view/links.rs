@@ -1,13 +1,12 @@
 //! The links that nothing gets through, and how one of several cuts is healed.
 
-use crate::sorted::SortedSet as BTreeSet;
-
 use crate::kafka::fact::Names;
 use crate::sim::World;
+use crate::sorted::SortedSet;
 use crate::wire::NodeId;
 
 /// A link that is cut, each once: by a cut between sides, or because it loses everything.
-pub fn cut(world: &World) -> BTreeSet<(NodeId, NodeId)> {
+pub fn cut(world: &World) -> SortedSet<(NodeId, NodeId)> {
     let network = world.network();
     let of_cuts = network.cuts().iter().flat_map(|sides| across(sides));
     let lossy = network.bent_links().filter(|(_, link)| link.loss_percent >= 100).map(|(ends, _)| in_order(*ends));
@@ -15,7 +14,7 @@ pub fn cut(world: &World) -> BTreeSet<(NodeId, NodeId)> {
 }
 
 /// The links between different sides.
-fn across(sides: &[BTreeSet<NodeId>]) -> Vec<(NodeId, NodeId)> {
+fn across(sides: &[SortedSet<NodeId>]) -> Vec<(NodeId, NodeId)> {
     let mut links = Vec::new();
     for (index, side) in sides.iter().enumerate() {
         for other in &sides[index + 1..] {
@@ -50,7 +49,7 @@ pub fn healed(world: &World, healed: (NodeId, NodeId)) -> Vec<String> {
             let others = links.iter().filter(|link| **link != healed);
             lines.extend(others.map(|(a, b)| format!("cut {} | {}", word(a), word(b))));
         } else {
-            let names = |side: &BTreeSet<NodeId>| side.iter().map(word).collect::<Vec<_>>().join(",");
+            let names = |side: &SortedSet<NodeId>| side.iter().map(word).collect::<Vec<_>>().join(",");
             lines.push(format!("cut {}", sides.iter().map(names).collect::<Vec<_>>().join(" | ")));
         }
     }

@@ -1,14 +1,13 @@
 //! The metadata log, record by record: what the controllers agreed on, in order, in Kafka's names of
 //! the records and in words.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use serde::Serialize;
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::controller::record::{MetadataRecord, PartitionChange};
+use crate::kafka::controller::record::{MetadataRecord, PartitionChange, PartitionRegistration};
 use crate::kafka::fact::brokers;
 use crate::kafka::quorum::{QuorumDisk, control_record_text};
+use crate::sorted::SortedMap;
 use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, Offset, StrBytes, Uuid};
 
@@ -27,7 +26,7 @@ pub struct MetadataLogEntry {
 
 /// The records from `from` on, as one node has them; `committed` is its high watermark.
 pub fn entries(disk: &QuorumDisk, from: Offset, committed: Offset, image: &MetadataImage) -> Vec<MetadataLogEntry> {
-    let mut topics = Topics { names: BTreeMap::new(), image };
+    let mut topics = Topics { names: SortedMap::new(), image };
     let mut entries = Vec::new();
     for batch in disk.log.batches(from) {
         for record in batch.records().unwrap_or_default().iter().filter(|record| record.offset >= from.0) {
@@ -47,7 +46,7 @@ pub fn entries(disk: &QuorumDisk, from: Offset, committed: Offset, image: &Metad
 
 /// The names of topics by their ids: those that the log tells of, then those that are there now.
 struct Topics<'a> {
-    names: BTreeMap<Uuid, String>,
+    names: SortedMap<Uuid, String>,
     image: &'a MetadataImage,
 }
 
@@ -91,7 +90,8 @@ fn text(record: &MetadataRecord, topics: &Topics<'_>) -> String {
         }
         MetadataRecord::Topic { name, id } => format!("{}, id {id}", name.0),
         MetadataRecord::RemoveTopic { id } => topics.name(*id),
-        MetadataRecord::Partition { topic, partition, replicas, isr, leader, elr, leader_epoch, .. } => {
+        MetadataRecord::Partition { topic, partition, registration } => {
+            let PartitionRegistration { replicas, isr, leader, elr, leader_epoch, .. } = registration;
             let elr = if elr.is_empty() { String::new() } else { format!(", ELR {}", brokers(elr)) };
             let (name, leader) = (topics.name(*topic), broker_or_none(*leader));
             let (replicas, isr) = (brokers(replicas), brokers(isr));

@@ -1,6 +1,5 @@
 //! A partition's row: its registration in words and each broker's replica as a strip of records.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -8,6 +7,7 @@ use serde::Serialize;
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::log::Log;
 use crate::sim::World;
+use crate::sorted::SortedSet;
 use crate::view::replicas::{Here, Replica, Replicas};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, Offset, TopicPartition};
@@ -248,7 +248,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
     let place = |partition: &TopicPartition| {
         found.index(partition).filter(|index| range.contains(index)).map(|index| index - range.start)
     };
-    let mut groups = BTreeSet::new();
+    let mut groups = SortedSet::new();
     for (name, _, consumer) in world.consumers() {
         for (partition, assigned) in consumer.assigned() {
             let Some(place) = place(partition) else { continue };

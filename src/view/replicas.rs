@@ -1,7 +1,6 @@
 //! Every replica of every partition at one look: one walk over the metadata and one over each broker,
 //! so that a thousand partitions on thirty brokers cost no look-up each.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::log::Log;
 use crate::kafka::replica::Partition;
 use crate::sim::{Member, Power, World};
+use crate::sorted::SortedSet;
 use crate::wire::{BrokerId, TopicName, TopicPartition};
 
 /// The partitions that are shown, in the order of their topics' names, with all replicas of each.
@@ -47,7 +47,7 @@ struct Place<'a> {
 impl<'a> Replicas<'a> {
     pub fn look(world: &'a World, shown: impl Fn(&str) -> bool) -> Replicas<'a> {
         let runs = |member: &Member| member.power == Power::Running;
-        let running: BTreeSet<BrokerId> = world.brokers().filter(|(_, m, _)| runs(m)).map(|(id, _, _)| id).collect();
+        let running: SortedSet<BrokerId> = world.brokers().filter(|(_, m, _)| runs(m)).map(|(id, _, _)| id).collect();
         let mut found = Replicas { places: Vec::new(), partitions: Vec::new(), replicas: Vec::new() };
         for (topic, image) in world.image().topics.iter().filter(|(name, _)| shown(name.0.as_str())) {
             found.places.push(Place { topic, first: found.partitions.len(), count: image.partitions.len() });

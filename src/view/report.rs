@@ -1,8 +1,6 @@
 //! The JSON of `highwater run --format json`: one object, stable field names, times in
 //! microseconds of virtual time.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +14,7 @@ use crate::kafka::log::Log;
 use crate::sim::metrics::Metric;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Anomaly, AnomalyKind, Event, Member, Power, World};
+use crate::sorted::SortedMap;
 use crate::view::guarantees::{self, PropertyState};
 use crate::view::metadata_log;
 use crate::view::metrics::{self, Kind};
@@ -125,13 +124,13 @@ fn controllers(world: &World) -> Vec<Value> {
 /// log is longest), record by record.
 fn metadata(world: &World, brief: bool) -> Value {
     let image = world.image();
-    let mut features: BTreeMap<String, i16> =
+    let mut features: SortedMap<String, i16> =
         image.features.iter().map(|(name, level)| (name.to_string(), *level)).collect();
     let quorum = world.newest_quorum();
     features.extend(quorum.map(|quorum| ("kraft.version".to_string(), quorum.kraft_version())));
     let configs =
-        |configs: &Configs| configs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
-    let brokers: BTreeMap<String, _> =
+        |configs: &Configs| configs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<SortedMap<_, _>>();
+    let brokers: SortedMap<String, _> =
         image.broker_configs.iter().map(|(id, own)| (id.0.to_string(), configs(own))).collect();
     let voters: Vec<String> =
         quorum.map_or(Vec::new(), |quorum| quorum.voters().iter().map(ToString::to_string).collect());
@@ -169,7 +168,7 @@ fn controller_state(member: &Member, controller: &crate::kafka::controller::Cont
 fn topics(world: &World, brief: bool) -> Vec<Value> {
     let image = world.image();
     let one = |(name, topic): (&crate::wire::TopicName, &crate::kafka::controller::image::TopicImage)| {
-        let configs: BTreeMap<String, String> =
+        let configs: SortedMap<String, String> =
             topic.configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let partitions: Vec<Value> = topic
             .partitions
@@ -328,7 +327,7 @@ fn members(group: &ClassicGroup) -> Vec<Value> {
 
 fn producer(name: &str, producer: &Producer, brief: bool) -> Value {
     let identity = producer.identity();
-    let failed: BTreeMap<String, u64> = producer
+    let failed: SortedMap<String, u64> = producer
         .failed()
         .iter()
         .map(|(code, count)| (crate::wire::error(*code).map_or_else(|| code.to_string(), error_name), *count))
@@ -371,7 +370,7 @@ fn results(result: &crate::kafka::client::BatchResult) -> Vec<Value> {
 }
 
 fn consumer(world: &World, name: &str, consumer: &Consumer, brief: bool) -> Value {
-    let positions: BTreeMap<String, i64> =
+    let positions: SortedMap<String, i64> =
         consumer.positions().iter().map(|(partition, offset)| (partition.to_string(), offset.0)).collect();
     let mut value = json!({ "name": name, "group": consumer.group(), "positions": positions });
     if !brief {
@@ -393,7 +392,7 @@ fn verdict(world: &World) -> Value {
     let ledger = world.ledger();
     let groups = ledger.groups();
     let by_group =
-        |count: &dyn Fn(&str) -> u64| groups.iter().map(|g| (g.clone(), count(g))).collect::<BTreeMap<_, _>>();
+        |count: &dyn Fn(&str) -> u64| groups.iter().map(|g| (g.clone(), count(g))).collect::<SortedMap<_, _>>();
     let anomalies: Vec<Value> = ledger.anomalies().map(|anomaly| self::anomaly(world, anomaly)).collect();
     json!({
         "acked": ledger.acked,
@@ -430,7 +429,7 @@ fn metrics(world: &World) -> Vec<Value> {
             Kind::Rate => json!(value as f64 / 1_000.0),
             Kind::Gauge | Kind::Count => json!(value),
         };
-        let by: BTreeMap<String, Value> = by.into_iter().map(|(name, value)| (name, number(value))).collect();
+        let by: SortedMap<String, Value> = by.into_iter().map(|(name, value)| (name, number(value))).collect();
         json!({ "name": about.title(), "mbean": about.mbean, "unit": about.unit, "value": number(whole), "by": by })
     };
     metrics::measure(world).into_iter().map(one).collect()

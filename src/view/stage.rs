@@ -1,6 +1,5 @@
 //! The stage: brokers as columns, controllers above them.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::kafka::log::Log;
 use crate::kafka::quorum::QuorumRole;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Member, Power, World};
+use crate::sorted::SortedMap;
 use crate::view::cards::{self, GroupCard, ProducerCard};
 use crate::view::partitions::{self, Near, PartitionRow, ReplicaCell};
 use crate::view::replicas::{Here, Replica, Replicas};
@@ -98,7 +98,7 @@ pub struct Focus {
     /// Which rows have their records drawn.
     pub rows: Range<usize>,
     /// The rows that were scrolled back, by name: the offset at which what is shown of their logs ends.
-    pub scrolled: BTreeMap<String, i64>,
+    pub scrolled: SortedMap<String, i64>,
 }
 
 /// Projects the stage again and again. Rows and cards that did not change are the same allocation as
@@ -128,7 +128,7 @@ impl Projector {
             partitions: topic.partitions.len() as i32,
             replication: topic.partitions.get(&0).map_or(0, |partition| partition.replicas.len() as i32),
         });
-        let mut leads: BTreeMap<BrokerId, u32> = BTreeMap::new();
+        let mut leads: SortedMap<BrokerId, u32> = SortedMap::new();
         let led = found.partitions().iter().filter(|here| !is_internal(here.topic.0.as_str()));
         led.filter_map(|here| here.registration.leader).for_each(|leader| *leads.entry(leader).or_default() += 1);
         let lead = |id: &BrokerId| leads.get(id).copied().unwrap_or_default();

@@ -1,10 +1,9 @@
 //! Which event brought a value about: the newest one before the viewed instant that decided it.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::history::History;
 use crate::kafka::fact::{Fact, error_name};
 use crate::sim::{Event, World};
+use crate::sorted::SortedMap;
 use crate::view::inspect::{Selection, lag_name};
 use crate::wire::{BrokerId, NodeId, Offset, TopicPartition};
 
@@ -40,9 +39,9 @@ pub struct Whys {
     /// What was told before this step is forgotten.
     first: u64,
     /// `(steps before it and itself, event)`
-    told: BTreeMap<Subject, Vec<(u64, u64)>>,
+    told: SortedMap<Subject, Vec<(u64, u64)>>,
     /// What each group committed last: the same again decides nothing.
-    committed: BTreeMap<Subject, Offset>,
+    committed: SortedMap<Subject, Offset>,
 }
 
 impl Whys {

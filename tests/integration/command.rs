@@ -87,3 +87,33 @@ fn help_and_version_are_no_errors() {
     }
     assert!(call(&["--help"]).1.contains("Exit status: 0"));
 }
+
+#[test]
+fn a_clean_campaign_exits_with_0_and_tells_its_rate() {
+    let (exit, out, err) = call(&["campaign", "--seeds", "0..3", "--budget", "10s", "--threads", "2"]);
+    assert_eq!((exit, err.as_str()), (Exit::Held, ""));
+    assert!(out.starts_with("3 seeds clean in ") && out.contains(" seeds/s, "), "{out}");
+}
+
+/// A bug in the engine is no failed check: both the campaign that finds it and the script that it
+/// prints say so by their exit status.
+#[test]
+fn a_broken_property_of_the_engine_exits_with_3_and_shows_the_shortest_script() {
+    let plant = ["--plant", "elect-outside-isr"];
+    let campaign = ["campaign", "--seeds", "0..100", "--faults", "kill,cut", "--budget", "60s"];
+    let (exit, script, err) = call(&[&campaign[..], &plant].concat());
+    assert_eq!(exit, Exit::Broken, "{err}");
+    assert!(err.contains("property LeaderInIsr broke") && err.contains("The shortest script found"), "{err}");
+    assert!(script.starts_with("# Campaign, seed "), "{script}");
+
+    let path = file("broken.hw", &script);
+    let name = path.to_str().unwrap();
+    let (exit, _, err) = call(&["run", name, plant[0], plant[1]]);
+    assert_eq!(exit, Exit::Broken);
+    assert!(
+        err.contains("The engine broke its property LeaderInIsr") && err.contains("This is a bug in Highwater. Seed "),
+        "{err}"
+    );
+    assert_eq!(call(&["run", name]).0, Exit::Held, "without the bug nothing is wrong with it");
+    assert_eq!(call(&["run", name, "--plant", "nothing"]).0, Exit::Wrong);
+}

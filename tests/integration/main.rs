@@ -34,6 +34,7 @@ mod lessons;
 mod log_cases;
 mod metrics;
 mod partition_cases;
+mod prevention;
 mod quorum_cases;
 mod read_committed;
 mod scripts;

@@ -27,7 +27,7 @@ pub enum Kind {
     Drop,
     /// A broker's disk is slow
     Disk,
-    /// Controllers die or pause
+    /// Controllers die, lose their power, stop or pause
     Controller,
     /// Consumers die, clients pause
     Client,
@@ -234,7 +234,8 @@ impl Timeline {
             }
             Kind::Controller => {
                 let controller = format!("controller {}", self.controller());
-                let (down, up) = self.draw.one_of(&[("kill", "start"), ("freeze", "thaw"), ("stop", "start")]);
+                let ways = [("kill", "start"), ("power-off", "start"), ("freeze", "thaw"), ("stop", "start")];
+                let (down, up) = self.draw.one_of(&ways);
                 self.then(at, format!("{down} {controller}"));
                 self.then(end, format!("{up} {controller}"));
             }

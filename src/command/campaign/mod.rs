@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant as Clock;
 
-use crate::command::{Exit, load};
+use crate::command::{Exit, load, planted};
 use crate::history::Run;
 use crate::kafka::config::Planted;
 use crate::scenario::quantity;
@@ -48,6 +48,9 @@ pub struct Args {
     /// Prints the script of the first seed and runs nothing
     #[arg(long)]
     pub print: bool,
+    /// Puts a bug into the engine, to check the checkers
+    #[arg(long, value_name = "BUG", value_parser = planted, hide = true)]
+    pub plant: Option<Planted>,
 }
 
 /// A seed that failed.
@@ -93,16 +96,18 @@ pub fn execute(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let started = Clock::now();
     let threads = args.threads.unwrap_or(cores);
-    let summary = campaign(&plan, args.seeds.clone(), threads, None, args.keep_going);
+    let summary = campaign(&plan, args.seeds.clone(), threads, args.plant, args.keep_going);
     let seconds = started.elapsed().as_secs_f64().max(0.001);
     let virtual_seconds = summary.virtual_time.millis() as f64 / 1000.0;
-    let _ = writeln!(
-        out,
+    // What is printed beside a script is no part of it.
+    let prints_a_script = !summary.found.is_empty() && !args.keep_going;
+    let rate = format!(
         "{} seeds clean in {seconds:.1} s: {:.1} seeds/s, {:.0} virtual seconds/s",
         summary.clean,
         summary.clean as f64 / seconds,
         virtual_seconds / seconds
     );
+    let _ = if prints_a_script { writeln!(err, "{rate}") } else { writeln!(out, "{rate}") };
     if args.keep_going {
         for found in &summary.found {
             let _ = writeln!(out, "seed {}: {}", found.seed, found.outcome.text());
@@ -111,16 +116,16 @@ pub fn execute(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     match summary.found.first() {
         None => Exit::Held,
         Some(found) if args.keep_going => exit_of(&found.outcome),
-        Some(found) => report(&plan, found, out, err),
+        Some(found) => report(&plan, found, args.plant, out, err),
     }
 }
 
 /// Prints the failure with the shortest script that shows it.
-fn report(plan: &Plan, found: &Found, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+fn report(plan: &Plan, found: &Found, planted: Option<Planted>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let _ = writeln!(err, "Seed {} failed: {}", found.seed, found.outcome.text());
     let Some(failure) = found.outcome.failure() else { return Exit::Wrong };
-    let case = reduce::reduce(&generate::case(plan, found.seed), &failure, None);
-    let again = run(&case, None);
+    let case = reduce::reduce(&generate::case(plan, found.seed), &failure, planted);
+    let again = run(&case, planted);
     let _ = writeln!(err, "The shortest script found that does the same: {}", again.text());
     let _ = write!(out, "{}", case.text());
     exit_of(&found.outcome)

@@ -1,10 +1,9 @@
 //! The ISR changes that a broker's leaders propose, on their way to the controller: one request in
 //! flight for the whole broker, one change for each partition (AlterPartitionManager, KIP-497).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::broker::controller_channel::{ControllerChannel, Reply};
 use crate::kafka::node::{Alarm, Turn, earliest};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::wire::messages::{AlterPartitionRequest, AlterPartitionResponse};
@@ -47,7 +46,7 @@ pub type Outcome = (TopicPartition, Result<AlteredPartition, ErrorCode>);
 pub struct AlterPartitionManager {
     me: BrokerId,
     /// Sent or not, one for each partition; the controller's answer removes it.
-    pending: BTreeMap<TopicPartition, IsrChange>,
+    pending: SortedMap<TopicPartition, IsrChange>,
     /// The partitions of the request in flight.
     in_flight: Vec<TopicPartition>,
     /// When to send again after a failure.
@@ -58,7 +57,7 @@ pub struct AlterPartitionManager {
 impl AlterPartitionManager {
     pub fn new(me: BrokerId) -> AlterPartitionManager {
         let channel = ControllerChannel::new(me, None);
-        AlterPartitionManager { me, pending: BTreeMap::new(), in_flight: Vec::new(), retry_at: None, channel }
+        AlterPartitionManager { me, pending: SortedMap::new(), in_flight: Vec::new(), retry_at: None, channel }
     }
 
     /// Takes a change on. OPERATION_NOT_ATTEMPTED while another one of the partition is pending.

@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use crate::sorted::SortedMap as OrdMap;
-
 use crate::kafka::config::TopicConfig;
 use crate::kafka::log::Log;
 use crate::kafka::quorum::QuorumDisk;
 use crate::kafka::replica::fetcher::FollowerLogs;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerEpoch, Offset, TopicPartition, Uuid};
 
@@ -23,9 +22,9 @@ pub struct Folder {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disk {
-    pub folders: OrdMap<TopicPartition, Folder>,
+    pub folders: SortedMap<TopicPartition, Folder>,
     /// replication-offset-checkpoint: the high watermarks as they were last written.
-    pub high_watermarks: OrdMap<TopicPartition, Offset>,
+    pub high_watermarks: SortedMap<TopicPartition, Offset>,
     /// The clean-shutdown file: the broker epoch of the process that stopped in good order (KIP-966).
     pub clean_shutdown: Option<BrokerEpoch>,
     pub quorum: QuorumDisk,
@@ -40,7 +39,12 @@ impl Default for Disk {
 impl Disk {
     /// An empty disk.
     pub fn new() -> Disk {
-        Disk { folders: OrdMap::new(), high_watermarks: OrdMap::new(), clean_shutdown: None, quorum: QuorumDisk::new() }
+        Disk {
+            folders: SortedMap::new(),
+            high_watermarks: SortedMap::new(),
+            clean_shutdown: None,
+            quorum: QuorumDisk::new(),
+        }
     }
 
     /// An empty disk of a broker, which learns the voters from the metadata log (with kraft.version 0

@@ -5,15 +5,14 @@
 //! see and was told everything about them. Only the others are looked at, so that a fetch costs
 //! what changed and not what it covers.
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
-use crate::sorted::{SortedMap as OrdMap, SortedSet as OrdSet};
 use kafka_protocol::messages::FetchRequest;
 
 use crate::kafka::log::ReadUpTo;
 use crate::kafka::replica::Fetch;
 use crate::kafka::replica::session::next_epoch;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, StrBytes, Uuid};
 
@@ -60,9 +59,9 @@ pub struct Session {
     epoch: i32,
     /// The answer to a full request names every partition.
     pub full: bool,
-    pub partitions: OrdMap<Key, Cached>,
+    pub partitions: SortedMap<Key, Cached>,
     /// Those that are not idle.
-    pub active: OrdSet<Key>,
+    pub active: SortedSet<Key>,
     pub last_fetch: Instant,
     pub waiting: Option<Waiting>,
 }
@@ -70,10 +69,10 @@ pub struct Session {
 /// All sessions of a broker.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Sessions {
-    sessions: BTreeMap<SessionKey, Arc<Session>>,
+    sessions: SortedMap<SessionKey, Arc<Session>>,
     /// Which sessions cover a partition.
-    watchers: OrdMap<Key, Vec<SessionKey>>,
-    deadlines: BTreeSet<(Instant, SessionKey)>,
+    watchers: SortedMap<Key, Vec<SessionKey>>,
+    deadlines: SortedSet<(Instant, SessionKey)>,
     /// Counts fetches without a session, downwards.
     last_single: SessionKey,
 }
@@ -126,8 +125,8 @@ impl Sessions {
             reader,
             epoch: 1,
             full: true,
-            partitions: OrdMap::new(),
-            active: OrdSet::new(),
+            partitions: SortedMap::new(),
+            active: SortedSet::new(),
             last_fetch: now,
             waiting: None,
         };

@@ -70,13 +70,13 @@ mod tests {
     use super::*;
     use crate::kafka::config::BrokerConfig;
     use crate::kafka::controller::image::MetadataImage;
-    use crate::kafka::controller::record::MetadataRecord;
+    use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
     use crate::kafka::group::OFFSETS_TOPIC;
     use crate::kafka::node::Effects;
     use crate::time::Instant;
     use crate::wire::messages::OffsetCommitRequest;
     use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-    use crate::wire::{BrokerId, ClientId, Correlation, GroupId, NodeId, PartitionEpoch, Uuid, str_bytes, topic_name};
+    use crate::wire::{BrokerId, ClientId, Correlation, GroupId, NodeId, Uuid, str_bytes, topic_name};
 
     /// A broker with one partition of `__consumer_offsets`.
     struct OneLog {
@@ -121,16 +121,11 @@ mod tests {
             image.replay(&MetadataRecord::Partition {
                 topic: id,
                 partition: 0,
-                replicas: vec![BrokerId(1), BrokerId(2)],
-                isr: vec![BrokerId(1), BrokerId(2)],
-                removing: Vec::new(),
-                adding: Vec::new(),
-                leader: Some(BrokerId(leader)),
-                recovering: false,
-                leader_epoch: LeaderEpoch(leader),
-                partition_epoch: PartitionEpoch(0),
-                elr: Vec::new(),
-                last_known_elr: Vec::new(),
+                registration: PartitionRegistration {
+                    leader: Some(BrokerId(leader)),
+                    leader_epoch: LeaderEpoch(leader),
+                    ..PartitionRegistration::new([1, 2].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec())
+                },
             });
         }
         image

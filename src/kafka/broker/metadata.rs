@@ -2,12 +2,11 @@
 //! handleFindCoordinatorRequest, KRaftMetadataCache), and topics that are made on first use
 //! (AutoTopicCreationManager).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
 use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
 use crate::kafka::node::Turn;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::wire::messages::find_coordinator_response::Coordinator;
@@ -34,7 +33,7 @@ const GROUP_KEY: i8 = 0;
 /// in flight per topic; clients ask again until the topic is there.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct TopicCreation {
-    in_flight: BTreeMap<TopicName, InFlight>,
+    in_flight: SortedMap<TopicName, InFlight>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -292,16 +291,12 @@ mod tests {
         image.replay(&MetadataRecord::Partition {
             topic: id,
             partition: 0,
-            replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
-            isr: vec![BrokerId(1), BrokerId(2)],
-            removing: Vec::new(),
-            adding: Vec::new(),
-            leader,
-            recovering: false,
-            leader_epoch: LeaderEpoch(4),
-            partition_epoch: PartitionEpoch(7),
-            elr: Vec::new(),
-            last_known_elr: Vec::new(),
+            registration: PartitionRegistration {
+                leader,
+                leader_epoch: LeaderEpoch(4),
+                partition_epoch: PartitionEpoch(7),
+                ..PartitionRegistration::new([1, 2, 3].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec())
+            },
         });
     }
 

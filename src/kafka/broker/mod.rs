@@ -22,10 +22,7 @@ mod purgatory;
 mod read_replica;
 mod throttle;
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
-
-use crate::sorted::SortedMap as OrdMap;
 
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
@@ -37,6 +34,7 @@ use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::{
     BrokerEpoch, BrokerId, ControllerId, Correlation, LeaderEpoch, NodeId, Request, StrBytes, TopicName, TopicPartition,
@@ -87,12 +85,13 @@ pub struct Process {
     producer_ids: ProducerIds,
     topic_creation: TopicCreation,
     groups: GroupCoordinator,
-    replicas: OrdMap<TopicPartition, Arc<Partition>>,
+    replicas: SortedMap<TopicPartition, Arc<Partition>>,
     /// By leader.
-    fetchers: BTreeMap<BrokerId, Arc<Fetcher>>,
+    fetchers: SortedMap<BrokerId, Arc<Fetcher>>,
     sessions: Sessions,
     /// What was sent of throttled partitions lately.
     leader_quota: ReplicationQuota,
+    follower_quota: ReplicationQuota,
     produces: Purgatory<DelayedProduce>,
     deletes: Purgatory<DelayedDelete>,
     timers: Timers,
@@ -105,11 +104,11 @@ pub struct Process {
 
     // What a turn has still to do; empty between turns.
     /// Partitions whose waiting requests must be looked at.
-    touched: BTreeSet<TopicPartition>,
+    touched: SortedSet<TopicPartition>,
     /// Partitions of which a follower's log start moved.
-    low_watermark_moved: BTreeSet<TopicPartition>,
+    low_watermark_moved: SortedSet<TopicPartition>,
     /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
-    committed_offsets: BTreeSet<i32>,
+    committed_offsets: SortedSet<i32>,
     /// ISR changes were submitted, or a request of theirs was answered.
     proposed: bool,
 }
@@ -273,7 +272,7 @@ impl Process {
 /// Who leads a partition: as this broker's replica knows it, else as the metadata says (KIP-951).
 fn leader_hint(
     image: &MetadataImage,
-    replicas: &OrdMap<TopicPartition, Arc<Partition>>,
+    replicas: &SortedMap<TopicPartition, Arc<Partition>>,
     partition: &TopicPartition,
 ) -> Option<(BrokerId, LeaderEpoch)> {
     if let Some(replica) = replicas.get(partition) {

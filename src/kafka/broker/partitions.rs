@@ -1,7 +1,6 @@
 //! What the broker's replicas do when the metadata says so or when one of them changed
 //! (ReplicaManager.applyDelta, BrokerMetadataPublisher): roles, fetchers, deletion, settings.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use crate::kafka::log::{Appended, Origin};
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs, truncate};
 use crate::kafka::replica::{After, IsrProposal, Partition, PartitionState};
+use crate::sorted::SortedSet;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
 
@@ -75,8 +75,8 @@ impl Process {
     }
 
     fn apply(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, deltas: Vec<Delta>) {
-        let mut changed: BTreeSet<TopicPartition> = BTreeSet::new();
-        let mut settings: BTreeSet<TopicName> = BTreeSet::new();
+        let mut changed: SortedSet<TopicPartition> = SortedSet::new();
+        let mut settings: SortedSet<TopicName> = SortedSet::new();
         let mut all_settings = false;
         for delta in deltas {
             match delta {

@@ -1,10 +1,8 @@
 //! One life of a broker: what comes in is routed to the room that knows, and what the rooms ask of
 //! each other is carried out until nothing is left to do.
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
-use crate::sorted::SortedMap as OrdMap;
 use bytes::Bytes;
 
 use crate::kafka::broker::alter_partition::AlterPartitionManager;
@@ -21,13 +19,13 @@ use crate::kafka::broker::throttle::ReplicationQuota;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::snapshot::SnapshotTimer;
-use crate::kafka::fact::Fact;
 use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
 use crate::kafka::log::{Log, Origin};
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::Partition;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
 use crate::wire::{
@@ -58,19 +56,20 @@ impl Process {
             producer_ids: ProducerIds::new(id),
             topic_creation: TopicCreation::new(),
             groups: GroupCoordinator::new(id, &config),
-            replicas: OrdMap::new(),
-            fetchers: BTreeMap::new(),
+            replicas: SortedMap::new(),
+            fetchers: SortedMap::new(),
             sessions: Sessions::default(),
             leader_quota: ReplicationQuota::default(),
+            follower_quota: ReplicationQuota::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
             shut_down_by: None,
             done: false,
             told_controller: None,
-            touched: BTreeSet::new(),
-            low_watermark_moved: BTreeSet::new(),
-            committed_offsets: BTreeSet::new(),
+            touched: SortedSet::new(),
+            low_watermark_moved: SortedSet::new(),
+            committed_offsets: SortedSet::new(),
             proposed: false,
             config,
         }
@@ -145,7 +144,6 @@ impl Process {
     pub(super) fn shut_down(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         if self.shut_down_by.is_none() {
             self.shut_down_by = Some(turn.now + SHUTDOWN_PATIENCE);
-            turn.tell(Fact::Stopping { node: NodeId::Broker(self.id) });
             let event = self.lifecycle.begin_controlled_shutdown(turn);
             self.lived(disk, turn, event);
         }
@@ -275,6 +273,7 @@ impl Process {
         response: &Response,
     ) {
         if let NodeId::Broker(leader) = from {
+            self.record_throttled(disk, turn.now, response);
             let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
             let fetcher = Arc::make_mut(fetcher);
             let changed = fetcher.handle_response(turn, &self.config, correlation, response, disk);
@@ -365,6 +364,7 @@ impl Process {
 
     fn send_fetches(&mut self, disk: &Disk, turn: &mut Turn<'_>) {
         let epoch = self.lifecycle.broker_epoch();
+        self.hold_back_followers(disk, turn.now);
         for fetcher in self.fetchers.values_mut().filter(|fetcher| fetcher.wants_to_send()) {
             Arc::make_mut(fetcher).send(turn, &self.config, epoch, disk);
         }

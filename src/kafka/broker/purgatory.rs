@@ -1,8 +1,7 @@
 //! What waits for something to happen to a partition, or for its time to run out
 //! (DelayedOperationPurgatory).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
-
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::TopicPartition;
 
@@ -20,14 +19,14 @@ struct Waiting<T> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Purgatory<T> {
     next: WaitId,
-    waiting: BTreeMap<WaitId, Waiting<T>>,
-    by_partition: BTreeMap<TopicPartition, BTreeSet<WaitId>>,
-    deadlines: BTreeSet<(Instant, WaitId)>,
+    waiting: SortedMap<WaitId, Waiting<T>>,
+    by_partition: SortedMap<TopicPartition, SortedSet<WaitId>>,
+    deadlines: SortedSet<(Instant, WaitId)>,
 }
 
 impl<T> Purgatory<T> {
     pub fn new() -> Purgatory<T> {
-        Purgatory { next: 0, waiting: BTreeMap::new(), by_partition: BTreeMap::new(), deadlines: BTreeSet::new() }
+        Purgatory { next: 0, waiting: SortedMap::new(), by_partition: SortedMap::new(), deadlines: SortedSet::new() }
     }
 
     pub fn add(&mut self, deadline: Instant, partitions: Vec<TopicPartition>, operation: T) -> WaitId {

@@ -1,15 +1,17 @@
-//! Throttled replication, as a leader does it (ReplicationQuotaManager, KIP-73): followers outside the
-//! ISR get nothing of a throttled partition while it sends more than its rate allows.
+//! Throttled replication (ReplicationQuotaManager, KIP-73). While a leader sends more of throttled
+//! partitions than its rate allows, followers outside the ISR get nothing of them; while a follower gets
+//! more than its own rate allows, it does not ask for those of them that it is behind with.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::kafka::broker::Process;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::fetch_session::Key;
-use crate::kafka::config::dynamic::LEADER_THROTTLED_RATE;
-use crate::kafka::replica::fetcher::FollowerLogs;
+use crate::kafka::config::dynamic::{FOLLOWER_THROTTLED_RATE, LEADER_THROTTLED_RATE};
+use crate::kafka::replica::fetcher::{Follow, FollowState, FollowerLogs};
 use crate::time::{Duration, Instant};
-use crate::wire::{BrokerId, StrBytes, TopicPartition};
+use crate::wire::{BrokerId, Response, StrBytes, TopicPartition};
 
 /// `replication.quota.window.num` windows of `replication.quota.window.size.seconds`.
 const WINDOWS: i64 = 11;
@@ -52,7 +54,8 @@ impl Process {
     pub(super) fn holds_back(&self, disk: &Disk, key: Key, follower: BrokerId, now: Instant) -> bool {
         let Some(partition) = self.throttled(disk, key) else { return false };
         let in_sync = self.replicas.get(&partition).is_some_and(|replica| replica.isr().contains(&follower));
-        !in_sync && self.throttled_rate().is_some_and(|rate| self.leader_quota.is_exceeded(rate, now))
+        !in_sync
+            && self.throttled_rate(LEADER_THROTTLED_RATE).is_some_and(|rate| self.leader_quota.is_exceeded(rate, now))
     }
 
     /// The partition, if this broker's replica of it is throttled
@@ -63,12 +66,58 @@ impl Process {
         config.leader_throttled.includes(partition.partition, self.id.0).then_some(partition)
     }
 
-    /// `leader.replication.throttled.rate`, bytes a second: this broker's own, else everyone's.
-    fn throttled_rate(&self) -> Option<i64> {
-        let name = StrBytes::from_static_str(LEADER_THROTTLED_RATE);
+    /// What a follower got of throttled partitions counts, whether it has a rate or not
+    /// (ReplicaFetcherThread.processPartitionData).
+    pub(super) fn record_throttled(&mut self, disk: &Disk, now: Instant, response: &Response) {
+        let Response::Fetch(response) = response else { return };
+        let mut bytes = 0;
+        for topic in &response.responses {
+            let Some(name) = self.image.topic_names.get(&topic.topic_id) else { continue };
+            for data in &topic.partitions {
+                let partition = TopicPartition::new(name.clone(), data.partition_index);
+                if is_follower_throttled(disk, &partition, self.id) {
+                    bytes += data.records.as_ref().map_or(0, |records| records.len() as i64);
+                }
+            }
+        }
+        if bytes > 0 {
+            self.follower_quota.record(bytes, now);
+        }
+    }
+
+    /// RemoteLeaderEndPoint.shouldFollowerThrottle, before each fetch. What is held back is looked at
+    /// again after replica.fetch.backoff.ms.
+    pub(super) fn hold_back_followers(&mut self, disk: &Disk, now: Instant) {
+        let rate = self.throttled_rate(FOLLOWER_THROTTLED_RATE);
+        if rate.is_none_or(|rate| !self.follower_quota.is_exceeded(rate, now)) {
+            return;
+        }
+        let until = now + self.config.replica_fetch_backoff;
+        for fetcher in self.fetchers.values_mut().filter(|fetcher| fetcher.wants_to_send()) {
+            let behind = |follow: &Follow| follow.state == FollowState::Fetching && !follow.caught_up;
+            let held: Vec<TopicPartition> = fetcher
+                .partitions()
+                .filter(|(partition, follow)| behind(follow) && is_follower_throttled(disk, partition, self.id))
+                .map(|(partition, _)| partition.clone())
+                .collect();
+            for partition in held {
+                Arc::make_mut(fetcher).hold_back(&partition, until);
+            }
+        }
+    }
+
+    /// Bytes a second, as this broker's own setting says, else everyone's.
+    fn throttled_rate(&self, name: &'static str) -> Option<i64> {
+        let name = StrBytes::from_static_str(name);
         let own = self.image.broker_configs.get(&self.id).and_then(|configs| configs.get(&name));
         own.or_else(|| self.image.cluster_configs.get(&name))?.parse().ok()
     }
+}
+
+/// `follower.replication.throttled.replicas`
+fn is_follower_throttled(disk: &Disk, partition: &TopicPartition, follower: BrokerId) -> bool {
+    let config = disk.log(partition).map(|log| log.config());
+    config.is_some_and(|config| config.follower_throttled.includes(partition.partition, follower.0))
 }
 
 #[cfg(test)]

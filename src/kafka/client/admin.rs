@@ -2,8 +2,6 @@
 //! tries again what another node or another moment would answer, and tells the outcome with
 //! Kafka's own message.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::client::admin_answers::{self as answers, Verdict};
 use crate::kafka::client::membership::Lookup;
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
@@ -11,6 +9,7 @@ use crate::kafka::client::network::{InFlight, Network, backoff};
 use crate::kafka::client::reset_offsets::{Reset, Step};
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::delete_records_request::DeleteRecordsTopic;
 use crate::wire::messages::{DeleteRecordsRequest, FindCoordinatorRequest};
@@ -87,9 +86,9 @@ pub struct Admin {
     id: ClientId,
     network: Network<Purpose>,
     metadata: Metadata,
-    coordinators: BTreeMap<StrBytes, Lookup>,
-    operations: BTreeMap<OperationId, Operation>,
-    outcomes: BTreeMap<OperationId, Outcome>,
+    coordinators: SortedMap<StrBytes, Lookup>,
+    operations: SortedMap<OperationId, Operation>,
+    outcomes: SortedMap<OperationId, Outcome>,
     last_operation: OperationId,
     /// The earliest alarm, computed at the end of every input.
     alarm: Option<(Instant, Alarm)>,
@@ -107,9 +106,9 @@ impl Admin {
             id,
             network: Network::default(),
             metadata: Metadata::new(bootstrap, times),
-            coordinators: BTreeMap::new(),
-            operations: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
+            coordinators: SortedMap::new(),
+            operations: SortedMap::new(),
+            outcomes: SortedMap::new(),
             last_operation: 0,
             alarm: None,
         }

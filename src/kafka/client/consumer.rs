@@ -2,7 +2,6 @@
 //! (KafkaConsumer with the classic group protocol). Here are its face and the order of a poll;
 //! `consumer_group` is its part in the group, `consumer_fetch` its positions and records.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason};
 use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{Body, ClientId, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
 
@@ -63,13 +63,13 @@ pub(super) struct Process {
     pub seen_metadata: u64,
     /// Fetched and not handed out.
     pub buffered: VecDeque<Buffered>,
-    pub sessions: BTreeMap<NodeId, Session>,
+    pub sessions: SortedMap<NodeId, Session>,
     /// When positions are committed next (`auto.commit.interval.ms`); checked as a poll begins.
     pub next_auto_commit: Instant,
     /// `commitSync` calls of the application that have not succeeded yet.
     pub commits: Vec<PendingCommit>,
     /// What the coordinator said is committed.
-    pub committed: BTreeMap<TopicPartition, Offset>,
+    pub committed: SortedMap<TopicPartition, Offset>,
     /// OFFSET_FETCH is on its way, or not again before this instant.
     pub offsets_out: bool,
     pub offsets_at: Instant,
@@ -123,7 +123,7 @@ pub(super) enum Purpose {
     OffsetFetch(Vec<TopicPartition>),
     ListOffsets(Vec<(TopicPartition, ResetTo)>),
     EpochEnd(Vec<(TopicPartition, Position)>),
-    Fetch(BTreeMap<TopicPartition, Wanted>),
+    Fetch(SortedMap<TopicPartition, Wanted>),
 }
 
 impl Consumer {
@@ -199,12 +199,12 @@ impl Consumer {
     }
 
     /// The next offset to be handed out, of the partitions that have a position.
-    pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
+    pub fn positions(&self) -> SortedMap<TopicPartition, Offset> {
         self.assigned().filter_map(|(tp, a)| Some((tp.clone(), a.position.as_ref()?.offset))).collect()
     }
 
     /// What is committed, as far as this process knows.
-    pub fn committed(&self) -> BTreeMap<TopicPartition, Offset> {
+    pub fn committed(&self) -> SortedMap<TopicPartition, Offset> {
         self.process.as_ref().map(|p| p.committed.clone()).unwrap_or_default()
     }
 
@@ -258,10 +258,10 @@ impl Consumer {
             subscription: Subscription::default(),
             seen_metadata: 0,
             buffered: VecDeque::new(),
-            sessions: BTreeMap::new(),
+            sessions: SortedMap::new(),
             next_auto_commit: turn.now + self.config.auto_commit_interval,
             commits: Vec::new(),
-            committed: BTreeMap::new(),
+            committed: SortedMap::new(),
             offsets_out: false,
             offsets_at: Instant(i64::MIN),
             close: Close::No,

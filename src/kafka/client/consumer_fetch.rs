@@ -1,8 +1,6 @@
 //! A consumer's positions and records: where reading begins (ConsumerCoordinator, OffsetFetcher),
 //! whether it still holds (KIP-320), fetching and handing out (Fetcher, FetchCollector).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::client::consumer::{DeliveredBatch, Process, Purpose};
 use crate::kafka::client::errors;
 use crate::kafka::client::fetcher::{Buffered, Wanted, read_from};
@@ -10,6 +8,7 @@ use crate::kafka::client::subscription::{FetchState, Position, ResetTo, Validati
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason, error_name};
 use crate::kafka::node::Turn;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::messages::fetch_response::PartitionData;
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -23,7 +22,7 @@ use crate::wire::messages::{
 use crate::wire::{ErrorCode, LeaderEpoch, NodeId, Offset, TopicName, TopicPartition, error};
 
 /// Partitions by the node that is asked about them, each with what it is asked.
-type ByNode<T> = BTreeMap<NodeId, Vec<(TopicPartition, LeaderEpoch, T)>>;
+type ByNode<T> = SortedMap<NodeId, Vec<(TopicPartition, LeaderEpoch, T)>>;
 
 impl Process {
     /// updateFetchPositions: validate, then what the group committed, then the reset policy.
@@ -185,7 +184,7 @@ impl Process {
         response: &ListOffsetsResponse,
     ) {
         let later = turn.now + config.retry_backoff;
-        let told: BTreeMap<TopicPartition, &ListOffsetsPartitionResponse> = response
+        let told: SortedMap<TopicPartition, &ListOffsetsPartitionResponse> = response
             .topics
             .iter()
             .flat_map(|t| t.partitions.iter().map(|p| (TopicPartition::new(t.name.clone(), p.partition_index), p)))
@@ -297,7 +296,7 @@ impl Process {
         config: &ConsumerConfig,
         wanted: impl Fn(&FetchState) -> Option<T>,
     ) -> ByNode<T> {
-        let mut nodes: ByNode<T> = BTreeMap::new();
+        let mut nodes: ByNode<T> = SortedMap::new();
         for (tp, assigned) in &mut self.subscription.assigned {
             let Some(what) = wanted(&assigned.state).filter(|_| assigned.next_try <= turn.now) else { continue };
             match self.metadata.leader(tp) {
@@ -323,7 +322,7 @@ impl Process {
         }
         let busy = self.network.in_flight().filter(|r| matches!(r.purpose, Purpose::Fetch(_))).map(|r| r.to);
         let busy: Vec<NodeId> = busy.collect();
-        let mut nodes: BTreeMap<NodeId, BTreeMap<TopicPartition, Wanted>> = BTreeMap::new();
+        let mut nodes: SortedMap<NodeId, SortedMap<TopicPartition, Wanted>> = SortedMap::new();
         for (tp, assigned) in &mut self.subscription.assigned {
             let Some(position) = assigned.position.as_ref().filter(|_| assigned.is_fetchable()) else { continue };
             if assigned.next_try > turn.now || self.buffered.iter().any(|b| b.partition == *tp) {
@@ -348,7 +347,7 @@ impl Process {
         }
     }
 
-    pub(super) fn fetch_lost(&mut self, node: NodeId, asked: &BTreeMap<TopicPartition, Wanted>) {
+    pub(super) fn fetch_lost(&mut self, node: NodeId, asked: &SortedMap<TopicPartition, Wanted>) {
         self.sessions.entry(node).or_default().lost();
         for tp in asked.keys() {
             if let Some(assigned) = self.subscription.get_mut(tp) {
@@ -362,7 +361,7 @@ impl Process {
         turn: &mut Turn<'_>,
         config: &ConsumerConfig,
         node: NodeId,
-        asked: BTreeMap<TopicPartition, Wanted>,
+        asked: SortedMap<TopicPartition, Wanted>,
         response: &FetchResponse,
     ) {
         let refused = error(response.error_code);

@@ -2,12 +2,12 @@
 //! (FetchSessionHandler, KIP-227) and the buffer that `poll` takes records from (FetchCollector,
 //! CompletedFetch).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::kafka::config::ConsumerConfig;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::batch::Batch;
 use crate::wire::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use crate::wire::messages::fetch_response::PartitionData;
@@ -32,7 +32,7 @@ pub struct Session {
     id: i32,
     /// 0: the next request is a full one.
     epoch: i32,
-    partitions: BTreeMap<TopicPartition, Wanted>,
+    partitions: SortedMap<TopicPartition, Wanted>,
 }
 
 /// Records of one partition that were fetched and not handed out yet.
@@ -48,7 +48,7 @@ pub struct Buffered {
     /// Aborted transactions, by first offset, that no batch has reached yet (read_committed).
     aborted: VecDeque<(Offset, ProducerId)>,
     /// Producers whose transaction here was aborted and has begun.
-    aborting: BTreeSet<ProducerId>,
+    aborting: SortedSet<ProducerId>,
     read_committed: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Chunk {
 
 impl Session {
     /// The next request for these partitions.
-    pub fn request(&mut self, wanted: &BTreeMap<TopicPartition, Wanted>, config: &ConsumerConfig) -> FetchRequest {
+    pub fn request(&mut self, wanted: &SortedMap<TopicPartition, Wanted>, config: &ConsumerConfig) -> FetchRequest {
         let full = self.epoch == 0;
         let changed = wanted.iter().filter(|(tp, w)| full || self.partitions.get(tp) != Some(w));
         let topics = group(changed.map(|(tp, w)| (tp, *w)), config);
@@ -144,7 +144,7 @@ impl Buffered {
             records,
             batches,
             aborted: aborted.into(),
-            aborting: BTreeSet::new(),
+            aborting: SortedSet::new(),
             read_committed,
         })
     }

@@ -1,8 +1,6 @@
 //! A consumer's part in its group, by the classic protocol: finding the coordinator, joining,
 //! assigning as the group's leader, heartbeats, commits (AbstractCoordinator, ConsumerCoordinator).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
@@ -10,6 +8,7 @@ use crate::kafka::client::assignor::{self, Assignor, TopicRacks};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::Position;
 use crate::kafka::config::ConsumerConfig;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::messages::consumer_protocol_assignment::TopicPartition as AssignedTopic;
 use crate::wire::messages::join_group_request::JoinGroupRequestProtocol;
@@ -303,7 +302,7 @@ pub fn offset_commit(
     instance: Option<StrBytes>,
     offsets: &Offsets,
 ) -> OffsetCommitRequest {
-    let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    let mut topics: SortedMap<&TopicName, Vec<OffsetCommitRequestPartition>> = SortedMap::new();
     for (partition, position) in offsets {
         topics.entry(&partition.topic).or_default().push(
             OffsetCommitRequestPartition::default()
@@ -337,7 +336,7 @@ pub fn decode_assignment(bytes: &Bytes) -> Vec<TopicPartition> {
 }
 
 pub fn encode_assignment(partitions: &[TopicPartition]) -> Bytes {
-    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
+    let mut topics: SortedMap<&TopicName, Vec<i32>> = SortedMap::new();
     for partition in partitions {
         topics.entry(&partition.topic).or_default().push(partition.partition);
     }

@@ -1,12 +1,12 @@
 //! What a client knows of the cluster: brokers, topics, leaders. Everything in here was learned
 //! from METADATA responses, or from the hints that PRODUCE and FETCH responses carry (KIP-951).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::sync::Arc;
 
 use crate::kafka::client::errors;
 use crate::kafka::client::network::{Network, backoff};
 use crate::kafka::node::{Alarm, Turn};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::messages::metadata_request::MetadataRequestTopic;
 use crate::wire::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
@@ -47,17 +47,17 @@ pub struct Metadata {
     bootstrap: Vec<NodeId>,
     /// Live brokers as last told, in id order; empty until the first response.
     brokers: Vec<NodeId>,
-    racks: BTreeMap<BrokerId, StrBytes>,
-    topics: BTreeMap<TopicName, TopicMetadata>,
-    names: BTreeMap<Uuid, TopicName>,
+    racks: SortedMap<BrokerId, StrBytes>,
+    topics: SortedMap<TopicName, TopicMetadata>,
+    names: SortedMap<Uuid, TopicName>,
     /// The topics to ask for.
-    wanted: BTreeSet<TopicName>,
+    wanted: SortedSet<TopicName>,
     /// Why wanted topics are not in `topics`.
-    refused: BTreeMap<TopicName, ErrorCode>,
+    refused: SortedMap<TopicName, ErrorCode>,
     /// Something showed that the metadata is out of date, or a topic is wanted for the first time.
     update_wanted: bool,
     /// A request is on its way; the topics it asked for.
-    asked: Option<BTreeSet<TopicName>>,
+    asked: Option<SortedSet<TopicName>>,
     /// No request before this instant.
     allowed_at: Instant,
     /// Refreshes in a row that failed or told nothing new: they space the following ones.
@@ -73,11 +73,11 @@ impl Metadata {
             times,
             bootstrap,
             brokers: Vec::new(),
-            racks: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            names: BTreeMap::new(),
-            wanted: BTreeSet::new(),
-            refused: BTreeMap::new(),
+            racks: SortedMap::new(),
+            topics: SortedMap::new(),
+            names: SortedMap::new(),
+            wanted: SortedSet::new(),
+            refused: SortedMap::new(),
             update_wanted: true,
             asked: None,
             allowed_at: Instant(i64::MIN),

@@ -2,10 +2,9 @@
 //! waited too long, and how soon a broken connection is tried again (NetworkClient,
 //! ClusterConnectionStates, InFlightRequests).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{ApiKey, Correlation, NodeId, Request};
 
@@ -45,13 +44,13 @@ struct Connection {
 /// All of one client's connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network<T> {
-    in_flight: BTreeMap<Correlation, InFlight<T>>,
-    connections: BTreeMap<NodeId, Connection>,
+    in_flight: SortedMap<Correlation, InFlight<T>>,
+    connections: SortedMap<NodeId, Connection>,
 }
 
 impl<T> Default for Network<T> {
     fn default() -> Self {
-        Network { in_flight: BTreeMap::new(), connections: BTreeMap::new() }
+        Network { in_flight: SortedMap::new(), connections: SortedMap::new() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! A producer and the application that calls it (KafkaProducer): `send` finds the partition and
 //! hands the record to the accumulator, or blocks up to `max.block.ms`; the sender does the rest.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::kafka::client::sender::{BatchResult, Ledger, Purpose, Sender};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Command, Input, Node, ProducerRecord, Turn};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant, Rate};
 use crate::wire::batch::NewRecord;
 use crate::wire::{Body, ClientId, ErrorCode, NodeId, StrBytes, TopicName, TopicPartition, str_bytes};
@@ -31,7 +31,7 @@ pub struct Producer {
     bootstrap: Vec<NodeId>,
     ledger: Ledger,
     /// The running numbers that records continue with when the process starts again.
-    numbering: BTreeMap<TopicPartition, u64>,
+    numbering: SortedMap<TopicPartition, u64>,
     process: Option<Process>,
     /// The earliest alarm, computed at the end of every input.
     alarm: Option<(Instant, Alarm)>,
@@ -89,7 +89,7 @@ impl Producer {
             ledger: Ledger::new(id, config.acks),
             config,
             bootstrap,
-            numbering: BTreeMap::new(),
+            numbering: SortedMap::new(),
             process: None,
             alarm: None,
         }
@@ -134,7 +134,7 @@ impl Producer {
     }
 
     /// Records that failed for good, by the error's code.
-    pub fn failed(&self) -> &BTreeMap<i16, u64> {
+    pub fn failed(&self) -> &SortedMap<i16, u64> {
         &self.ledger.failed
     }
 
@@ -319,7 +319,7 @@ impl Process {
         turn: &mut Turn<'_>,
         config: &ProducerConfig,
         ledger: &mut Ledger,
-        numbering: &BTreeMap<TopicPartition, u64>,
+        numbering: &SortedMap<TopicPartition, u64>,
     ) {
         while let Some(record) = self.calls.front().cloned() {
             match self.send(turn, config, ledger, numbering, &record) {
@@ -350,7 +350,7 @@ impl Process {
         turn: &mut Turn<'_>,
         config: &ProducerConfig,
         ledger: &mut Ledger,
-        numbering: &BTreeMap<TopicPartition, u64>,
+        numbering: &SortedMap<TopicPartition, u64>,
         record: &ProducerRecord,
     ) -> Result<(), Stop> {
         let topic = self.topic(config, numbering, &record.topic, record.partition)?;
@@ -389,7 +389,7 @@ impl Process {
         turn: &mut Turn<'_>,
         config: &ProducerConfig,
         ledger: &mut Ledger,
-        numbering: &BTreeMap<TopicPartition, u64>,
+        numbering: &SortedMap<TopicPartition, u64>,
         load: &mut Load,
     ) {
         while self.calls.is_empty() && load.due <= turn.now && load.due < load.until {
@@ -418,7 +418,7 @@ impl Process {
         turn: &mut Turn<'_>,
         config: &ProducerConfig,
         ledger: &mut Ledger,
-        numbering: &BTreeMap<TopicPartition, u64>,
+        numbering: &SortedMap<TopicPartition, u64>,
         load: &mut Load,
     ) -> Result<(), Stop> {
         let topic = self.topic(config, numbering, &load.topic, None)?;
@@ -450,7 +450,7 @@ impl Process {
     fn topic(
         &mut self,
         config: &ProducerConfig,
-        numbering: &BTreeMap<TopicPartition, u64>,
+        numbering: &SortedMap<TopicPartition, u64>,
         name: &TopicName,
         partition: Option<i32>,
     ) -> Result<u32, Stop> {

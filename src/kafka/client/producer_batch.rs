@@ -50,6 +50,8 @@ pub struct ProducerBatch {
     pub(super) records: Arc<Vec<NewRecord>>,
     /// The batch as it travels: encoded once, when it is drained.
     pub(super) encoded: Option<Bytes>,
+    /// As it travelled last, when it was stamped anew while it was in flight: an answer speaks of this.
+    sent: Option<Bytes>,
     /// Bytes of the batch with the records so far, before compression.
     pub(super) size: u32,
     pub(super) compression: Compression,
@@ -89,6 +91,7 @@ impl ProducerBatch {
             is_split: false,
             records: Arc::new(vec![record]),
             encoded: None,
+            sent: None,
             size: BATCH_OVERHEAD + size,
             compression: Compression::None,
             ratio_permille: UNCOMPRESSED,
@@ -124,8 +127,9 @@ impl ProducerBatch {
         (packed * 1_000 / records) as u32
     }
 
+    /// The batch as it travelled last.
     pub fn bytes(&self) -> Option<&Bytes> {
-        self.encoded.as_ref()
+        self.encoded.as_ref().or(self.sent.as_ref())
     }
 
     /// The batch as it travels, encoded when it is asked for the first time.
@@ -141,7 +145,7 @@ impl ProducerBatch {
     pub fn restamp(&mut self, stamp: Stamp) {
         self.stamp = Some(stamp);
         self.sequence_reset = true;
-        self.encoded = None;
+        self.sent = self.encoded.take().or(self.sent.take());
     }
 
     pub fn last_sequence(&self) -> Option<i32> {

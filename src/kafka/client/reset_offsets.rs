@@ -2,13 +2,12 @@
 //! the log's ends, decides an offset for every partition of the topic, and commits as a simple
 //! consumer does, which a group with members refuses.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::client::admin_answers::{Verdict, verdict};
 use crate::kafka::client::membership::{NO_GENERATION, offset_commit};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Position};
 use crate::kafka::node::OffsetTarget;
+use crate::sorted::SortedMap;
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use crate::wire::messages::{BrokerId, GroupId, ListOffsetsRequest, OffsetFetchRequest};
@@ -44,7 +43,7 @@ pub struct Reset {
     /// The metadata must be newer than this version: the tool looks before it acts.
     since: u64,
     stage: Stage,
-    ends: BTreeMap<i32, Ends>,
+    ends: SortedMap<i32, Ends>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,7 @@ enum Stage {
 impl Reset {
     /// `since` is the version of the metadata now; it is read again before anything is decided.
     pub fn new(group: StrBytes, topic: TopicName, to: OffsetTarget, since: u64) -> Reset {
-        Reset { group, topic, to, partitions: None, since, stage: Stage::Topic, ends: BTreeMap::new() }
+        Reset { group, topic, to, partitions: None, since, stage: Stage::Topic, ends: SortedMap::new() }
     }
 
     /// Only these partitions of the topic.

@@ -1,24 +1,24 @@
 //! The producer's sender: drains batches per node, sends them, and makes of every answer a
 //! success, a retry or a failure (Sender, TransactionManager for the idempotent producer).
 
-use crate::sorted::SortedMap as BTreeMap;
+mod answers;
+mod identity;
 
 use bytes::Bytes;
 
 use crate::kafka::client::accumulator::Accumulator;
-use crate::kafka::client::errors;
-use crate::kafka::client::idempotence::{Identity, IdentityState};
+use crate::kafka::client::idempotence::IdentityState;
 use crate::kafka::client::metadata::Metadata;
-use crate::kafka::client::network::{InFlight, Network, backoff};
-use crate::kafka::client::producer_batch::{ProducerBatch, Stamp, increment_sequence};
+use crate::kafka::client::network::{InFlight, Network};
+use crate::kafka::client::producer_batch::ProducerBatch;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
+use crate::wire::messages::ProduceRequest;
 use crate::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use crate::wire::messages::produce_response::PartitionProduceResponse;
-use crate::wire::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse};
-use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicPartition, error};
+use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicPartition};
 
 /// What the application learned of one batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub struct Ledger {
     pub sent: u64,
     pub acked: u64,
     /// Records that failed, by the error's code.
-    pub failed: BTreeMap<i16, u64>,
+    pub failed: SortedMap<i16, u64>,
     /// Sends that the producer refused at once.
     pub rejected: u64,
     /// Records whose fate was unknown when the process died.
@@ -71,13 +71,13 @@ pub struct Sender {
     rewrite: Vec<(u32, i32)>,
     epoch_bump: bool,
     /// Where each node's next drain begins, so that no partition starves.
-    drain_index: BTreeMap<NodeId, u32>,
+    drain_index: SortedMap<NodeId, u32>,
 }
 
 impl Ledger {
     pub fn new(id: ClientId, acks: i16) -> Ledger {
         let results = imbl::Vector::new();
-        Ledger { id, acks, sent: 0, acked: 0, failed: BTreeMap::new(), rejected: 0, lost: 0, results }
+        Ledger { id, acks, sent: 0, acked: 0, failed: SortedMap::new(), rejected: 0, lost: 0, results }
     }
 
     /// Records without an outcome yet.
@@ -137,7 +137,7 @@ impl Sender {
             identity,
             rewrite: Vec::new(),
             epoch_bump: false,
-            drain_index: BTreeMap::new(),
+            drain_index: SortedMap::new(),
         }
     }
 
@@ -212,119 +212,6 @@ impl Sender {
         // What was due and could not be done waits for an answer or for one of the later alarms.
         alarms.into_iter().flatten().filter(|(at, _)| *at > now).min()
     }
-
-    // ---- identity ----
-
-    fn ask_identity(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig) {
-        let IdentityState::Wanted { at, failures } = self.identity else { return };
-        if at > turn.now {
-            return;
-        }
-        let Some(node) = self.metadata.any_node(&self.network, turn.now) else { return };
-        let request =
-            InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(i32::MAX);
-        self.network.send(turn, node, request, config.request_timeout, Purpose::ProducerId);
-        self.identity = IdentityState::Asked { failures };
-    }
-
-    fn identity_answered(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ProducerConfig,
-        ledger: &mut Ledger,
-        response: &InitProducerIdResponse,
-    ) {
-        match error(response.error_code) {
-            None => {
-                self.identity =
-                    IdentityState::Known(Identity { id: response.producer_id, epoch: response.producer_epoch });
-                turn.tell(Fact::ProducerIdAssigned {
-                    producer: ledger.id,
-                    producer_id: response.producer_id,
-                    epoch: response.producer_epoch,
-                });
-            }
-            Some(_) => self.identity_failed(turn, config),
-        }
-    }
-
-    /// Authorization does not exist here, so every error of INIT_PRODUCER_ID is worth another try.
-    fn identity_failed(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig) {
-        if let IdentityState::Asked { failures } = self.identity {
-            let wait = backoff(turn, config.retry_backoff, config.retry_backoff_max, failures);
-            self.identity = IdentityState::Wanted { at: turn.now + wait, failures: failures.saturating_add(1) };
-        }
-    }
-
-    /// TransactionManager.maybeResolveSequences: once nothing of a partition is in flight, either
-    /// the sequence goes on without a gap, or the epoch must be bumped.
-    fn resolve_sequences(&mut self) {
-        for (topic, place) in self.accumulator.topics.iter_mut().enumerate() {
-            for (partition, queue) in place.queues.iter_mut().enumerate() {
-                let sequences = &mut queue.sequences;
-                if !sequences.unresolved || !sequences.in_flight.is_empty() {
-                    continue;
-                }
-                if sequences.is_next(sequences.next) {
-                    sequences.unresolved = false;
-                } else {
-                    self.epoch_bump = true;
-                    self.rewrite.push((topic as u32, partition as i32));
-                }
-            }
-        }
-    }
-
-    /// TransactionManager.bumpIdempotentEpochAndResetIdIfNeeded (KIP-360).
-    fn bump_epoch(&mut self, turn: &mut Turn<'_>, ledger: &Ledger) {
-        if !self.epoch_bump {
-            return;
-        }
-        let Some(Identity { id, epoch }) = self.identity.known() else { return };
-        self.epoch_bump = false;
-        if epoch == i16::MAX {
-            self.identity = IdentityState::Wanted { at: Instant(i64::MIN), failures: 0 };
-            return self.epoch_bump = true;
-        }
-        let identity = Identity { id, epoch: epoch + 1 };
-        self.identity = IdentityState::Known(identity);
-        turn.tell(Fact::ProducerIdAssigned { producer: ledger.id, producer_id: id, epoch: identity.epoch });
-        for (topic, partition) in std::mem::take(&mut self.rewrite) {
-            self.start_sequences_again(topic, partition, identity);
-        }
-    }
-
-    /// TxnPartitionMap.startSequencesAtBeginning: whatever is in flight is numbered from 0.
-    fn start_sequences_again(&mut self, topic: u32, partition: i32, identity: Identity) {
-        let Sender { network, accumulator, .. } = self;
-        let queue = accumulator.queue_mut(topic, partition);
-        let order = std::mem::take(&mut queue.sequences.in_flight);
-        queue.sequences.restart(identity);
-        let mut open: Vec<&mut ProducerBatch> = network
-            .purposes_mut()
-            .filter_map(|purpose| match purpose {
-                Purpose::Produce(batches) => Some(batches),
-                _ => None,
-            })
-            .flatten()
-            .filter(|b| b.topic == topic && b.partition == partition && !b.done)
-            .chain(queue.batches.iter_mut())
-            .filter(|b| b.stamp.is_some())
-            .collect();
-        let place = |batch: &ProducerBatch| {
-            order.iter().position(|s| batch.stamp.is_some_and(|stamp| stamp.base_sequence == *s))
-        };
-        open.sort_by_key(|b| place(b));
-        let sequences = &mut queue.sequences;
-        for batch in open {
-            let base_sequence = sequences.next;
-            batch.restamp(Stamp { producer_id: identity.id, epoch: identity.epoch, base_sequence });
-            sequences.in_flight.push(base_sequence);
-            sequences.next = increment_sequence(base_sequence, batch.count() as i32);
-        }
-    }
-
-    // ---- sending ----
 
     fn send_ready(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger, flush: bool) {
         if config.idempotence && self.identity.known().is_none() {
@@ -434,237 +321,6 @@ impl Sender {
         self.network.send_unanswered(turn, node, request);
         for batch in batches {
             self.succeed(turn, ledger, batch, Offset::UNKNOWN);
-        }
-    }
-
-    // ---- answers ----
-
-    fn produce_answered(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ProducerConfig,
-        ledger: &mut Ledger,
-        mut batches: Vec<ProducerBatch>,
-        response: &ProduceResponse,
-    ) {
-        let mut hints: Vec<(TopicPartition, &PartitionProduceResponse)> = Vec::new();
-        for topic in &response.responses {
-            for answer in &topic.partition_responses {
-                let place = batches.iter().position(|b| {
-                    let sent = &self.accumulator.topics[b.topic as usize];
-                    b.partition == answer.index
-                        && (if topic.topic_id.is_nil() { sent.name == topic.name } else { sent.id == topic.topic_id })
-                });
-                let Some(place) = place else { continue };
-                let batch = batches.remove(place);
-                if answer.current_leader.leader_id.0 >= 0 {
-                    hints.push((self.accumulator.partition_of(&batch), answer));
-                }
-                self.batch_answered(turn, config, ledger, batch, answer);
-            }
-        }
-        // A topic that was created anew meanwhile has another id: what was asked for the old one is not answered by it.
-        for batch in batches {
-            self.connection_lost(turn, config, ledger, batch);
-        }
-        for (partition, answer) in hints {
-            self.metadata.hint(&partition, answer.current_leader.leader_id, answer.current_leader.leader_epoch);
-        }
-    }
-
-    /// Sender.completeBatch.
-    fn batch_answered(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ProducerConfig,
-        ledger: &mut Ledger,
-        batch: ProducerBatch,
-        answer: &PartitionProduceResponse,
-    ) {
-        self.unmute(config, &batch);
-        if batch.done {
-            return;
-        }
-        let Some(error) = error(answer.error_code) else {
-            return self.succeed(turn, ledger, batch, Offset(answer.base_offset));
-        };
-        if errors::is_stale_metadata(error) {
-            self.metadata.request_update();
-        }
-        if error == ErrorCode::MessageTooLarge && batch.count() > 1 {
-            self.split(turn, ledger, &batch);
-        } else if self.may_retry(turn.now, config, &batch, error, answer.log_start_offset) {
-            self.retry(turn, config, ledger, batch, Some(error));
-        } else if error == ErrorCode::DuplicateSequenceNumber {
-            self.succeed(turn, ledger, batch, Offset::UNKNOWN);
-        } else {
-            let adjust = i64::from(batch.attempts) < i64::from(config.retries);
-            self.fail(turn, ledger, batch, error, adjust);
-        }
-    }
-
-    /// Sender.canRetry and TransactionManager.canRetry.
-    fn may_retry(
-        &mut self,
-        now: Instant,
-        config: &ProducerConfig,
-        batch: &ProducerBatch,
-        error: ErrorCode,
-        log_start: i64,
-    ) -> bool {
-        if batch.created + config.delivery_timeout <= now || i64::from(batch.attempts) >= i64::from(config.retries) {
-            return false;
-        }
-        let Some(stamp) = batch.stamp else { return errors::is_retriable(error) };
-        let sequences = &self.accumulator.queue(batch.topic, batch.partition).sequences;
-        match error {
-            ErrorCode::UnknownProducerId if log_start == -1 || batch.sequence_reset => true,
-            ErrorCode::OutOfOrderSequenceNumber
-                if !sequences.unresolved && (batch.sequence_reset || !sequences.is_next(stamp.base_sequence)) =>
-            {
-                true
-            }
-            ErrorCode::UnknownProducerId | ErrorCode::OutOfOrderSequenceNumber => {
-                self.request_epoch_bump(batch);
-                true
-            }
-            _ => errors::is_retriable(error),
-        }
-    }
-
-    fn request_epoch_bump(&mut self, batch: &ProducerBatch) {
-        self.epoch_bump = true;
-        let place = (batch.topic, batch.partition);
-        if !self.rewrite.contains(&place) {
-            self.rewrite.push(place);
-        }
-    }
-
-    /// A request will not be answered any more.
-    fn lost(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger, purpose: Purpose) {
-        self.metadata.request_update();
-        match purpose {
-            Purpose::Metadata => self.metadata.failed(turn),
-            Purpose::ProducerId => self.identity_failed(turn, config),
-            Purpose::Produce(batches) => {
-                for batch in batches {
-                    self.connection_lost(turn, config, ledger, batch);
-                }
-            }
-        }
-    }
-
-    fn connection_lost(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ProducerConfig,
-        ledger: &mut Ledger,
-        batch: ProducerBatch,
-    ) {
-        self.unmute(config, &batch);
-        if batch.done {
-            return;
-        }
-        if self.may_retry(turn.now, config, &batch, ErrorCode::NetworkException, -1) {
-            self.retry(turn, config, ledger, batch, None);
-        } else {
-            let adjust = i64::from(batch.attempts) < i64::from(config.retries);
-            self.fail(turn, ledger, batch, ErrorCode::NetworkException, adjust);
-        }
-    }
-
-    fn retry(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ProducerConfig,
-        ledger: &Ledger,
-        mut batch: ProducerBatch,
-        error: Option<ErrorCode>,
-    ) {
-        let wait = backoff(turn, config.retry_backoff, config.retry_backoff_max, batch.attempts);
-        batch.attempts += 1;
-        batch.retry_at = turn.now + wait;
-        turn.tell(Fact::SendRetried {
-            producer: ledger.id,
-            partition: self.accumulator.partition_of(&batch),
-            count: batch.count(),
-            error,
-        });
-        self.accumulator.requeue(batch);
-    }
-
-    fn split(&mut self, turn: &mut Turn<'_>, ledger: &Ledger, batch: &ProducerBatch) {
-        turn.tell(Fact::SendRetried {
-            producer: ledger.id,
-            partition: self.accumulator.partition_of(batch),
-            count: batch.count(),
-            error: Some(ErrorCode::MessageTooLarge),
-        });
-        let parts = self.accumulator.split(batch);
-        if let Some(stamp) = batch.stamp {
-            let sequences = &mut self.accumulator.queue_mut(batch.topic, batch.partition).sequences;
-            let place = sequences.in_flight.iter().position(|s| *s == stamp.base_sequence);
-            let bases = parts.iter().filter_map(|p| p.stamp).map(|s| s.base_sequence);
-            if let Some(place) = place {
-                sequences.in_flight.splice(place..=place, bases);
-            }
-        }
-        for part in parts.into_iter().rev() {
-            self.accumulator.requeue(part);
-        }
-    }
-
-    fn succeed(&mut self, turn: &mut Turn<'_>, ledger: &mut Ledger, batch: ProducerBatch, base: Offset) {
-        let queue = self.accumulator.queue_mut(batch.topic, batch.partition);
-        if let (Some(stamp), Some(last)) = (batch.stamp, batch.last_sequence()) {
-            let last_offset = if base.0 < 0 { -1 } else { base.0 + i64::from(batch.count()) - 1 };
-            queue.sequences.acknowledged(last, last_offset);
-            queue.sequences.remove_in_flight(stamp.base_sequence);
-        }
-        self.accumulator.release(&batch);
-        ledger.acknowledge(turn, self.accumulator.partition_of(&batch), &batch, base);
-    }
-
-    /// Sender.failBatch and TransactionManager.handleFailedBatch: a hole in the sequence is closed by
-    /// a new epoch (`adjust`: the batch was surely not written).
-    fn fail(&mut self, turn: &mut Turn<'_>, ledger: &mut Ledger, batch: ProducerBatch, error: ErrorCode, adjust: bool) {
-        if let Some(stamp) = batch.stamp {
-            let queue = self.accumulator.queue_mut(batch.topic, batch.partition);
-            queue.sequences.remove_in_flight(stamp.base_sequence);
-            let unknown = matches!(error, ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId);
-            if adjust || unknown {
-                self.request_epoch_bump(&batch);
-            }
-        }
-        self.accumulator.release(&batch);
-        ledger.fail(turn, self.accumulator.partition_of(&batch), &batch, error);
-    }
-
-    /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed.
-    fn expire(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger) {
-        let mut expired: Vec<ProducerBatch> = Vec::new();
-        for purpose in self.network.purposes_mut() {
-            let Purpose::Produce(batches) = purpose else { continue };
-            for batch in batches.iter_mut().filter(|b| !b.done && b.created + config.delivery_timeout <= turn.now) {
-                expired.push(batch.clone());
-                batch.done = true;
-            }
-        }
-        expired.extend(self.accumulator.expire(turn.now, config.delivery_timeout));
-        for batch in expired {
-            if batch.stamp.is_some() && batch.attempts > 0 {
-                // It may have been written: later batches wait until the rest in flight is known.
-                self.accumulator.queue_mut(batch.topic, batch.partition).sequences.unresolved = true;
-            }
-            self.fail(turn, ledger, batch, ErrorCode::RequestTimedOut, false);
-        }
-        self.resolve_sequences();
-        self.bump_epoch(turn, ledger);
-    }
-
-    fn unmute(&mut self, config: &ProducerConfig, batch: &ProducerBatch) {
-        if config.max_in_flight == 1 {
-            self.accumulator.queue_mut(batch.topic, batch.partition).muted = false;
         }
     }
 }

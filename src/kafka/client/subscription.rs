@@ -1,9 +1,8 @@
 //! What a consumer reads and how far it is (SubscriptionState).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::config::OffsetReset;
 use crate::kafka::fact::PositionReason;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, LeaderEpoch, NodeId, Offset, TopicPartition};
 
@@ -68,7 +67,7 @@ pub struct Assigned {
 /// Everything that is assigned, in the order of topic and partition.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Subscription {
-    pub assigned: BTreeMap<TopicPartition, Assigned>,
+    pub assigned: SortedMap<TopicPartition, Assigned>,
 }
 
 /// What OFFSET_FOR_LEADER_EPOCH showed of a position.

@@ -1,9 +1,8 @@
 //! A bench for one client: the test plays the brokers.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Command, Effects, Input, Node, ProducerRecord, Turn};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -20,7 +19,7 @@ pub struct Bench<N> {
     /// Requests that the test has not answered.
     pub sent: Vec<(NodeId, Correlation, Request)>,
     /// Topics, with the leader and leader epoch of each partition: what METADATA answers.
-    pub topics: BTreeMap<String, Vec<(i32, i32)>>,
+    pub topics: SortedMap<String, Vec<(i32, i32)>>,
     /// METADATA and INIT_PRODUCER_ID are answered at once, and counted.
     pub automatic: bool,
     pub metadata_requests: u32,

@@ -6,6 +6,7 @@ use crate::kafka::config::{BrokerConfig, broker};
 
 /// What may change: the defaults of topics' settings (DynamicLogConfig), and the throttle.
 const DYNAMIC: &[&str] = &[
+    FOLLOWER_THROTTLED_RATE,
     LEADER_THROTTLED_RATE,
     "log.cleaner.delete.retention.ms",
     "log.cleaner.max.compaction.lag.ms",
@@ -30,6 +31,8 @@ const DYNAMIC: &[&str] = &[
 
 /// What exists only while the brokers run (DynamicConfig.Broker): bytes a second.
 pub const LEADER_THROTTLED_RATE: &str = "leader.replication.throttled.rate";
+pub const FOLLOWER_THROTTLED_RATE: &str = "follower.replication.throttled.rate";
+const RATES: [&str; 2] = [FOLLOWER_THROTTLED_RATE, LEADER_THROTTLED_RATE];
 
 /// The settings that `alter broker` can change, in order.
 pub fn dynamic_names() -> &'static [&'static str] {
@@ -40,10 +43,10 @@ pub fn dynamic_names() -> &'static [&'static str] {
 pub fn validate_dynamic_configs(configs: &Configs) -> Vec<SettingError> {
     let mut config = BrokerConfig::default();
     let mut rest = configs.clone();
-    let rate = rest.remove(LEADER_THROTTLED_RATE);
+    let rates = RATES.into_iter().filter_map(|name| Some((name, rest.remove(name)?)));
+    let mut errors: Vec<SettingError> = rates.filter_map(|(name, rate)| invalid_rate(name, &rate)).collect();
     let known = names(Scope::Broker);
     let is_fixed = |name: &str| known.contains(&name) && !DYNAMIC.contains(&name);
-    let mut errors: Vec<SettingError> = rate.and_then(|rate| invalid_rate(&rate)).into_iter().collect();
     let fixed = rest.keys().filter(|name| is_fixed(name));
     errors.extend(fixed.map(|name| refused(name, format!("Cannot update these configs dynamically: Set({name})"))));
     rest.retain(|name, _| !is_fixed(name));
@@ -51,21 +54,21 @@ pub fn validate_dynamic_configs(configs: &Configs) -> Vec<SettingError> {
     errors
 }
 
-fn invalid_rate(rate: &str) -> Option<SettingError> {
+fn invalid_rate(name: &str, rate: &str) -> Option<SettingError> {
     let why = match rate.trim().parse::<i64>() {
         Ok(0..) => return None,
         Ok(_) => "Value must be at least 0",
         Err(_) => "Not a number of type LONG",
     };
-    let message = format!("Invalid value {rate} for configuration {LEADER_THROTTLED_RATE}: {why}");
-    Some(refused(LEADER_THROTTLED_RATE, message))
+    let message = format!("Invalid value {rate} for configuration {name}: {why}");
+    Some(refused(name, message))
 }
 
 impl BrokerConfig {
     /// As the file says, with what was changed since: of two values of one setting the later counts.
     pub fn with_dynamic<'a>(&self, changes: impl Iterator<Item = (&'a str, &'a str)>) -> BrokerConfig {
         let changes: Configs = changes
-            .filter(|(name, _)| DYNAMIC.contains(name) && *name != LEADER_THROTTLED_RATE)
+            .filter(|(name, _)| DYNAMIC.contains(name) && !RATES.contains(name))
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
         let mut config = self.clone();
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn every_dynamic_setting_is_one_of_a_broker() {
         let known = names(Scope::Broker);
-        assert!(DYNAMIC.iter().all(|name| known.contains(name) || *name == LEADER_THROTTLED_RATE));
+        assert!(DYNAMIC.iter().all(|name| known.contains(name) || RATES.contains(name)));
     }
 
     #[test]

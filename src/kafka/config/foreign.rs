@@ -41,6 +41,11 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
         "leader.replication.throttled.rate",
         "it is set while the brokers run: `alter brokers leader.replication.throttled.rate=…`",
     ),
+    (
+        Scope::Broker,
+        "follower.replication.throttled.rate",
+        "it is set while the brokers run: `alter brokers follower.replication.throttled.rate=…`",
+    ),
     (Scope::Broker, "broker.rack", "racks are written `racks=a,b,c`"),
 ];
 
@@ -50,7 +55,6 @@ const TOPIC: &[&str] = &[
     "compression.lz4.level",
     "compression.zstd.level",
     "file.delete.delay.ms",
-    "follower.replication.throttled.replicas",
     "local.retention.bytes",
     "local.retention.ms",
     "preallocate",
@@ -164,7 +168,6 @@ const BROKER: &[&str] = &[
     "early.start.listeners",
     "fetch.purgatory.purge.interval.requests",
     "follower.fetch.last.tiered.offset.enable",
-    "follower.replication.throttled.rate",
     "group.consumer.assignors",
     "group.consumer.heartbeat.interval.ms",
     "group.consumer.max.heartbeat.interval.ms",

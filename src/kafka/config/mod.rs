@@ -244,6 +244,8 @@ pub struct TopicConfig {
     pub delete_retention: Duration,
     /// `leader.replication.throttled.replicas`
     pub leader_throttled: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`
+    pub follower_throttled: ThrottledReplicas,
 }
 
 impl Default for TopicConfig {
@@ -272,6 +274,7 @@ impl Default for TopicConfig {
             max_compaction_lag: ms(i64::MAX),
             delete_retention: ms(86_400_000),
             leader_throttled: ThrottledReplicas::These(Vec::new()),
+            follower_throttled: ThrottledReplicas::These(Vec::new()),
         }
     }
 }

@@ -28,4 +28,16 @@ impl Planted {
         Planted::AcknowledgeEarly,
         Planted::FencedReplicaInIsr,
     ];
+
+    /// Its word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Planted::TruncateToHighWatermark => "truncate-to-high-watermark",
+            Planted::IgnoreEpochsOnFetch => "ignore-epochs-on-fetch",
+            Planted::HighWatermarkFromAnyReplica => "high-watermark-from-any-replica",
+            Planted::ElectOutsideIsr => "elect-outside-isr",
+            Planted::AcknowledgeEarly => "acknowledge-early",
+            Planted::FencedReplicaInIsr => "fenced-replica-in-isr",
+        }
+    }
 }

@@ -1,15 +1,15 @@
 //! One row of a table of settings: its name, type, default, valid values, meaning, and how it gets
 //! into the typed struct. Parsing and the texts of errors are those of Kafka's ConfigDef.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::fmt;
 
 use crate::kafka::config::foreign::{self, Foreign};
 use crate::kafka::config::{OffsetReset, broker, consumer, producer, topic};
+use crate::sorted::SortedMap;
 use crate::time::Duration;
 
 /// Settings by Kafka's names, as they were written.
-pub type Configs = BTreeMap<String, String>;
+pub type Configs = SortedMap<String, String>;
 
 /// Whose settings: what Kafka calls the entity type, or which client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

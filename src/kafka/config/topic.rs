@@ -50,6 +50,14 @@ pub static TABLE: &[Setting<TopicConfig>] = &[
         set: |c, v| c.leader_throttled = ThrottledReplicas::read(v.list()),
     },
     Row {
+        name: "follower.replication.throttled.replicas",
+        kind: Kind::List,
+        default: "",
+        valid: Valid::ThrottledReplicas,
+        meaning: "Which replicas ask for less while they are not in sync: partition:broker, or * for all.",
+        set: |c, v| c.follower_throttled = ThrottledReplicas::read(v.list()),
+    },
+    Row {
         name: "segment.bytes",
         kind: Kind::Int,
         default: "1073741824",

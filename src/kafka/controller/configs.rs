@@ -1,13 +1,12 @@
 //! Settings of topics and brokers that change while the cluster runs (ConfigurationControlManager,
 //! ControllerConfigurationValidator).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::config::{self, BrokerConfig, Problem};
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::image::Configs;
 use crate::kafka::controller::record::MetadataRecord;
 use crate::kafka::controller::topics::check_topic_name;
+use crate::sorted::SortedMap;
 use crate::wire::messages::create_topics_request::CreatableTopic;
 use crate::wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use crate::wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
@@ -157,7 +156,7 @@ impl Decider<'_> {
             let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
             return Err(Refusal::new(ErrorCode::InvalidConfig, message));
         }
-        let changes: BTreeMap<StrBytes, Option<StrBytes>> =
+        let changes: SortedMap<StrBytes, Option<StrBytes>> =
             topic.configs.iter().map(|config| (config.name.clone(), config.value.clone())).collect();
         let changes: Vec<(StrBytes, Option<StrBytes>)> = changes.into_iter().collect();
         self.check_topic_configs(&topic.name.0, &Configs::new(), &changes)?;

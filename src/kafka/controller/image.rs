@@ -9,9 +9,9 @@ use imbl::OrdMap;
 use crate::kafka::controller::record::{MetadataRecord, PartitionChange};
 use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
-use crate::wire::{
-    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, StrBytes, TopicName, TopicPartition, Uuid,
-};
+use crate::wire::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition, Uuid};
+
+pub use crate::kafka::controller::record::PartitionRegistration;
 
 /// `eligible.leader.replicas.version` (KIP-966), by its feature's name.
 pub const ELIGIBLE_LEADER_REPLICAS: StrBytes = StrBytes::from_static_str("eligible.leader.replicas.version");
@@ -29,23 +29,6 @@ pub struct BrokerRegistration {
     pub in_controlled_shutdown: bool,
     /// Where its RegisterBroker record stands: the broker must have replayed it to be unfenced.
     pub registered_at: Offset,
-}
-
-/// PartitionRegistration.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PartitionRegistration {
-    /// In order: the first is the preferred leader.
-    pub replicas: Vec<BrokerId>,
-    pub isr: Vec<BrokerId>,
-    pub elr: Vec<BrokerId>,
-    pub last_known_elr: Vec<BrokerId>,
-    pub removing: Vec<BrokerId>,
-    pub adding: Vec<BrokerId>,
-    pub leader: Option<BrokerId>,
-    /// LeaderRecoveryState.RECOVERING: elected uncleanly, not yet confirmed.
-    pub recovering: bool,
-    pub leader_epoch: LeaderEpoch,
-    pub partition_epoch: PartitionEpoch,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +111,9 @@ impl MetadataImage {
             }
             MetadataRecord::Topic { name, id } => self.create_topic(name, *id),
             MetadataRecord::RemoveTopic { id } => self.remove_topic(*id),
-            MetadataRecord::Partition { topic, partition, .. } => self.add_partition(*topic, *partition, record),
+            MetadataRecord::Partition { topic, partition, registration } => {
+                self.add_partition(*topic, *partition, registration)
+            }
             MetadataRecord::PartitionChange(change) => self.change_partition(change),
             MetadataRecord::Config { topic, resource, name, value } => {
                 self.change_config(*topic, resource, name, value.as_ref())
@@ -213,11 +198,10 @@ impl MetadataImage {
         Delta::TopicDeleted(name, id)
     }
 
-    fn add_partition(&mut self, topic: Uuid, index: i32, record: &MetadataRecord) -> Delta {
-        let Some(registration) = PartitionRegistration::from_record(record) else { return Delta::None };
+    fn add_partition(&mut self, topic: Uuid, index: i32, registration: &PartitionRegistration) -> Delta {
         let Some(name) = self.topic_names.get(&topic) else { return Delta::None };
         let Some(topic) = self.topics.get_mut(name) else { return Delta::None };
-        topic.partitions.insert(index, Arc::new(registration));
+        topic.partitions.insert(index, Arc::new(registration.clone()));
         Delta::Partition(TopicPartition { topic: name.clone(), partition: index })
     }
 
@@ -280,38 +264,6 @@ impl Default for MetadataImage {
 }
 
 impl PartitionRegistration {
-    fn from_record(record: &MetadataRecord) -> Option<PartitionRegistration> {
-        let MetadataRecord::Partition {
-            topic: _,
-            partition: _,
-            replicas,
-            isr,
-            removing,
-            adding,
-            leader,
-            recovering,
-            leader_epoch,
-            partition_epoch,
-            elr,
-            last_known_elr,
-        } = record
-        else {
-            return None;
-        };
-        Some(PartitionRegistration {
-            replicas: replicas.clone(),
-            isr: isr.clone(),
-            elr: elr.clone(),
-            last_known_elr: last_known_elr.clone(),
-            removing: removing.clone(),
-            adding: adding.clone(),
-            leader: *leader,
-            recovering: *recovering,
-            leader_epoch: *leader_epoch,
-            partition_epoch: *partition_epoch,
-        })
-    }
-
     /// PartitionRegistration.merge: the partition epoch grows with every change, the leader epoch
     /// exactly when the record carries a leader, even the same one.
     pub fn merge(&mut self, change: &PartitionChange) {
@@ -376,7 +328,7 @@ fn set(configs: &mut Configs, name: &StrBytes, value: Option<&StrBytes>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{str_bytes, topic_name};
+    use crate::wire::{PartitionEpoch, str_bytes, topic_name};
 
     const ID: Uuid = Uuid::from_u128(9);
 
@@ -386,16 +338,7 @@ mod tests {
         image.replay(&MetadataRecord::Partition {
             topic: ID,
             partition: 0,
-            replicas: vec![BrokerId(1), BrokerId(2)],
-            isr: vec![BrokerId(1), BrokerId(2)],
-            removing: vec![],
-            adding: vec![],
-            leader: Some(BrokerId(1)),
-            recovering: false,
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
-            elr: vec![],
-            last_known_elr: vec![],
+            registration: PartitionRegistration::new([1, 2].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec()),
         });
         image
     }

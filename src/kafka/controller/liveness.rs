@@ -1,16 +1,15 @@
 //! Who is alive: what the active controller heard from each broker (BrokerHeartbeatManager,
 //! BrokerHeartbeatTracker). Not replicated: a new active controller starts it afresh.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::controller::image::MetadataImage;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerEpoch, BrokerId, Offset};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Liveness {
     session_timeout: Duration,
-    brokers: BTreeMap<BrokerId, Heartbeat>,
+    brokers: SortedMap<BrokerId, Heartbeat>,
 }
 
 /// BrokerHeartbeatState, with its session from the tracker.

@@ -84,6 +84,13 @@ impl Controller {
         self.process = None;
     }
 
+    /// The machine dies: what was not flushed of the metadata log is gone. What this voter answered for
+    /// was flushed before (KafkaRaftClient.appendAsFollower, flushLeaderLog).
+    pub fn power_off(&mut self) {
+        self.kill();
+        self.disk.log.lose_unflushed();
+    }
+
     pub fn id(&self) -> ControllerId {
         self.id
     }
@@ -160,10 +167,7 @@ impl Node for Controller {
                 }
             }
             Input::Alarm(_) => process.alarm(disk, turn),
-            Input::Command(Command::Shutdown) => {
-                turn.tell(Fact::Stopping { node: NodeId::Controller(*id) });
-                process.quorum.shutdown(disk, turn, SHUTDOWN_TIMEOUT);
-            }
+            Input::Command(Command::Shutdown) => process.quorum.shutdown(disk, turn, SHUTDOWN_TIMEOUT),
             // Clients are told so; a controller has no other commands.
             Input::Command(_) => {}
         }

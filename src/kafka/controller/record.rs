@@ -36,16 +36,7 @@ pub enum MetadataRecord {
     Partition {
         topic: Uuid,
         partition: i32,
-        replicas: Vec<BrokerId>,
-        isr: Vec<BrokerId>,
-        removing: Vec<BrokerId>,
-        adding: Vec<BrokerId>,
-        leader: Option<BrokerId>,
-        recovering: bool,
-        leader_epoch: LeaderEpoch,
-        partition_epoch: PartitionEpoch,
-        elr: Vec<BrokerId>,
-        last_known_elr: Vec<BrokerId>,
+        registration: PartitionRegistration,
     },
     PartitionChange(PartitionChange),
     /// Resource: a topic's name, or a broker id, or "" for the cluster's default. `None` deletes.
@@ -70,6 +61,23 @@ pub enum MetadataRecord {
     ClearElr {
         topic: Option<StrBytes>,
     },
+}
+
+/// PartitionRegistration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionRegistration {
+    /// In order: the first is the preferred leader.
+    pub replicas: Vec<BrokerId>,
+    pub isr: Vec<BrokerId>,
+    pub elr: Vec<BrokerId>,
+    pub last_known_elr: Vec<BrokerId>,
+    pub removing: Vec<BrokerId>,
+    pub adding: Vec<BrokerId>,
+    pub leader: Option<BrokerId>,
+    /// LeaderRecoveryState.RECOVERING: elected uncleanly, not yet confirmed.
+    pub recovering: bool,
+    pub leader_epoch: LeaderEpoch,
+    pub partition_epoch: PartitionEpoch,
 }
 
 /// PartitionChangeRecord: only what changed; `None` = unchanged.
@@ -242,23 +250,21 @@ impl MetadataRecord {
     }
 
     fn encode_partition(&self) -> Bytes {
-        let MetadataRecord::Partition {
-            topic,
-            partition,
+        let MetadataRecord::Partition { topic, partition, registration } = self else {
+            unreachable!("called for a Partition record only");
+        };
+        let PartitionRegistration {
             replicas,
             isr,
+            elr,
+            last_known_elr,
             removing,
             adding,
             leader,
             recovering,
             leader_epoch,
             partition_epoch,
-            elr,
-            last_known_elr,
-        } = self
-        else {
-            unreachable!("called for a Partition record only");
-        };
+        } = registration;
         let mut out = Writer::record(3, 2);
         out.i32(*partition);
         out.uuid(*topic);
@@ -284,6 +290,24 @@ impl MetadataRecord {
             tagged.brokers(2, last_known_elr);
         }
         out.finish(tagged)
+    }
+}
+
+impl PartitionRegistration {
+    /// A partition that is new: the first of the ISR leads.
+    pub fn new(replicas: Vec<BrokerId>, isr: Vec<BrokerId>) -> PartitionRegistration {
+        PartitionRegistration {
+            replicas,
+            leader: isr.first().copied(),
+            isr,
+            elr: Vec::new(),
+            last_known_elr: Vec::new(),
+            removing: Vec::new(),
+            adding: Vec::new(),
+            recovering: false,
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+        }
     }
 }
 
@@ -367,20 +391,19 @@ fn decode_partition(input: &mut Reader) -> Option<MetadataRecord> {
         }
         Some(())
     })?;
-    Some(MetadataRecord::Partition {
-        topic,
-        partition,
+    let registration = PartitionRegistration {
         replicas,
         isr,
+        elr,
+        last_known_elr,
         removing,
         adding,
         leader,
         recovering,
         leader_epoch,
         partition_epoch,
-        elr,
-        last_known_elr,
-    })
+    };
+    Some(MetadataRecord::Partition { topic, partition, registration })
 }
 
 fn decode_partition_change(input: &mut Reader) -> Option<PartitionChange> {
@@ -455,16 +478,15 @@ mod tests {
             MetadataRecord::Partition {
                 topic: id,
                 partition: 300,
-                replicas: ids(&[1, 2, 3]),
-                isr: ids(&[2]),
-                removing: ids(&[]),
-                adding: ids(&[3]),
-                leader: None,
-                recovering: true,
-                leader_epoch: LeaderEpoch(4),
-                partition_epoch: PartitionEpoch(9),
-                elr: ids(&[1]),
-                last_known_elr: ids(&[]),
+                registration: PartitionRegistration {
+                    adding: ids(&[3]),
+                    leader: None,
+                    recovering: true,
+                    leader_epoch: LeaderEpoch(4),
+                    partition_epoch: PartitionEpoch(9),
+                    elr: ids(&[1]),
+                    ..PartitionRegistration::new(ids(&[1, 2, 3]), ids(&[2]))
+                },
             },
             MetadataRecord::PartitionChange(change.clone()),
             MetadataRecord::PartitionChange(PartitionChange {

@@ -2,17 +2,16 @@
 //! two images where the records in between are not known (SnapshotGenerator, ImageWriter,
 //! MetadataDelta.finishSnapshot).
 
-use crate::sorted::SortedSet as BTreeSet;
-
 use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{Configs, Delta, MetadataImage, PartitionRegistration, TopicImage};
 use crate::kafka::controller::record::MetadataRecord;
 use crate::kafka::quorum::Snapshot;
+use crate::sorted::SortedSet;
 use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
-use crate::wire::{BrokerEpoch, BrokerId, Offset, StrBytes, TopicName, TopicPartition, Uuid, str_bytes};
+use crate::wire::{BrokerEpoch, BrokerId, Offset, StrBytes, TopicName, TopicPartition, str_bytes};
 
 /// When a node writes the next snapshot (SnapshotGenerator). It begins anew with every process.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +92,11 @@ fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
     }));
     for (name, topic) in topics {
         records.push(MetadataRecord::Topic { name: name.clone(), id: topic.id });
-        records.extend(topic.partitions.iter().map(|(index, partition)| whole_partition(topic.id, *index, partition)));
+        records.extend(topic.partitions.iter().map(|(index, registration)| MetadataRecord::Partition {
+            topic: topic.id,
+            partition: *index,
+            registration: PartitionRegistration::clone(registration),
+        }));
     }
     write_configs(false, &str_bytes(""), cluster_configs, &mut records);
     for (broker, configs) in broker_configs {
@@ -107,35 +110,6 @@ fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
         records.push(MetadataRecord::ProducerIds { broker, broker_epoch, next: *next_producer_id });
     }
     records
-}
-
-fn whole_partition(topic: Uuid, partition: i32, registration: &PartitionRegistration) -> MetadataRecord {
-    let PartitionRegistration {
-        replicas,
-        isr,
-        elr,
-        last_known_elr,
-        removing,
-        adding,
-        leader,
-        recovering,
-        leader_epoch,
-        partition_epoch,
-    } = registration.clone();
-    MetadataRecord::Partition {
-        topic,
-        partition,
-        replicas,
-        isr,
-        removing,
-        adding,
-        leader,
-        recovering,
-        leader_epoch,
-        partition_epoch,
-        elr,
-        last_known_elr,
-    }
 }
 
 fn write_configs(topic: bool, resource: &StrBytes, configs: &Configs, records: &mut Vec<MetadataRecord>) {
@@ -176,7 +150,7 @@ pub fn differences(old: &MetadataImage, new: &MetadataImage) -> Vec<Delta> {
 }
 
 /// The brokers that stand in either.
-fn ids<'a>(old: impl Iterator<Item = &'a BrokerId>, new: impl Iterator<Item = &'a BrokerId>) -> BTreeSet<BrokerId> {
+fn ids<'a>(old: impl Iterator<Item = &'a BrokerId>, new: impl Iterator<Item = &'a BrokerId>) -> SortedSet<BrokerId> {
     old.chain(new).copied().collect()
 }
 
@@ -197,7 +171,7 @@ fn topic_differences(name: &TopicName, old: Option<&TopicImage>, new: &TopicImag
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{LeaderEpoch, PartitionEpoch, topic_name};
+    use crate::wire::{LeaderEpoch, PartitionEpoch, Uuid, topic_name};
 
     fn image() -> MetadataImage {
         let mut image = MetadataImage::new();
@@ -222,16 +196,16 @@ mod tests {
             MetadataRecord::Partition {
                 topic: id,
                 partition: 0,
-                replicas: vec![BrokerId(1), BrokerId(2)],
-                isr: vec![BrokerId(1)],
-                removing: vec![],
-                adding: vec![BrokerId(2)],
-                leader: None,
-                recovering: true,
-                leader_epoch: LeaderEpoch(4),
-                partition_epoch: PartitionEpoch(9),
-                elr: vec![BrokerId(2)],
-                last_known_elr: vec![BrokerId(1)],
+                registration: PartitionRegistration {
+                    adding: vec![BrokerId(2)],
+                    leader: None,
+                    recovering: true,
+                    leader_epoch: LeaderEpoch(4),
+                    partition_epoch: PartitionEpoch(9),
+                    elr: vec![BrokerId(2)],
+                    last_known_elr: vec![BrokerId(1)],
+                    ..PartitionRegistration::new(vec![BrokerId(1), BrokerId(2)], vec![BrokerId(1)])
+                },
             },
             config(true, "orders"),
             config(false, ""),

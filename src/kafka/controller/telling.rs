@@ -47,7 +47,9 @@ fn tell(image: &mut MetadataImage, record: &MetadataRecord, expired: &mut Vec<Br
         MetadataRecord::RemoveTopic { id } => {
             facts.extend(image.topic_names.get(id).map(|topic| Fact::TopicDeleted { topic: topic.clone() }));
         }
-        MetadataRecord::Partition { topic, replicas, .. } => tell_new_partition(image, *topic, replicas.len(), facts),
+        MetadataRecord::Partition { topic, registration, .. } => {
+            tell_new_partition(image, *topic, registration.replicas.len(), facts);
+        }
         MetadataRecord::PartitionChange(change) => return tell_partition_change(image, change, record, facts),
         MetadataRecord::Config { topic, resource, name, value } => {
             let is_new = *topic && is_created_here(facts, resource);
@@ -184,16 +186,7 @@ mod tests {
         MetadataRecord::Partition {
             topic: ID,
             partition: index,
-            replicas: vec![BrokerId(1), BrokerId(2)],
-            isr: vec![BrokerId(1), BrokerId(2)],
-            removing: vec![],
-            adding: vec![],
-            leader: Some(BrokerId(1)),
-            recovering: false,
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
-            elr: vec![],
-            last_known_elr: vec![],
+            registration: PartitionRegistration::new([1, 2].map(BrokerId).to_vec(), [1, 2].map(BrokerId).to_vec()),
         }
     }
 

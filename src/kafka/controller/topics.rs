@@ -1,10 +1,9 @@
 //! Topics come, grow and go (ReplicationControlManager; the checks of names in ControllerApis).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::placement::{Draw, RackList, UsableBroker};
-use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
+use crate::sorted::SortedMap;
 use crate::wire::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::wire::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
@@ -14,7 +13,7 @@ use crate::wire::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse,
 };
-use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicName, Uuid};
+use crate::wire::{BrokerId, ErrorCode, TopicName, Uuid};
 
 /// The replicas and the ISR of each new partition, in order.
 type NewPartitions = Vec<(Vec<BrokerId>, Vec<BrokerId>)>;
@@ -31,7 +30,7 @@ const MAX_NAME_LENGTH: usize = 249;
 impl Decider<'_> {
     /// ControllerApis.createTopics and ReplicationControlManager.createTopics.
     pub fn create_topics(&self, request: &CreateTopicsRequest, draw: &mut impl Draw) -> Decision<CreateTopicsResponse> {
-        let mut named: BTreeMap<&TopicName, u32> = BTreeMap::new();
+        let mut named: SortedMap<&TopicName, u32> = SortedMap::new();
         for topic in &request.topics {
             *named.entry(&topic.name).or_default() += 1;
         }
@@ -170,7 +169,7 @@ impl Decider<'_> {
         }
         let invalid = |message: String| Refusal::new(ErrorCode::InvalidReplicaAssignment, message);
         let mut factor = None;
-        let mut partitions = BTreeMap::new();
+        let mut partitions = SortedMap::new();
         for CreatableReplicaAssignment { partition_index: index, broker_ids: replicas, .. } in &topic.assignments {
             if partitions.contains_key(index) {
                 return Err(invalid(format!("Found multiple manual partition assignments for partition {index}")));
@@ -391,16 +390,7 @@ fn push_partitions(topic: Uuid, first: i32, partitions: NewPartitions, records: 
         records.push(MetadataRecord::Partition {
             topic,
             partition,
-            leader: isr.first().copied(),
-            replicas,
-            isr,
-            removing: Vec::new(),
-            adding: Vec::new(),
-            recovering: false,
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
-            elr: Vec::new(),
-            last_known_elr: Vec::new(),
+            registration: PartitionRegistration::new(replicas, isr),
         });
     }
 }

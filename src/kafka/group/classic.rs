@@ -1,12 +1,11 @@
 //! One classic group: its members, its generation and the rules that need nothing else
 //! (ClassicGroup, ClassicGroupMember, ClassicGroupState).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
-
 use bytes::Bytes;
 
 use crate::kafka::group::protocol;
 use crate::kafka::group::records::{CommittedOffset, GroupValue, MemberValue};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{Correlation, ErrorCode, GroupId, NodeId, StrBytes, TopicName};
 
@@ -89,7 +88,7 @@ impl Member {
     }
 
     /// ClassicGroupMember.vote: its first protocol that all support.
-    fn vote<'a>(&'a self, candidates: &BTreeSet<&StrBytes>) -> Option<&'a StrBytes> {
+    fn vote<'a>(&'a self, candidates: &SortedSet<&StrBytes>) -> Option<&'a StrBytes> {
         self.protocols.iter().map(|(name, _)| name).find(|name| candidates.contains(name))
     }
 }
@@ -111,15 +110,15 @@ pub struct ClassicGroup {
     /// the order of a hash map).
     pub members: Vec<Member>,
     /// Member ids handed out with MEMBER_ID_REQUIRED that have not come back yet.
-    pub pending_join: BTreeSet<StrBytes>,
+    pub pending_join: SortedSet<StrBytes>,
     /// Members that were answered a join and have not asked for their assignment yet.
-    pub pending_sync: BTreeSet<StrBytes>,
+    pub pending_sync: SortedSet<StrBytes>,
     /// A member joined since the initial delay was last extended.
     pub new_member_added: bool,
     /// The initial join phase: the delay that runs, and how much it may still be extended.
     pub initial_delay: Option<(Duration, Duration)>,
     /// What the members read, when that is known: their offsets never expire.
-    pub subscribed: Option<BTreeSet<TopicName>>,
+    pub subscribed: Option<SortedSet<TopicName>>,
 }
 
 impl ClassicGroup {
@@ -134,8 +133,8 @@ impl ClassicGroup {
             generation: 0,
             leader: None,
             members: Vec::new(),
-            pending_join: BTreeSet::new(),
-            pending_sync: BTreeSet::new(),
+            pending_join: SortedSet::new(),
+            pending_sync: SortedSet::new(),
             new_member_added: false,
             initial_delay: None,
             subscribed: None,
@@ -157,7 +156,7 @@ impl ClassicGroup {
     }
 
     /// What the log keeps of the group, with these assignments.
-    pub fn to_value(&self, assignments: &BTreeMap<StrBytes, Bytes>) -> GroupValue {
+    pub fn to_value(&self, assignments: &SortedMap<StrBytes, Bytes>) -> GroupValue {
         let member = |m: &Member| MemberValue {
             member_id: m.id.clone(),
             group_instance_id: m.instance.clone(),
@@ -264,9 +263,9 @@ impl ClassicGroup {
     /// like best; the first in the alphabet when several do (Kafka: hash order). `None` without members.
     pub fn select_protocol(&self) -> Option<StrBytes> {
         let first = self.members.first()?;
-        let candidates: BTreeSet<&StrBytes> =
+        let candidates: SortedSet<&StrBytes> =
             first.protocols.iter().map(|(name, _)| name).filter(|name| self.all_support(name)).collect();
-        let mut votes: BTreeMap<&StrBytes, u32> = BTreeMap::new();
+        let mut votes: SortedMap<&StrBytes, u32> = SortedMap::new();
         for choice in self.members.iter().filter_map(|m| m.vote(&candidates)) {
             *votes.entry(choice).or_default() += 1;
         }
@@ -302,15 +301,15 @@ impl ClassicGroup {
         self.protocol_type.as_ref().is_some_and(|t| t.as_str() == protocol::CONSUMER)
     }
 
-    fn compute_subscribed(&self) -> Option<BTreeSet<TopicName>> {
+    fn compute_subscribed(&self) -> Option<SortedSet<TopicName>> {
         if !self.uses_consumer_protocol() {
             return None;
         }
         if self.members.is_empty() {
-            return Some(BTreeSet::new());
+            return Some(SortedSet::new());
         }
         self.protocol.as_ref()?;
-        let mut topics = BTreeSet::new();
+        let mut topics = SortedSet::new();
         for member in &self.members {
             topics.extend(protocol::subscribed_topics(&member.metadata(self.protocol.as_ref()))?);
         }

@@ -22,7 +22,6 @@ mod sync;
 mod tests;
 mod work;
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -32,6 +31,7 @@ use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::messages::OffsetFetchResponse;
@@ -63,7 +63,7 @@ pub struct GroupCoordinator {
     broker: BrokerId,
     settings: Settings,
     /// The partitions that this broker leads.
-    shards: BTreeMap<i32, Shard>,
+    shards: SortedMap<i32, Shard>,
     timers: Timers,
     /// Decided writes that the broker has not taken yet.
     queued: VecDeque<Write>,
@@ -78,7 +78,7 @@ impl GroupCoordinator {
         GroupCoordinator {
             broker,
             settings: Settings::new(config),
-            shards: BTreeMap::new(),
+            shards: SortedMap::new(),
             timers: Timers::default(),
             queued: VecDeque::new(),
             appending: VecDeque::new(),

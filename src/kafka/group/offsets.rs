@@ -1,12 +1,11 @@
 //! Committed offsets (OffsetMetadataManager): what is stored, commit, fetch and expiry.
 
-use crate::sorted::SortedMap as OrdMap;
-
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::classic::{ClassicGroup, GroupState};
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
+use crate::sorted::SortedMap;
 use crate::time::Duration;
 use crate::wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -49,12 +48,12 @@ impl Timeline {
     }
 }
 
-type GroupOffsets = OrdMap<TopicPartition, Timeline>;
+type GroupOffsets = SortedMap<TopicPartition, Timeline>;
 
 /// The offsets of all groups of one partition of `__consumer_offsets`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Offsets {
-    by_group: OrdMap<GroupId, GroupOffsets>,
+    by_group: SortedMap<GroupId, GroupOffsets>,
 }
 
 impl Offsets {

@@ -1,8 +1,6 @@
 //! The join phase: preparing a rebalance, completing it, and the deadlines of both
 //! (GroupMetadataManager.prepareRebalance, completeClassicGroupJoin, expirePendingSync).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 
 use crate::kafka::fact::Fact;
@@ -11,11 +9,12 @@ use crate::kafka::group::join::{join_answer, join_error};
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::Work;
+use crate::sorted::SortedMap;
 use crate::time::Duration;
 use crate::wire::{ErrorCode, StrBytes};
 
 /// The group's record with these assignments.
-pub(super) fn group_record(group: &ClassicGroup, assignments: &BTreeMap<StrBytes, Bytes>) -> GroupRecord {
+pub(super) fn group_record(group: &ClassicGroup, assignments: &SortedMap<StrBytes, Bytes>) -> GroupRecord {
     GroupRecord::Group { group: group.id.clone(), value: Some(group.to_value(assignments)) }
 }
 
@@ -93,7 +92,7 @@ impl Work<'_, '_> {
         group.init_next_generation(self.now());
         if group.state == GroupState::Empty {
             self.turn.tell(Fact::GroupEmpty { group: group.id.clone(), generation: group.generation });
-            return Some(group_record(group, &BTreeMap::new()));
+            return Some(group_record(group, &SortedMap::new()));
         }
         let ids: Vec<StrBytes> = group.members.iter().map(|m| m.id.clone()).collect();
         for id in ids {

@@ -1,8 +1,6 @@
 //! SyncGroup, Heartbeat and LeaveGroup of classic groups (GroupMetadataManager.classicGroupSync,
 //! classicGroupHeartbeat, classicGroupLeave).
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 
 use crate::kafka::fact::Fact;
@@ -11,6 +9,7 @@ use crate::kafka::group::rebalance::group_record;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
+use crate::sorted::SortedMap;
 use crate::wire::messages::leave_group_request::MemberIdentity;
 use crate::wire::messages::leave_group_response::MemberResponse;
 use crate::wire::messages::{
@@ -84,7 +83,7 @@ impl Work<'_, '_> {
         &mut self,
         group: &mut ClassicGroup,
         generation: i32,
-        assignments: &BTreeMap<StrBytes, Bytes>,
+        assignments: &SortedMap<StrBytes, Bytes>,
     ) {
         if group.state != GroupState::CompletingRebalance || group.generation != generation {
             return;
@@ -201,7 +200,7 @@ impl Work<'_, '_> {
 
 /// What the leader left out gets an empty assignment.
 fn decide_assignment(group: &ClassicGroup, request: &SyncGroupRequest) -> Decided {
-    let mut assignments: BTreeMap<StrBytes, Bytes> =
+    let mut assignments: SortedMap<StrBytes, Bytes> =
         request.assignments.iter().map(|a| (a.member_id.clone(), a.assignment.clone())).collect();
     for member in &group.members {
         assignments.entry(member.id.clone()).or_default();

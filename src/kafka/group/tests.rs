@@ -1,13 +1,12 @@
 //! What the recorded cases do not show: the way of a write through the log, failover, expiry.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 
 use super::classic::GroupState;
 use super::*;
 use crate::kafka::controller::record::MetadataRecord;
 use crate::kafka::node::Effects;
+use crate::sorted::SortedMap;
 
 use crate::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -25,7 +24,7 @@ struct Room {
     image: MetadataImage,
     effects: Effects,
     now: Instant,
-    log: BTreeMap<i32, Vec<(Offset, GroupRecord)>>,
+    log: SortedMap<i32, Vec<(Offset, GroupRecord)>>,
     answers: Vec<(u64, Response)>,
     facts: Vec<Fact>,
     requests: u64,
@@ -52,7 +51,7 @@ impl Room {
             image,
             effects: Effects::new(1),
             now: Instant::ZERO,
-            log: BTreeMap::new(),
+            log: SortedMap::new(),
             answers: Vec::new(),
             facts: Vec::new(),
             requests: 0,

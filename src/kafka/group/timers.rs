@@ -1,8 +1,7 @@
 //! The coordinator's deadlines in one ordered set, so that the next one is always at hand
 //! (CoordinatorTimer).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
-
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::{GroupId, StrBytes};
 
@@ -39,9 +38,9 @@ pub struct Timer {
 
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Timers {
-    due: BTreeMap<Timer, Instant>,
+    due: SortedMap<Timer, Instant>,
     /// The same deadlines in the order in which they fire; equal instants by kind.
-    order: BTreeSet<(Instant, Timer)>,
+    order: SortedSet<(Instant, Timer)>,
 }
 
 impl Timers {

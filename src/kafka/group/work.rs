@@ -1,10 +1,8 @@
 //! What one request or deadline works with, and the writes that it decides on.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::sorted::SortedMap as OrdMap;
 use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
@@ -14,6 +12,7 @@ use crate::kafka::group::offsets::Offsets;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::{Timer, TimerKind, Timers};
 use crate::kafka::node::Turn;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, Response, StrBytes};
 
@@ -88,7 +87,7 @@ pub(super) enum Then {
     Sync {
         group: GroupId,
         generation: i32,
-        assignments: BTreeMap<StrBytes, Bytes>,
+        assignments: SortedMap<StrBytes, Bytes>,
     },
     /// The answer is ready and goes out when the write is committed, with what is to be told then.
     Answer {
@@ -140,7 +139,7 @@ pub(super) struct Shard {
     pub epoch: LeaderEpoch,
     /// False until the partition has been read: requests are told to wait.
     pub loaded: bool,
-    pub groups: OrdMap<GroupId, Arc<ClassicGroup>>,
+    pub groups: SortedMap<GroupId, Arc<ClassicGroup>>,
     pub offsets: Offsets,
     /// The high watermark as far as the coordinator has been told.
     pub committed: Offset,
@@ -153,7 +152,7 @@ impl Shard {
         Shard {
             epoch,
             loaded: false,
-            groups: OrdMap::new(),
+            groups: SortedMap::new(),
             offsets: Offsets::default(),
             committed: Offset::ZERO,
             deferred: VecDeque::new(),

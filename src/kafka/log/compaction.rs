@@ -1,6 +1,5 @@
 //! Compaction: the latest record of each key stays (LogCleanerManager, Cleaner, MemoryRecords.filterTo).
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use crate::kafka::log::Log;
 use crate::kafka::log::cleaned_transactions::CleanedTransactions;
 use crate::kafka::log::segment::{Segment, StoredBatch};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::batch::{Batch, BatchBuilder, BatchHeader, NewRecord, Record};
 use crate::wire::{ErrorCode, Offset};
@@ -51,7 +51,7 @@ impl Cleanable {
 
 /// The latest offset of each key in the dirty range (OffsetMap).
 struct KeyMap {
-    latest_of_key: BTreeMap<Bytes, Offset>,
+    latest_of_key: SortedMap<Bytes, Offset>,
     /// How far the map knows the log: later records are kept unseen.
     latest: Offset,
     max_entries: u32,
@@ -65,7 +65,7 @@ struct Round<'a> {
     delete_horizon: i64,
     /// Each producer's last batch, or its epoch when only a marker is known: it is kept, even
     /// empty, for the sequence that it carries (LastRecord).
-    last_records: BTreeMap<i64, (Option<Offset>, i16)>,
+    last_records: SortedMap<i64, (Option<Offset>, i16)>,
     transactions: CleanedTransactions,
 }
 
@@ -181,7 +181,7 @@ impl Log {
     /// Pass one: the dirty range's keys (Cleaner.buildOffsetMap). Markers and aborted data do not
     /// enter. Ends where the map is full.
     fn map_keys(&self, from: Offset, up_to: Offset, max_entries: u32) -> KeyMap {
-        let mut keys = KeyMap { latest_of_key: BTreeMap::new(), latest: Offset::UNKNOWN, max_entries };
+        let mut keys = KeyMap { latest_of_key: SortedMap::new(), latest: Offset::UNKNOWN, max_entries };
         let mut transactions = CleanedTransactions::default();
         transactions.add(self.aborted_transactions(from, up_to));
         let first = self.segment_at(from);
@@ -245,7 +245,7 @@ impl Log {
     }
 
     /// UnifiedLog.lastRecordsOfActiveProducers.
-    fn last_records(&self) -> BTreeMap<i64, (Option<Offset>, i16)> {
+    fn last_records(&self) -> SortedMap<i64, (Option<Offset>, i16)> {
         let last = |last: Offset| (last >= Offset::ZERO).then_some(last);
         self.producers.entries().map(|(id, entry)| (id.0, (last(entry.last_data_offset()), entry.epoch))).collect()
     }

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::sorted::SortedMap as OrdMap;
-
 use crate::kafka::log::Origin;
 use crate::kafka::log::producer_entry::{CachedBatch, ProducerEntry};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::batch::{Batch, EndTxnMarker, NO_PRODUCER_EPOCH};
 use crate::wire::{ErrorCode, Offset, ProducerId};
@@ -78,18 +77,18 @@ struct Txn {
 /// A partition's producers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProducerState {
-    producers: OrdMap<i64, ProducerEntry>,
+    producers: SortedMap<i64, ProducerEntry>,
     /// By the first offset: begun, no marker yet.
-    ongoing: OrdMap<Offset, Txn>,
+    ongoing: SortedMap<Offset, Txn>,
     /// By the first offset: the marker stands at or above the high watermark.
-    unreplicated: OrdMap<Offset, Txn>,
+    unreplicated: SortedMap<Offset, Txn>,
     /// In memory only.
-    verifications: OrdMap<i64, Verification>,
+    verifications: SortedMap<i64, Verification>,
     next_guard: u64,
     /// The offset up to which batches were taken into account.
     end: Offset,
     /// The snapshot files: only the last batch of each producer is written.
-    snapshots: OrdMap<Offset, Arc<OrdMap<i64, ProducerEntry>>>,
+    snapshots: SortedMap<Offset, Arc<SortedMap<i64, ProducerEntry>>>,
     /// `producer.id.expiration.ms`
     expiration: Duration,
 }
@@ -113,13 +112,13 @@ impl From<&Batch> for ProducerBatch {
 impl ProducerState {
     pub fn new(expiration: Duration) -> ProducerState {
         ProducerState {
-            producers: OrdMap::new(),
-            ongoing: OrdMap::new(),
-            unreplicated: OrdMap::new(),
-            verifications: OrdMap::new(),
+            producers: SortedMap::new(),
+            ongoing: SortedMap::new(),
+            unreplicated: SortedMap::new(),
+            verifications: SortedMap::new(),
             next_guard: 1,
             end: Offset::ZERO,
-            snapshots: OrdMap::new(),
+            snapshots: SortedMap::new(),
             expiration,
         }
     }
@@ -148,7 +147,7 @@ impl ProducerState {
     /// The first offset of any transaction that readers of committed data must wait for: open, or
     /// its marker not below the high watermark yet.
     pub fn first_unstable(&self) -> Option<Offset> {
-        let first = |txns: &OrdMap<Offset, Txn>| txns.first_key_value().map(|(first, _)| *first);
+        let first = |txns: &SortedMap<Offset, Txn>| txns.first_key_value().map(|(first, _)| *first);
         match (first(&self.ongoing), first(&self.unreplicated)) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -1,8 +1,7 @@
 //! What this node waits for from each controller: at most one request in flight to each, a time
 //! limit, and a pause after a failure (RequestManager).
 
-use crate::sorted::SortedMap as BTreeMap;
-
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{ApiKey, ControllerId, Correlation};
 
@@ -18,12 +17,12 @@ enum Connection {
 pub(super) struct Connections {
     /// `controller.quorum.request.timeout.ms`
     request_timeout: Duration,
-    peers: BTreeMap<ControllerId, Connection>,
+    peers: SortedMap<ControllerId, Connection>,
 }
 
 impl Connections {
     pub fn new(request_timeout: Duration) -> Connections {
-        Connections { request_timeout, peers: BTreeMap::new() }
+        Connections { request_timeout, peers: SortedMap::new() }
     }
 
     /// Forgets what timed out or waited long enough; the requests that timed out.

@@ -1,11 +1,11 @@
 //! What the leader of an epoch knows of its voters, the high watermark rule and check-quorum
 //! (LeaderState), and the records it gathers before it writes them (BatchAccumulator).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
 use std::cmp::Reverse;
 
 use bytes::Bytes;
 
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{ControllerId, Correlation, NodeId, Offset};
 
@@ -19,11 +19,11 @@ pub(super) struct Leader {
     /// Who voted for this leader: told in the LeaderChange record.
     pub granting: Vec<ControllerId>,
     /// Every voter's progress, the leader's own included.
-    pub voters: BTreeMap<ControllerId, Progress>,
+    pub voters: SortedMap<ControllerId, Progress>,
     /// Controllers that fetch without a vote: a voter is made of one that keeps up (KIP-853).
-    pub observers: BTreeMap<ControllerId, Progress>,
+    pub observers: SortedMap<ControllerId, Progress>,
     /// The voters that fetched since check-quorum was last satisfied.
-    pub fetched: BTreeSet<ControllerId>,
+    pub fetched: SortedSet<ControllerId>,
     /// When to resign unless a majority has fetched by then; a sole voter never does.
     check_quorum_at: Instant,
     /// A voter is being added or removed; one at a time.
@@ -75,8 +75,8 @@ impl Leader {
             start_written: false,
             granting,
             voters: voters.iter().map(|voter| (*voter, Progress::default())).collect(),
-            observers: BTreeMap::new(),
-            fetched: BTreeSet::new(),
+            observers: SortedMap::new(),
+            fetched: SortedSet::new(),
             check_quorum_at: now + check_quorum_timeout(fetch_timeout),
             voter_change: None,
             begin_epoch_at: now,

@@ -1,9 +1,8 @@
 //! What a node is in the quorum at this moment (EpochState and its kinds, EpochElection).
 
-use crate::sorted::SortedSet as BTreeSet;
-
 use crate::kafka::quorum::leader::Leader;
 use crate::kafka::quorum::snapshot::Download;
+use crate::sorted::SortedSet;
 use crate::time::Instant;
 use crate::wire::ControllerId;
 
@@ -46,7 +45,7 @@ pub(super) enum State {
         /// The voters by descending fetch offset: who should stand first.
         successors: Vec<ControllerId>,
         /// The voters that have not acknowledged the end of the epoch.
-        unacknowledged: BTreeSet<ControllerId>,
+        unacknowledged: SortedSet<ControllerId>,
         election_at: Instant,
     },
 }
@@ -120,14 +119,14 @@ impl State {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Votes {
     voters: Vec<ControllerId>,
-    granted: BTreeSet<ControllerId>,
-    rejected: BTreeSet<ControllerId>,
+    granted: SortedSet<ControllerId>,
+    rejected: SortedSet<ControllerId>,
 }
 
 impl Votes {
     /// A nominee votes for itself.
     pub fn of(voters: &[ControllerId], me: ControllerId) -> Votes {
-        Votes { voters: voters.to_vec(), granted: BTreeSet::from([me]), rejected: BTreeSet::new() }
+        Votes { voters: voters.to_vec(), granted: SortedSet::from([me]), rejected: SortedSet::new() }
     }
 
     pub fn record(&mut self, voter: ControllerId, granted: bool) {

@@ -1,13 +1,12 @@
 //! From one state to the next (QuorumState, and the `transitionTo…` of KafkaRaftClient). What an
 //! election decided is on disk before anything is sent.
 
-use crate::sorted::SortedSet as BTreeSet;
-
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::kafka::quorum::leader::Leader;
 use crate::kafka::quorum::state::{State, Votes};
 use crate::kafka::quorum::{Quorum, QuorumDisk};
+use crate::sorted::SortedSet;
 use crate::time::{Duration, Instant};
 use crate::wire::{ControllerId, LeaderEpoch};
 
@@ -135,7 +134,7 @@ impl Quorum {
         self.abandon_voter_change(turn);
         let (State::Leader(leader), Some(me)) = (&self.state, self.local) else { return };
         let successors = leader.successors(me);
-        let unacknowledged: BTreeSet<ControllerId> = successors.iter().copied().collect();
+        let unacknowledged: SortedSet<ControllerId> = successors.iter().copied().collect();
         let election_at = self.random_election(turn);
         self.state = State::Resigned { successors, unacknowledged, election_at };
         // A node that resigned knows of no high watermark until the next leader tells (ResignedState).

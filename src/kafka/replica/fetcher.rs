@@ -1,10 +1,6 @@
 //! The follower's fetching from one leader (AbstractFetcherThread, ReplicaFetcherThread): what is
 //! fetched is appended, what diverges is truncated, what fails waits `replica.fetch.backoff.ms`.
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
-
-use crate::sorted::SortedMap as OrdMap;
-
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -17,6 +13,7 @@ use crate::kafka::node::{Alarm, Turn};
 use crate::kafka::replica::Partition;
 use crate::kafka::replica::session::FetchSession;
 use crate::kafka::replica::truncation::truncation_target;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{
     ApiKey, BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Response, TopicName,
@@ -58,6 +55,9 @@ pub struct Follow {
     /// The epoch of the last record that this replica has.
     pub last_epoch: Option<LeaderEpoch>,
     pub state: FollowState,
+    /// It had everything below the leader's high watermark when the last answer came
+    /// (PartitionFetchState.isReplicaInSync).
+    pub caught_up: bool,
     /// Whether the leader's session knows this position; an answer about another one is not for us.
     sent: bool,
 }
@@ -80,15 +80,15 @@ struct Reset {
 pub struct Fetcher {
     me: BrokerId,
     leader: BrokerId,
-    partitions: OrdMap<TopicPartition, Follow>,
+    partitions: SortedMap<TopicPartition, Follow>,
     /// The names of the topics in `partitions`, by the ids that answers carry.
-    topics: BTreeMap<Uuid, TopicName>,
+    topics: SortedMap<Uuid, TopicName>,
     session: FetchSession,
     in_flight: Option<InFlight>,
     /// Questions about a leader's log ends that are under way.
-    resets: BTreeMap<Correlation, Reset>,
+    resets: SortedMap<Correlation, Reset>,
     /// The delays of `partitions`, soonest first.
-    delays: BTreeSet<(Instant, TopicPartition)>,
+    delays: SortedSet<(Instant, TopicPartition)>,
     /// After a failed request nothing is sent before this.
     paused_until: Option<Instant>,
     /// How many partitions are in state Fetching.
@@ -106,12 +106,12 @@ impl Fetcher {
         Fetcher {
             me,
             leader,
-            partitions: OrdMap::new(),
-            topics: BTreeMap::new(),
+            partitions: SortedMap::new(),
+            topics: SortedMap::new(),
             session: FetchSession::default(),
             in_flight: None,
-            resets: BTreeMap::new(),
-            delays: BTreeSet::new(),
+            resets: SortedMap::new(),
+            delays: SortedSet::new(),
             paused_until: None,
             fetching: 0,
         }
@@ -161,7 +161,7 @@ impl Fetcher {
         }
         self.topics.insert(topic_id, partition.topic.clone());
         let state = FollowState::Fetching;
-        let follow = Follow { topic_id, offset, leader_epoch, last_epoch, state, sent: false };
+        let follow = Follow { topic_id, offset, leader_epoch, last_epoch, state, caught_up: false, sent: false };
         self.partitions.insert(partition.clone(), follow);
         self.fetching += 1;
         self.session.change(partition);
@@ -182,6 +182,11 @@ impl Fetcher {
         if self.partitions.get(partition).is_some_and(|follow| follow.state == FollowState::Fetching) {
             self.session.change(partition);
         }
+    }
+
+    /// The partition is not fetched before `until`: the follower's throttle holds it back (KIP-73).
+    pub fn hold_back(&mut self, partition: &TopicPartition, until: Instant) {
+        self.delay(partition, until);
     }
 
     /// Nothing is in flight and there is something to fetch.
@@ -386,6 +391,7 @@ impl Fetcher {
         let records = data.records.as_ref().filter(|records| !records.is_empty());
         let mark = Offset(data.high_watermark).min(log.log_end());
         let start = Offset(data.log_start_offset);
+        follow.caught_up = data.high_watermark <= follow.offset.0;
         // What changes nothing must not touch the log, which a snapshot may share.
         if records.is_none() && mark == log.high_watermark() && start <= log.log_start() {
             return false;
@@ -401,6 +407,7 @@ impl Fetcher {
             match Partition::append_as_follower(log, records.clone(), fetch_epoch, turn.now) {
                 Ok(Some(appended)) => {
                     follow.offset = appended.last.next();
+                    follow.caught_up = data.high_watermark <= follow.offset.0;
                     follow.last_epoch = log.latest_epoch();
                     let (broker, leader_epoch) = (self.me, log.latest_epoch().unwrap_or(fetch_epoch));
                     let (first, last, bytes) = (appended.first, appended.last, appended.bytes);

@@ -9,12 +9,11 @@ mod read;
 pub mod session;
 pub mod truncation;
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 
 use crate::kafka::config::{BrokerConfig, Planted};
 use crate::kafka::log::{Appended, Log, Origin};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionEpoch};
@@ -89,7 +88,7 @@ pub struct Partition {
     /// The leader's log end when its epoch began; `None` at a follower.
     leader_epoch_start: Option<Offset>,
     /// The other replicas, at the leader only: exactly `state.replicas` without this broker.
-    remotes: BTreeMap<BrokerId, RemoteReplica>,
+    remotes: SortedMap<BrokerId, RemoteReplica>,
     /// The ISR change that the controller has not answered; only at the leader.
     pending: Option<PendingIsr>,
     counters: IsrCounters,
@@ -136,7 +135,7 @@ impl Partition {
             planted: config.planted,
             state: None,
             leader_epoch_start: None,
-            remotes: BTreeMap::new(),
+            remotes: SortedMap::new(),
             pending: None,
             counters: IsrCounters::default(),
         }

@@ -1,11 +1,9 @@
 //! The fetching side of an incremental fetch session (KIP-227; FetchSessionHandler): after one full
 //! request only what changed is named, so that an idle fetch carries no partitions.
 
-use crate::sorted::SortedSet as BTreeSet;
 use std::mem::take;
 
-use crate::sorted::SortedSet as OrdSet;
-
+use crate::sorted::SortedSet;
 use crate::wire::{ErrorCode, TopicPartition};
 
 /// What the next request of the session says.
@@ -26,9 +24,9 @@ pub struct FetchSession {
     /// 0: the next request is a full one.
     epoch: i32,
     /// What the peer's session holds, once the request in flight arrives.
-    known: OrdSet<TopicPartition>,
-    changed: BTreeSet<TopicPartition>,
-    forget: BTreeSet<TopicPartition>,
+    known: SortedSet<TopicPartition>,
+    changed: SortedSet<TopicPartition>,
+    forget: SortedSet<TopicPartition>,
 }
 
 impl FetchSession {

@@ -1,7 +1,5 @@
 //! The arguments of one statement, taken one after the other; what is wrong with them is gathered.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::config::{Configs, Problem, Scope, SettingError, names};
 use crate::scenario::condition::parse::{broker_id, partition};
 use crate::scenario::error::{ScriptError, Span};
@@ -9,6 +7,7 @@ use crate::scenario::lex::Word;
 use crate::scenario::names::Names;
 use crate::scenario::quantity;
 use crate::scenario::words::one_of;
+use crate::sorted::SortedMap;
 use crate::time::Duration;
 use crate::wire::{BrokerId, TopicPartition};
 
@@ -212,7 +211,7 @@ impl<'a> Args<'a> {
 
     /// Every option that nobody has taken, as settings of Kafka's.
     pub fn configs(&mut self) -> Configs {
-        let mut configs = BTreeMap::new();
+        let mut configs = SortedMap::new();
         for option in self.options.iter_mut().filter(|option| !option.taken) {
             option.taken = true;
             configs.insert(option.name.clone(), option.value.text());

@@ -7,7 +7,7 @@ use crate::scenario::parse::args::Args;
 use crate::scenario::parse::{broker_ref, controller_ref, node_ref};
 use crate::scenario::quantity;
 use crate::scenario::script::Statement;
-use crate::sim::action::{Action, BrokerRef, NodeRef};
+use crate::sim::action::{Action, NodeRef};
 use crate::wire::ApiKey;
 
 /// What may stand after `kill`, `start`, `freeze` and `thaw`.
@@ -28,13 +28,6 @@ fn target(a: &mut Args<'_>, kinds: &[&'static str]) -> Option<NodeRef> {
     match node {
         Ok(node) => Some(node),
         Err(error) => a.fail(error),
-    }
-}
-
-fn broker(a: &mut Args<'_>) -> Option<BrokerRef> {
-    match target(a, &["broker"])? {
-        NodeRef::Broker(broker) => Some(broker),
-        _ => None,
     }
 }
 
@@ -60,13 +53,13 @@ pub fn stop(a: &mut Args<'_>) -> Option<Statement> {
 }
 
 pub fn power_off(a: &mut Args<'_>) -> Option<Statement> {
-    let broker = broker(a)?;
-    a.finish(Statement::Act(Action::PowerOff(broker)))
+    let node = target(a, SERVERS)?;
+    a.finish(Statement::Act(Action::PowerOff(node)))
 }
 
 pub fn wipe(a: &mut Args<'_>) -> Option<Statement> {
-    let broker = broker(a)?;
-    a.finish(Statement::Act(Action::Wipe(broker)))
+    let node = target(a, SERVERS)?;
+    a.finish(Statement::Act(Action::Wipe(node)))
 }
 
 pub fn freeze(a: &mut Args<'_>) -> Option<Statement> {

@@ -8,10 +8,9 @@
 //! *impaired*. When all who may lead are suspect and one of them is impaired, a choice among them may
 //! cost records, and no setting but more replicas and a higher min.insync.replicas would have helped.
 
-use crate::sorted::SortedSet as BTreeSet;
-
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::sim::event::EventId;
+use crate::sorted::SortedSet;
 use crate::wire::BrokerId;
 
 /// Why committed records of a partition are not promised at the moment.
@@ -31,6 +30,10 @@ pub enum ExcuseKind {
     /// A broker left the partition when its move was cancelled, came back with an empty log while the
     /// ELR still named it, and was elected.
     StaleElr,
+    /// A leader was replaced, came back as leader before it knew, and counts its followers by what they
+    /// had before the other leader cut it off (Partition.makeLeader keeps what it knows of them when it
+    /// leads already; MetadataLoader publishes several batches as one change).
+    SkippedTerm,
 }
 
 impl Excuse {
@@ -39,6 +42,9 @@ impl Excuse {
             ExcuseKind::UncleanElection => "a replica that was not in sync was made leader (unclean election)",
             ExcuseKind::StaleElr => {
                 "a broker that had left the partition came back empty while the ELR still named it, and leads"
+            }
+            ExcuseKind::SkippedTerm => {
+                "a leader never noticed that another led in between, and counts followers by what they had before"
             }
             ExcuseKind::TooManyLosses => "every replica that may lead has crashed, and one of them lost what it had",
         }
@@ -49,9 +55,9 @@ impl Excuse {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Doubts {
     /// Did not stop in good order since they were last in sync.
-    suspect: BTreeSet<BrokerId>,
+    suspect: SortedSet<BrokerId>,
     /// Lost records, or the disk.
-    impaired: BTreeSet<BrokerId>,
+    impaired: SortedSet<BrokerId>,
 }
 
 impl Doubts {

@@ -1,18 +1,18 @@
 //! The controllers' metadata: what each change of a partition's or a broker's registration must keep.
 //! Only what is not shared with the image of before is looked at.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
 use crate::sim::properties::partition::PartitionWatch;
 use crate::sim::properties::property::Property;
 use crate::sim::properties::{Finder, Key};
+use crate::sorted::SortedMap;
 use crate::wire::{BrokerId, TopicName, TopicPartition};
 
 pub(super) fn changed(
     finder: &mut Finder<'_>,
-    watches: &mut BTreeMap<Key, Arc<PartitionWatch>>,
+    watches: &mut SortedMap<Key, Arc<PartitionWatch>>,
     old: &MetadataImage,
     new: &MetadataImage,
 ) {
@@ -32,7 +32,7 @@ pub(super) fn changed(
 
 fn topic_changed(
     finder: &mut Finder<'_>,
-    watches: &mut BTreeMap<Key, Arc<PartitionWatch>>,
+    watches: &mut SortedMap<Key, Arc<PartitionWatch>>,
     name: &TopicName,
     old: Option<&TopicImage>,
     new: &TopicImage,
@@ -96,7 +96,7 @@ fn check_registration(finder: &mut Finder<'_>, partition: &TopicPartition, new: 
 
 fn brokers_changed(
     finder: &mut Finder<'_>,
-    watches: &BTreeMap<Key, Arc<PartitionWatch>>,
+    watches: &mut SortedMap<Key, Arc<PartitionWatch>>,
     old: &MetadataImage,
     new: &MetadataImage,
 ) {
@@ -107,10 +107,10 @@ fn brokers_changed(
             finder.broken(Property::BrokerEpochsRise, None, text);
         }
         if registration.epoch > before.epoch && new.has_eligible_leader_replicas() {
-            for ((topic, index), watch) in watches {
+            for ((topic, index), watch) in watches.iter_mut().filter(|(_, watch)| watch.awaits(*id)) {
                 let topic = new.topic_by_id(*topic).and_then(|(_, topic)| topic.partitions.get(index));
                 if let Some(registration) = topic {
-                    watch.returned(finder, *id, registration);
+                    Arc::make_mut(watch).returned(finder, *id, registration);
                 }
             }
         }

@@ -11,29 +11,33 @@
 //! A check looks at what is new since the last one, so its cost grows with what changed.
 
 mod excuse;
+mod isr;
 mod metadata;
 mod partition;
 mod property;
 mod quorum;
 mod rest;
 mod sequences;
+mod transactions;
+mod truncations;
 mod written;
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::sim::event::EventId;
 use crate::sim::world::World;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::wire::{BrokerId, NodeId, Offset, TopicPartition, Uuid};
+use crate::wire::{BrokerId, LeaderEpoch, NodeId, Offset, TopicPartition, Uuid};
 
 pub use excuse::Excuse;
 pub use property::{Holds, Property};
 
 use partition::PartitionWatch;
 use quorum::QuorumWatch;
+use transactions::Outcomes;
 
 /// More broken properties than this say nothing new.
 const BROKEN_MAX: usize = 16;
@@ -56,8 +60,9 @@ type Key = (Uuid, i32);
 /// All observers of a world.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Properties {
-    partitions: BTreeMap<Key, Arc<PartitionWatch>>,
+    partitions: SortedMap<Key, Arc<PartitionWatch>>,
     quorum: Arc<QuorumWatch>,
+    transactions: Arc<Outcomes>,
     broken: Vec<Broken>,
 }
 
@@ -90,7 +95,7 @@ impl Properties {
 
     /// A fact was told; the state of its node is that after the turn.
     pub(super) fn observe(&mut self, world: &World, fact: &Fact, event: EventId) {
-        let Properties { partitions, quorum, broken } = self;
+        let Properties { partitions, quorum, transactions, broken } = self;
         let mut finder = Finder { world, event, broken };
         match fact {
             Fact::BecameLeader { partition, broker, .. }
@@ -98,20 +103,30 @@ impl Properties {
             | Fact::Appended { partition, broker, .. }
             | Fact::Truncated { partition, broker, .. }
             | Fact::HighWatermarkMoved { partition, broker, .. }
+            | Fact::IsrChangeProposed { partition, broker, .. }
+            | Fact::IsrChangeRefused { partition, broker, .. }
+            | Fact::ProduceRefused { partition, broker, .. }
             | Fact::LogStartMoved { partition, broker, .. } => {
                 // A replica that was deleted in the same turn has nothing left to look at.
                 let Some(key) = key_on_disk(world, *broker, partition) else { return };
                 let watch = partitions.entry(key).or_insert_with(|| Arc::new(PartitionWatch::new(partition, key.0)));
-                Arc::make_mut(watch).observe(&mut finder, *broker, fact);
+                let watch = Arc::make_mut(watch);
+                watch.observe(&mut finder, *broker, fact);
+                for (transaction, commit) in watch.take_outcomes() {
+                    let ended = Arc::make_mut(transactions).ended(transaction, commit, partition);
+                    if let (Err(text), true) = (ended, watch.is_unbroken()) {
+                        finder.broken(Property::TransactionAtomicity, Some(partition), text);
+                    }
+                }
             }
             Fact::Acknowledged { partition, base_offset, acks: -1, records, .. } => {
                 if let Some(watch) = named(world, partitions, partition) {
                     watch.acknowledged(&mut finder, *base_offset, records);
                 }
             }
-            Fact::Delivered { partition, records, last, .. } => {
+            Fact::Delivered { consumer, partition, records, first, last, count } => {
                 if let Some(watch) = named(world, partitions, partition) {
-                    watch.delivered(&mut finder, *last, records);
+                    watch.delivered(&mut finder, *consumer, (*first, *last), *count, records);
                 }
             }
             Fact::Killed { node } | Fact::PoweredOff { node } | Fact::Wiped { node } | Fact::Stopped { node } => {
@@ -132,10 +147,11 @@ impl Properties {
     }
 
     /// A node took a turn: its part of the quorum may have changed.
-    pub(super) fn took_turn(&mut self, world: &World, node: NodeId, event: EventId) {
+    /// `pre_vote`: the epoch in which it was asked for a pre-vote, if it was.
+    pub(super) fn took_turn(&mut self, world: &World, node: NodeId, pre_vote: Option<LeaderEpoch>, event: EventId) {
         if quorum::is_new(&self.quorum, world, node) {
             let mut finder = Finder { world, event, broken: &mut self.broken };
-            Arc::make_mut(&mut self.quorum).look_at(&mut finder, node);
+            Arc::make_mut(&mut self.quorum).look_at(&mut finder, node, pre_vote);
         }
     }
 
@@ -156,7 +172,7 @@ fn key_on_disk(world: &World, broker: BrokerId, partition: &TopicPartition) -> O
 /// The watch of the partition that clients mean by this name.
 fn named<'a>(
     world: &World,
-    partitions: &'a BTreeMap<Key, Arc<PartitionWatch>>,
+    partitions: &'a SortedMap<Key, Arc<PartitionWatch>>,
     partition: &TopicPartition,
 ) -> Option<&'a PartitionWatch> {
     let id = world.image().topics.get(&partition.topic)?.id;

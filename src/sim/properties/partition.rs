@@ -1,8 +1,6 @@
 //! The observer of one partition: what its leaders wrote and committed, and whether every replica,
 //! every acknowledgement and every reader agrees with that.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use bytes::Bytes;
 
 use crate::kafka::controller::image::PartitionRegistration;
@@ -11,13 +9,17 @@ use crate::kafka::log::Log;
 use crate::kafka::replica::Partition;
 use crate::sim::event::EventId;
 use crate::sim::properties::excuse::{Doubts, Excuse, ExcuseKind, candidates};
+use crate::sim::properties::isr::{self, CommittedIsrs};
 use crate::sim::properties::property::Property;
-use crate::sim::properties::sequences::Sequences;
+use crate::sim::properties::sequences::{Misplaced, Sequences};
+use crate::sim::properties::transactions::{Decisions, Transaction};
+use crate::sim::properties::truncations::Truncations;
 use crate::sim::properties::written::{Conflict, Stamp, Written};
 use crate::sim::properties::{Finder, below, log_of};
 use crate::sim::world::World;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::batch::Batch;
-use crate::wire::{BrokerId, LeaderEpoch, Offset, TopicPartition, Uuid};
+use crate::wire::{BrokerId, ClientId, LeaderEpoch, Offset, TopicPartition, Uuid};
 
 /// What a leader has reached in its present term and life.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +27,15 @@ struct Term {
     epoch: LeaderEpoch,
     high_watermark: Offset,
     last_stable: Offset,
+    /// It led before without a break that it knew of, and somebody else led in between.
+    skipped: bool,
+}
+
+/// What a leader asked the controller to make of the ISR, last.
+#[derive(Clone, Debug, PartialEq)]
+struct Proposal {
+    epoch: LeaderEpoch,
+    isr: Vec<BrokerId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -33,15 +44,23 @@ pub(super) struct PartitionWatch {
     topic: Uuid,
     written: Written<BrokerId>,
     sequences: Sequences,
+    decisions: Decisions,
+    isrs: CommittedIsrs,
+    truncations: Truncations,
     /// Who has led in each epoch.
-    leaders: BTreeMap<LeaderEpoch, BrokerId>,
+    leaders: SortedMap<LeaderEpoch, BrokerId>,
     /// By broker, while its process lives and it leads.
-    terms: BTreeMap<BrokerId, Term>,
+    terms: SortedMap<BrokerId, Term>,
+    proposals: SortedMap<BrokerId, Proposal>,
     /// The leader epoch that each running broker is in.
-    epochs: BTreeMap<BrokerId, LeaderEpoch>,
+    epochs: SortedMap<BrokerId, LeaderEpoch>,
     /// Where each log ended when it was last looked at.
-    ends: BTreeMap<BrokerId, Offset>,
+    ends: SortedMap<BrokerId, Offset>,
     doubts: Doubts,
+    /// Brokers whose last registered process crashed: the controller must find that out when they return.
+    crashed: SortedSet<BrokerId>,
+    /// Brokers that left the partition and came back while the ELR still named them.
+    stale: SortedSet<BrokerId>,
     excuse: Option<Excuse>,
     /// Committed records were lost with an excuse: what happened before is no measure any more.
     rebased: bool,
@@ -63,11 +82,17 @@ impl PartitionWatch {
             topic,
             written: Written::default(),
             sequences: Sequences::default(),
-            leaders: BTreeMap::new(),
-            terms: BTreeMap::new(),
-            epochs: BTreeMap::new(),
-            ends: BTreeMap::new(),
+            decisions: Decisions::default(),
+            isrs: CommittedIsrs::default(),
+            truncations: Truncations::default(),
+            leaders: SortedMap::new(),
+            terms: SortedMap::new(),
+            proposals: SortedMap::new(),
+            epochs: SortedMap::new(),
+            ends: SortedMap::new(),
             doubts: Doubts::default(),
+            crashed: SortedSet::new(),
+            stale: SortedSet::new(),
             excuse: None,
             rebased: false,
         }
@@ -90,6 +115,11 @@ impl PartitionWatch {
         self.excuse.is_none() && !self.rebased
     }
 
+    /// Whether Kafka promises that idempotent producers' records stand here in the order of their sending.
+    pub fn keeps_order(&self) -> bool {
+        self.is_unbroken() && self.sequences.begin_at_the_beginning()
+    }
+
     /// Whether the broker has, or had, a log of it.
     pub fn concerns(&self, broker: BrokerId) -> bool {
         self.ends.contains_key(&broker)
@@ -99,7 +129,7 @@ impl PartitionWatch {
     pub fn observe(&mut self, finder: &mut Finder<'_>, broker: BrokerId, fact: &Fact) {
         let world = finder.world;
         let Some(log) = log_of(world, broker, &self.name, self.topic) else { return };
-        self.ends.insert(broker, log.log_end());
+        let end_before = self.ends.insert(broker, log.log_end());
         let Some(replica) = world.broker(broker).and_then(|broker| broker.replica(&self.name)) else { return };
         let newest = world.registration(&self.name).map(|registration| registration.leader_epoch);
         let is_current = replica.is_leader() && newest == Some(replica.leader_epoch());
@@ -109,6 +139,7 @@ impl PartitionWatch {
             Fact::BecameLeader { .. } => self.became_leader(finder, &seen),
             Fact::BecameFollower { .. } => {
                 self.terms.remove(&broker);
+                self.truncations.follows(broker, replica.leader_epoch(), log.epochs().len() as u32);
                 self.check_epoch(finder, &seen);
             }
             Fact::Appended { first, leader, .. } => {
@@ -118,6 +149,19 @@ impl PartitionWatch {
             Fact::Truncated { to, .. } => self.truncated(finder, &seen, *to),
             Fact::HighWatermarkMoved { leader: true, .. } => self.leader_moved(finder, &seen),
             Fact::HighWatermarkMoved { leader: false, .. } => self.follower_moved(finder, &seen),
+            Fact::ProduceRefused { error, .. } if end_before.is_some_and(|before| before != log.log_end()) => {
+                let text = format!("broker {} refuses a produce ({error:?}), and its log grew", broker.0);
+                finder.broken(Property::RefusedIsNotWritten, Some(&self.name), text);
+            }
+            Fact::IsrChangeRefused { error, .. } => {
+                let gives_up = isr::gives_up(*error, replica.pending().is_some());
+                self.report_text(finder, Property::RejectedIsrRollsBack, broker, gives_up);
+                self.check_isr(finder, &seen);
+            }
+            Fact::IsrChangeProposed { to, .. } => {
+                let proposal = Proposal { epoch: replica.leader_epoch(), isr: to.clone() };
+                self.proposals.insert(broker, proposal);
+            }
             Fact::LogStartMoved { .. } if replica.is_leader() => self.written.trim(log.log_start()),
             _ => {}
         }
@@ -127,6 +171,7 @@ impl PartitionWatch {
     pub fn ended(&mut self, finder: &Finder<'_>, broker: BrokerId, fact: &Fact) {
         self.terms.remove(&broker);
         self.epochs.remove(&broker);
+        self.truncations.interrupted();
         if matches!(fact, Fact::Stopped { .. }) {
             return;
         }
@@ -141,6 +186,7 @@ impl PartitionWatch {
         let is_clean = finder.world.broker(broker).is_some_and(|broker| broker.disk().clean_shutdown.is_some());
         if lost || !is_clean {
             self.doubts.crashed(broker, lost);
+            self.crashed.insert(broker);
         }
         if let Some(registration) = finder.world.registration(&self.name) {
             self.look_for_excuse(registration, finder.event);
@@ -161,6 +207,7 @@ impl PartitionWatch {
         old: Option<&PartitionRegistration>,
         new: &PartitionRegistration,
     ) {
+        self.isrs.wrote(new.partition_epoch, &new.isr);
         let was_in_isr = |broker: &BrokerId| old.is_some_and(|old| old.isr.contains(broker));
         let was_in_elr = |broker: &BrokerId| old.is_some_and(|old| old.elr.contains(broker));
         let was_candidate = |broker| old.is_none_or(|old| candidates(old).any(|candidate| candidate == broker));
@@ -182,6 +229,7 @@ impl PartitionWatch {
                 self.report(finder, Property::JoinSafety, *member, complete);
             }
             self.doubts.rejoined(*member);
+            self.stale.remove(member);
         }
         self.look_for_excuse(new, finder.event);
         if self.excuse.is_none() {
@@ -206,19 +254,29 @@ impl PartitionWatch {
         let came_back = |member: &&BrokerId| old.is_some_and(|old| !old.replicas.contains(member));
         for member in new.elr.iter().filter(|member| new.replicas.contains(member)).filter(came_back) {
             self.doubts.crashed(*member, true);
+            self.stale.insert(*member);
         }
-        let leader =
-            new.leader.filter(|leader| self.doubts.is_impaired(*leader) && is_registered(finder.world, *leader));
-        if leader.is_some() && old.is_some_and(|old| old.leader != new.leader) && self.excuse.is_none() {
+        let elected = new.leader.filter(|leader| old.is_some_and(|old| old.leader != Some(*leader)));
+        let Some(leader) = elected.filter(|leader| self.stale.contains(leader)) else { return };
+        if is_registered(finder.world, leader) && self.has_everything(finder, leader).is_err() && self.excuse.is_none()
+        {
             self.excuse = Some(Excuse { kind: ExcuseKind::StaleElr, event: finder.event });
         }
     }
 
-    /// A broker came back from a crash in a new incarnation: it must not count as eligible.
-    pub fn returned(&self, finder: &mut Finder<'_>, broker: BrokerId, registration: &PartitionRegistration) {
-        let counts = [&registration.isr, &registration.elr].iter().any(|set| set.contains(&broker));
+    /// Whether a broker whose process crashed has yet to register again.
+    pub fn awaits(&self, broker: BrokerId) -> bool {
+        self.crashed.contains(&broker)
+    }
+
+    /// A broker came back from a crash in a new incarnation: it must not count as eligible. What it is
+    /// elected to or stops as after that is another matter.
+    pub fn returned(&mut self, finder: &mut Finder<'_>, broker: BrokerId, registration: &PartitionRegistration) {
         // What a process asked for that has died since says nothing of the next one.
-        if counts && self.doubts.is_suspect(broker) && is_registered(finder.world, broker) {
+        if !is_registered(finder.world, broker) || !self.crashed.remove(&broker) {
+            return;
+        }
+        if [&registration.isr, &registration.elr].iter().any(|set| set.contains(&broker)) {
             let text = format!("broker {} crashed and is in ISR or ELR as it registers again", broker.0);
             finder.broken(Property::UncleanExcluded, Some(&self.name), text);
         }
@@ -243,14 +301,22 @@ impl PartitionWatch {
         }
     }
 
-    /// A consumer was handed whole batches up to the record `last`.
-    pub fn delivered(&self, finder: &mut Finder<'_>, last: Offset, records: &Bytes) {
-        let mut rest = records.clone();
-        while let Ok(batch) = Batch::split_first(&mut rest, false) {
-            if batch.base_offset > last || !self.is_unbroken() {
+    /// A consumer was handed `count` records of whole batches, from `first` to `last`.
+    pub fn delivered(
+        &self,
+        finder: &mut Finder<'_>,
+        consumer: ClientId,
+        span: (Offset, Offset),
+        count: u32,
+        records: &Bytes,
+    ) {
+        let batches = Batch::parse_all(records.clone(), false).unwrap_or_default();
+        let last = span.1;
+        for batch in batches.iter().take_while(|batch| batch.base_offset <= last) {
+            if !self.is_unbroken() {
                 return;
             }
-            let stamp = Stamp::of(&batch);
+            let stamp = Stamp::of(batch);
             if !self.written.is_forgotten(stamp.base) && self.written.committed_at(stamp.base) != Some(stamp) {
                 let text = format!(
                     "a consumer was handed the batch of epoch {} at {}, which is not what is committed there",
@@ -260,6 +326,20 @@ impl PartitionWatch {
                 return;
             }
         }
+        let committed_only = finder.world.reads_committed(consumer);
+        let wrong = match self.decisions.readable(&batches, span, committed_only) {
+            Ok(readable) if readable == count => return,
+            Ok(readable) => {
+                format!("{readable} records from {} to {last} may be read, and {count} were handed out", span.0)
+            }
+            Err(undecided) => undecided,
+        };
+        finder.broken(Property::ReadCommittedView, Some(&self.name), wrong);
+    }
+
+    /// How transactions ended here, as far as nobody has taken it yet.
+    pub fn take_outcomes(&mut self) -> Vec<(Transaction, bool)> {
+        self.decisions.take_fresh()
     }
 
     fn became_leader(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
@@ -274,7 +354,9 @@ impl PartitionWatch {
         }
         self.check_epoch(finder, seen);
         let (high_watermark, last_stable) = (seen.log.high_watermark(), seen.log.last_stable_offset());
-        self.terms.insert(broker, Term { epoch, high_watermark, last_stable });
+        let led = self.terms.get(&broker).filter(|term| term.epoch < epoch).map(|term| term.epoch);
+        let skipped = led.is_some_and(|led| self.leaders.range(led..epoch).any(|(_, leader)| *leader != broker));
+        self.terms.insert(broker, Term { epoch, high_watermark, last_stable, skipped });
         // A leader that learns of its term when it is over already does not have to know the newest.
         if !seen.is_current {
             return;
@@ -283,6 +365,7 @@ impl PartitionWatch {
             Err(_) if self.excuse.is_some() => {
                 self.written.rebase(seen.log);
                 self.sequences.forget();
+                self.decisions.forget();
                 self.rebased = true;
             }
             Err(conflict) => self.incomplete_leader(finder, broker, epoch, conflict),
@@ -306,6 +389,11 @@ impl PartitionWatch {
     }
 
     fn truncated(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, to: Offset) {
+        if !self.truncations.truncates(seen.broker, seen.replica.leader_epoch()) {
+            let text =
+                format!("broker {} truncates again, to {to}, and more often than its log has epochs", seen.broker.0);
+            finder.broken(Property::DivergenceConverges, Some(&self.name), text);
+        }
         let cut = self.written.truncated(seen.broker, to);
         let excused = !self.is_unbroken() || self.doubts.is_impaired(seen.broker);
         if let Some(cut) = cut.filter(|_| !excused) {
@@ -318,7 +406,9 @@ impl PartitionWatch {
         let (broker, epoch) = (seen.broker, seen.replica.leader_epoch());
         let (mark, last_stable) = (seen.log.high_watermark(), seen.log.last_stable_offset());
         let name = self.name.clone();
+        let mut skipped = false;
         if let Some(term) = self.terms.get(&broker).filter(|term| term.epoch == epoch) {
+            skipped = term.skipped;
             if mark < term.high_watermark {
                 let text = format!("leader {}: {} → {mark} in epoch {epoch}", broker.0, term.high_watermark);
                 finder.broken(Property::HighWatermarkMonotonic, Some(&name), text);
@@ -328,25 +418,30 @@ impl PartitionWatch {
                 finder.broken(Property::LastStableOffset, Some(&name), text);
             }
         }
-        self.terms.insert(broker, Term { epoch, high_watermark: mark, last_stable });
+        self.terms.insert(broker, Term { epoch, high_watermark: mark, last_stable, skipped });
         // Once records were lost with an excuse, a leader that was replaced proves nothing.
         if self.excuse.is_some() || self.rebased && !seen.is_current {
             return;
         }
-        let (sequences, mut wrong) = (&mut self.sequences, None);
-        let committed =
-            self.written.commit(broker, seen.log, mark, |batch| wrong = wrong.take().or(sequences.committed(batch)));
+        let (sequences, decisions, mut wrong) = (&mut self.sequences, &mut self.decisions, None);
+        let committed = self.written.commit(broker, seen.log, mark, |batch| {
+            decisions.committed(batch);
+            wrong = wrong.take().or(sequences.committed(batch));
+        });
         self.report(finder, Property::CommittedPrefixAgrees, broker, committed);
-        if let Some(text) = wrong {
-            finder.broken(Property::ExactlyOnce, Some(&name), text);
+        match wrong {
+            Some(Misplaced::OutOfSequence(text)) => finder.broken(Property::ExactlyOnce, Some(&name), text),
+            Some(Misplaced::Zombie(text)) => finder.broken(Property::ZombieFencing, Some(&name), text),
+            None => {}
         }
+        self.check_isr(finder, seen);
         if seen.is_current {
-            self.check_justified(finder, seen, mark);
+            self.check_justified(finder, seen, mark, skipped);
         }
     }
 
     /// Why the leader may hold everything below `mark` for committed.
-    fn check_justified(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, mark: Offset) {
+    fn check_justified(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>, mark: Offset, skipped: bool) {
         let (replica, log) = (seen.replica, seen.log);
         let (isr, least) = (replica.isr().len() as i64, replica.effective_min_isr(log));
         if isr < least {
@@ -357,20 +452,36 @@ impl PartitionWatch {
         for member in maximal.iter().copied().filter(|member| !self.doubts.is_suspect(*member)) {
             let Some(its_log) = log_of(finder.world, member, &self.name, self.topic) else { continue };
             let has = self.written.agree(member, its_log, mark);
+            if has.is_err() && skipped {
+                self.excuse = Some(Excuse { kind: ExcuseKind::SkippedTerm, event: finder.event });
+                return;
+            }
             self.report(finder, Property::HighWatermarkJustified, member, has);
         }
         let Some(registration) = finder.world.registration(&self.name) else { return };
-        // Metadata that arrives late discards a proposal in flight (Partition.makeLeader): until the next
-        // arrives, the leader does not know what the controller decided.
-        let knows = registration.partition_epoch == replica.partition_epoch() || replica.pending().is_some();
-        if !knows {
-            return;
-        }
-        let left_out = candidates(registration).find(|member| !maximal.contains(member));
+        // Metadata with the partition epoch that an answer brought before discards the next proposal,
+        // which the controller may have accepted (Partition.makeLeader: updateAssignmentAndIsr): until
+        // newer metadata arrives, the leader does not count whom it proposed itself.
+        let is_behind = registration.partition_epoch > replica.partition_epoch();
+        let proposal =
+            self.proposals.get(&seen.broker).filter(|last| is_behind && last.epoch == replica.leader_epoch());
+        let discarded = |member: &BrokerId| proposal.is_some_and(|proposal| proposal.isr.contains(member));
+        let left_out = candidates(registration).find(|member| !maximal.contains(member) && !discarded(member));
         if let Some(left_out) = left_out {
             let text = format!("leader {} moves to {mark} without broker {}", seen.broker.0, left_out.0);
             finder.broken(Property::MaximalIsrCoversCandidates, Some(&self.name), text);
         }
+    }
+
+    /// Whom the leader counts as in sync, and why it may.
+    fn check_isr(&self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
+        let Seen { broker, replica, .. } = seen;
+        if !replica.is_leader() {
+            return;
+        }
+        let counts = isr::counts(replica.isr(), &replica.maximal_isr(), &isr::proposed(replica));
+        let counts = counts.and(self.isrs.holds(replica.partition_epoch(), replica.isr()));
+        self.report_text(finder, Property::MaximalIsr, *broker, counts);
     }
 
     fn follower_moved(&mut self, finder: &mut Finder<'_>, seen: &Seen<'_>) {
@@ -418,6 +529,12 @@ impl PartitionWatch {
         if log.last_stable_offset() > mark {
             let text = format!("broker {}: {} above {mark}", seen.broker.0, log.last_stable_offset());
             finder.broken(Property::LastStableOffset, Some(&self.name), text);
+        }
+    }
+
+    fn report_text(&self, finder: &mut Finder<'_>, property: Property, broker: BrokerId, result: Result<(), String>) {
+        if let Err(text) = result {
+            finder.broken(property, Some(&self.name), format!("broker {} {text}", broker.0));
         }
     }
 

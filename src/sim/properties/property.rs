@@ -83,10 +83,18 @@ properties! {
         "kafka-specification: StrongIsr; KIP-966", WhileCommittedIsSafe;
     HighWatermarkJustified: "A leader raises its high watermark only with min.insync.replicas in the ISR, and over what every replica of its maximal ISR has.",
         "KIP-497; KIP-966; Partition.maybeIncrementLeaderHW", WhileCommittedIsSafe;
+    MaximalIsr: "A leader counts the ISR that the controller wrote and whom it proposed itself, nobody else.",
+        "KIP-497; Partition.scala: PartitionState", Always;
+    RejectedIsrRollsBack: "A change of the ISR that the controller refused for good is given up.",
+        "KIP-497; Partition.handleAlterPartitionError", Always;
     MaximalIsrCoversCandidates: "Whoever may become leader (ISR and ELR) counts for the high watermark of the present leader.",
         "KIP-497; KIP-966", Always;
     TruncationSafety: "No replica cuts off a committed record.",
         "KIP-101; KIP-279", WhileCommittedIsSafe;
+    DivergenceConverges: "A follower truncates at most once for each epoch of its log before it agrees with its leader.",
+        "KIP-101; KIP-279", Always;
+    RefusedIsNotWritten: "Nothing of a produce request that is refused (NOT_ENOUGH_REPLICAS and others) is in the log.",
+        "ReplicaManager.appendRecords; Partition.appendRecordsToLeader", Always;
     AcknowledgedIsCommitted: "What is acknowledged with acks=all is committed.",
         "DelayedProduce; Partition.checkEnoughReplicasReachOffset", WhileCommittedIsSafe;
     AcknowledgedIsKept: "No record acknowledged with acks=all is missing from a later leader's log.",
@@ -95,6 +103,12 @@ properties! {
         "KIP-101; Partition.fetchRecords", WhileCommittedIsSafe;
     ExactlyOnce: "The committed batches of an idempotent producer follow each other without gap or repetition.",
         "KIP-98; ProducerStateManager", WhileCommittedIsSafe;
+    ZombieFencing: "Behind a record or marker of a producer's epoch, nothing of an older epoch of that producer is committed.",
+        "KIP-98; KIP-360; KIP-890", WhileCommittedIsSafe;
+    TransactionAtomicity: "A transaction is committed on all its partitions or aborted on all.",
+        "KIP-98; KIP-890", WhileCommittedIsSafe;
+    ReadCommittedView: "A consumer is handed every record below the end that its isolation level lets it see, but none that was aborted or is not decided.",
+        "KIP-98; CompletedFetch", WhileCommittedIsSafe;
     // The controller's metadata.
     LeaderInIsr: "A partition's leader is in its ISR.",
         "kafka-specification: LeaderInIsr; PartitionChangeBuilder", Always;
@@ -113,6 +127,10 @@ properties! {
         "Raft; KafkaRaftClient", Always;
     OneVote: "A controller votes for at most one candidate in an epoch, across restarts.",
         "Raft; QuorumState", Always;
+    PreVoteIsHarmless: "Who is asked for a pre-vote in an epoch that it knows keeps its epoch, its vote and its leader.",
+        "KIP-996", Always;
+    RoleSanity: "Only controllers stand for election; who leads the quorum follows nobody.",
+        "KIP-595; KIP-996; QuorumState", Always;
     QuorumEpochMonotonic: "No node's quorum epoch goes back.",
         "Raft; QuorumState", Always;
     MetadataLogMatching: "Where two metadata logs have a batch of the same epoch at the same offset, it is the same batch.",
@@ -124,8 +142,8 @@ properties! {
     MetadataHighWatermark: "No node's metadata high watermark goes back, and no committed metadata record is cut off.",
         "KIP-595", WhileTheQuorumKeepsItsDisks;
     // After the faults.
-    IdempotentOrder: "Records of one key that an idempotent producer sent stand in the order in which it sent them.",
-        "KIP-98; KAFKA-5494", WhileCommittedIsSafe;
+    IdempotentOrder: "Records of one key that an idempotent producer sent stand in the order in which it sent them, if its first batch came first.",
+        "KIP-98; KAFKA-5494; ProducerAppendInfo.checkSequence", WhileCommittedIsSafe;
     ReplicasConverge: "When the faults have ended, all replicas of a partition have the same log.",
         "KIP-101; KIP-279", Always;
 }

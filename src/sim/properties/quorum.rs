@@ -1,13 +1,12 @@
 //! The observer of the metadata quorum: one leader for an epoch, one vote for a voter, one log for all.
 
-use crate::sorted::SortedMap as BTreeMap;
-
 use crate::kafka::log::Log;
-use crate::kafka::quorum::{Quorum, QuorumDisk};
+use crate::kafka::quorum::{Quorum, QuorumDisk, QuorumRole};
 use crate::sim::properties::Finder;
 use crate::sim::properties::property::Property;
 use crate::sim::properties::written::{Conflict, Written};
 use crate::sim::world::{Actor, World};
+use crate::sorted::SortedMap;
 use crate::wire::{ControllerId, LeaderEpoch, NodeId, Offset};
 
 /// What was seen of a node last.
@@ -16,6 +15,7 @@ struct View {
     epoch: LeaderEpoch,
     leader: Option<ControllerId>,
     leads: bool,
+    role: QuorumRole,
     voted: Option<ControllerId>,
     log_end: Offset,
     high_watermark: Option<Offset>,
@@ -25,12 +25,12 @@ struct View {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct QuorumWatch {
     written: Written<NodeId>,
-    leaders: BTreeMap<LeaderEpoch, ControllerId>,
-    views: BTreeMap<NodeId, View>,
+    leaders: SortedMap<LeaderEpoch, ControllerId>,
+    views: SortedMap<NodeId, View>,
     /// The first vote of each node in its newest epoch with one.
-    votes: BTreeMap<NodeId, (LeaderEpoch, ControllerId)>,
+    votes: SortedMap<NodeId, (LeaderEpoch, ControllerId)>,
     /// The high watermark that each node's process has known.
-    marks: BTreeMap<NodeId, Offset>,
+    marks: SortedMap<NodeId, Offset>,
 }
 
 /// Whether anything of the node's part in the quorum differs from what was seen last.
@@ -60,6 +60,7 @@ fn view(quorum: &Quorum, disk: &QuorumDisk, image: Option<Offset>) -> View {
         epoch: disk.epoch,
         leader: quorum.named_leader(),
         leads: quorum.is_leader(),
+        role: quorum.role(),
         voted: disk.voted,
         log_end: disk.log.log_end(),
         high_watermark: quorum.known_high_watermark(),
@@ -69,11 +70,23 @@ fn view(quorum: &Quorum, disk: &QuorumDisk, image: Option<Offset>) -> View {
 
 impl QuorumWatch {
     /// A node took a turn after which something of its part is new.
-    pub fn look_at(&mut self, finder: &mut Finder<'_>, node: NodeId) {
+    pub fn look_at(&mut self, finder: &mut Finder<'_>, node: NodeId, pre_vote: Option<LeaderEpoch>) {
         let Some((view, log)) = view_of(finder.world, node) else { return };
         let before = self.views.insert(node, view);
         self.check_election(finder, node, before, view);
         self.check_vote(finder, node, view);
+        let harmless = before.zip(pre_vote).is_none_or(|(before, epoch)| is_harmless(before, view, epoch));
+        if !harmless {
+            finder.broken(
+                Property::PreVoteIsHarmless,
+                None,
+                format!("{node} was asked in epoch {} and moved", view.epoch),
+            );
+        }
+        if !is_sane(node, view) {
+            let text = format!("{node} is {:?} and names {:?} as leader", view.role, view.leader);
+            finder.broken(Property::RoleSanity, None, text);
+        }
         let end_before = before.map_or(Offset::ZERO, |before| before.log_end);
         if view.log_end < end_before
             && let Some(cut) = self.written.truncated(node, view.log_end)
@@ -109,6 +122,7 @@ impl QuorumWatch {
         }
         let end = match finder.world.member(node).map(|member| &*member.actor) {
             Some(Actor::Broker(broker)) => broker.disk().quorum.log.log_end(),
+            Some(Actor::Controller(controller)) => controller.disk.log.log_end(),
             _ => return,
         };
         if let Some(view) = self.views.get_mut(&node).filter(|view| view.log_end > end) {
@@ -168,8 +182,77 @@ impl QuorumWatch {
     }
 }
 
+/// A pre-vote changes neither epoch nor vote nor leader of who is asked, unless it tells of a newer epoch.
+fn is_harmless(before: View, after: View, asked_in: LeaderEpoch) -> bool {
+    asked_in > before.epoch || (before.epoch, before.voted, before.leader) == (after.epoch, after.voted, after.leader)
+}
+
+/// Brokers only observe; who leads names itself, who stands for election names nobody it leads for.
+fn is_sane(node: NodeId, view: View) -> bool {
+    let me = match node {
+        NodeId::Controller(id) => Some(id),
+        _ => None,
+    };
+    match view.role {
+        QuorumRole::Observer => !view.leads,
+        QuorumRole::Leader | QuorumRole::Resigned => me.is_some() && view.leader == me,
+        QuorumRole::Candidate => me.is_some() && view.leader.is_none() && view.voted == me,
+        QuorumRole::Follower => me.is_some() && view.leader.is_some() && view.leader != me,
+        QuorumRole::Prospective | QuorumRole::Unattached => {
+            me.is_some() && (view.leader.is_none() || view.leader != me)
+        }
+    }
+}
+
 fn report(finder: &mut Finder<'_>, property: Property, node: NodeId, result: Result<(), Conflict>) {
     if let Err(conflict) = result {
         finder.broken(property, None, format!("the metadata log of {node} {}", conflict.text()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const C1: ControllerId = ControllerId(1);
+    const C2: ControllerId = ControllerId(2);
+
+    fn follower() -> View {
+        View {
+            epoch: LeaderEpoch(5),
+            leader: Some(C2),
+            leads: false,
+            role: QuorumRole::Follower,
+            voted: None,
+            log_end: Offset(9),
+            high_watermark: Some(Offset(9)),
+            image: None,
+        }
+    }
+
+    #[test]
+    fn a_pre_vote_that_moves_a_node_is_found() {
+        let before = follower();
+        assert!(is_harmless(before, before, LeaderEpoch(5)));
+        assert!(is_harmless(before, View { log_end: Offset(10), ..before }, LeaderEpoch(5)));
+        let newer = View { epoch: LeaderEpoch(6), leader: None, role: QuorumRole::Unattached, ..before };
+        assert!(is_harmless(before, newer, LeaderEpoch(6)), "a newer epoch is news");
+        assert!(!is_harmless(before, newer, LeaderEpoch(5)));
+        assert!(!is_harmless(before, View { voted: Some(C1), ..before }, LeaderEpoch(5)), "a pre-vote is no vote");
+        assert!(!is_harmless(before, View { leader: None, ..before }, LeaderEpoch(5)));
+    }
+
+    #[test]
+    fn roles_that_cannot_be_are_found() {
+        let (c1, broker) = (NodeId::Controller(C1), NodeId::Broker(crate::wire::BrokerId(1)));
+        let view = |role, leader, voted| View { role, leader, voted, leads: role == QuorumRole::Leader, ..follower() };
+        assert!(is_sane(c1, view(QuorumRole::Follower, Some(C2), None)));
+        assert!(is_sane(c1, view(QuorumRole::Leader, Some(C1), None)));
+        assert!(is_sane(broker, view(QuorumRole::Observer, Some(C2), None)));
+        assert!(!is_sane(broker, view(QuorumRole::Candidate, None, Some(C1))), "a broker does not stand");
+        assert!(!is_sane(c1, view(QuorumRole::Leader, Some(C2), None)), "a leader has no other leader");
+        assert!(!is_sane(c1, view(QuorumRole::Follower, Some(C1), None)), "nobody follows itself");
+        assert!(!is_sane(c1, view(QuorumRole::Candidate, Some(C2), Some(C1))), "a candidate knows of no leader");
+        assert!(!is_sane(c1, view(QuorumRole::Candidate, None, Some(C2))), "a candidate votes for itself");
     }
 }

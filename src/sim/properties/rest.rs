@@ -1,7 +1,6 @@
 //! What must be true when the faults have ended and the cluster had time: safety first, then heal and
 //! demand progress.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::sync::Arc;
 
 use crate::kafka::log::Log;
@@ -12,10 +11,11 @@ use crate::sim::properties::written::Stamp;
 use crate::sim::properties::{Finder, Key, log_of};
 use crate::sim::world::World;
 use crate::sim::{Anomaly, AnomalyKind};
+use crate::sorted::SortedMap;
 use crate::wire::TopicPartition;
 use crate::wire::batch::Batch;
 
-pub(super) fn look_at(finder: &mut Finder<'_>, watches: &BTreeMap<Key, Arc<PartitionWatch>>) {
+pub(super) fn look_at(finder: &mut Finder<'_>, watches: &SortedMap<Key, Arc<PartitionWatch>>) {
     for watch in watches.values() {
         replicas_converge(finder, watch);
         if watch.is_unbroken() {
@@ -55,7 +55,8 @@ fn acknowledged_is_kept(finder: &mut Finder<'_>, watch: &PartitionWatch) {
         Batch::split_first(&mut batch.records.clone(), false).is_ok_and(|batch| batch.has_producer())
     };
     let reordered = |a: &&Anomaly| a.kind == AnomalyKind::Reordered && a.partition == *name;
-    if let Some(anomaly) = world.ledger().anomalies().find(reordered).filter(|_| ledger.acked.iter().all(idempotent)) {
+    let promised = watch.keeps_order() && ledger.acked.iter().all(idempotent);
+    if let Some(anomaly) = world.ledger().anomalies().find(reordered).filter(|_| promised) {
         let text = format!(
             "offsets {} to {}: records of a key stand in another order than they were sent",
             anomaly.first, anomaly.last

@@ -2,13 +2,12 @@
 //! batches that are committed, those that are not (yet, or never will be), and how far each replica
 //! is known to agree. Partitions and the metadata log are watched with the same value.
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::collections::VecDeque;
 
-use crate::sorted::SortedMap as OrdMap;
 use imbl::Vector;
 
 use crate::kafka::log::Log;
+use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
 use crate::wire::{LeaderEpoch, Offset};
 
@@ -40,11 +39,11 @@ pub struct Written<R: Ord + Copy> {
     /// Everything below is committed; never goes back unless the past is given up (`rebase`).
     end: Offset,
     /// Written by the leader of the epoch, and not committed.
-    uncommitted: OrdMap<(LeaderEpoch, Offset), Stamp>,
+    uncommitted: SortedMap<(LeaderEpoch, Offset), Stamp>,
     /// Up to here the replica's log was compared with what is committed.
-    agreed: BTreeMap<R, Offset>,
+    agreed: SortedMap<R, Offset>,
     /// What a replica appended behind that, in order.
-    tails: BTreeMap<R, VecDeque<Stamp>>,
+    tails: SortedMap<R, VecDeque<Stamp>>,
 }
 
 impl<R: Ord + Copy> Default for Written<R> {
@@ -52,9 +51,9 @@ impl<R: Ord + Copy> Default for Written<R> {
         Written {
             committed: Vector::new(),
             end: Offset::ZERO,
-            uncommitted: OrdMap::new(),
-            agreed: BTreeMap::new(),
-            tails: BTreeMap::new(),
+            uncommitted: SortedMap::new(),
+            agreed: SortedMap::new(),
+            tails: SortedMap::new(),
         }
     }
 }

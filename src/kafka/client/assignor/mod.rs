@@ -4,11 +4,11 @@
 mod range;
 mod roundrobin;
 
-use crate::sorted::SortedMap as BTreeMap;
 use std::cmp::Ordering;
 
 use bytes::Bytes;
 
+use crate::sorted::SortedMap;
 use crate::wire::{StrBytes, TopicName, TopicPartition};
 
 /// What one member told the group: its subscription, and what of its identity matters here.
@@ -30,10 +30,10 @@ pub struct Subscription {
 
 /// The topics that the leader knows of: for each partition the racks of its replicas (an empty
 /// list when they have none).
-pub type TopicRacks = BTreeMap<TopicName, Vec<Vec<StrBytes>>>;
+pub type TopicRacks = SortedMap<TopicName, Vec<Vec<StrBytes>>>;
 
 /// Each member's partitions, by member id; a member without any is in it too.
-pub type Assignment = BTreeMap<StrBytes, Vec<TopicPartition>>;
+pub type Assignment = SortedMap<StrBytes, Vec<TopicPartition>>;
 
 /// `partition.assignment.strategy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

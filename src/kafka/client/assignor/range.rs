@@ -1,8 +1,7 @@
 //! RangeAssignor: topic by topic, each member takes a run of partitions; with racks, a first pass
 //! gives members partitions that have a replica in their rack (KIP-881).
 
-use crate::sorted::{SortedMap as BTreeMap, SortedSet as BTreeSet};
-
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::{StrBytes, TopicName, TopicPartition};
 
 use super::{Assignment, Subscription, TopicRacks, nothing_assigned};
@@ -31,7 +30,7 @@ pub(super) fn assign(topics: &TopicRacks, members: &[&Subscription]) -> Assignme
 /// Topics with the same members and as many partitions are co-partitioned: their partitions of one
 /// number go to one member together.
 fn match_racks(states: &mut [TopicState<'_>], assignment: &mut Assignment) {
-    let mut groups: BTreeMap<(Vec<StrBytes>, usize), Vec<&mut TopicState<'_>>> = BTreeMap::new();
+    let mut groups: SortedMap<(Vec<StrBytes>, usize), Vec<&mut TopicState<'_>>> = SortedMap::new();
     for state in states {
         let names = state.members.iter().map(|m| m.member_id.clone()).collect();
         groups.entry((names, state.racks.len())).or_default().push(state);
@@ -71,7 +70,7 @@ struct TopicState<'a> {
     share: usize,
     /// How many more members may get one above the share.
     extras: usize,
-    unassigned: BTreeSet<usize>,
+    unassigned: SortedSet<usize>,
 }
 
 impl<'a> TopicState<'a> {
@@ -92,9 +91,9 @@ impl<'a> TopicState<'a> {
     /// Racks say something only when members and replicas share some, and not every partition is
     /// in all of them (AbstractPartitionAssignor.useRackAwareAssignment).
     fn needs_racks(&self) -> bool {
-        let of_members: BTreeSet<&StrBytes> = self.members.iter().filter_map(|m| m.rack.as_ref()).collect();
-        let all: BTreeSet<&StrBytes> = self.racks.iter().flatten().collect();
-        let everywhere = |racks: &Vec<StrBytes>| racks.iter().collect::<BTreeSet<_>>() == all;
+        let of_members: SortedSet<&StrBytes> = self.members.iter().filter_map(|m| m.rack.as_ref()).collect();
+        let all: SortedSet<&StrBytes> = self.racks.iter().flatten().collect();
+        let everywhere = |racks: &Vec<StrBytes>| racks.iter().collect::<SortedSet<_>>() == all;
         !of_members.is_disjoint(&all) && !self.racks.iter().all(everywhere)
     }
 

@@ -1,7 +1,6 @@
 //! RoundRobinAssignor: all partitions in a row, dealt one by one to the members.
 
-use crate::sorted::SortedSet as BTreeSet;
-
+use crate::sorted::SortedSet;
 use crate::wire::{TopicName, TopicPartition};
 
 use super::{Assignment, Subscription, TopicRacks, nothing_assigned};
@@ -10,7 +9,7 @@ use super::{Assignment, Subscription, TopicRacks, nothing_assigned};
 /// not subscribe to the partition's topic are passed over.
 pub(super) fn assign(topics: &TopicRacks, members: &[&Subscription]) -> Assignment {
     let mut assignment = nothing_assigned(members);
-    let subscribed: BTreeSet<&TopicName> = members.iter().flat_map(|m| &m.topics).collect();
+    let subscribed: SortedSet<&TopicName> = members.iter().flat_map(|m| &m.topics).collect();
     let mut next = 0;
     for topic in subscribed {
         let count = topics.get(topic).map_or(0, Vec::len);

@@ -1,0 +1,252 @@
+//! What becomes of a batch: every answer, lost connection or timeout is a success, a retry, a split or a
+//! failure (Sender.completeBatch, TransactionManager.canRetry).
+
+use crate::kafka::client::errors;
+use crate::kafka::client::network::backoff;
+use crate::kafka::client::producer_batch::ProducerBatch;
+use crate::kafka::client::sender::{Ledger, Purpose, Sender};
+use crate::kafka::config::ProducerConfig;
+use crate::kafka::fact::Fact;
+use crate::kafka::node::Turn;
+use crate::time::Instant;
+use crate::wire::messages::ProduceResponse;
+use crate::wire::messages::produce_response::PartitionProduceResponse;
+use crate::wire::{ErrorCode, Offset, TopicPartition, error};
+
+impl Sender {
+    pub(super) fn produce_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        mut batches: Vec<ProducerBatch>,
+        response: &ProduceResponse,
+    ) {
+        let mut hints: Vec<(TopicPartition, &PartitionProduceResponse)> = Vec::new();
+        for topic in &response.responses {
+            for answer in &topic.partition_responses {
+                let place = batches.iter().position(|b| {
+                    let sent = &self.accumulator.topics[b.topic as usize];
+                    b.partition == answer.index
+                        && (if topic.topic_id.is_nil() { sent.name == topic.name } else { sent.id == topic.topic_id })
+                });
+                let Some(place) = place else { continue };
+                let batch = batches.remove(place);
+                if answer.current_leader.leader_id.0 >= 0 {
+                    hints.push((self.accumulator.partition_of(&batch), answer));
+                }
+                self.batch_answered(turn, config, ledger, batch, answer);
+            }
+        }
+        // A topic that was created anew meanwhile has another id: what was asked for the old one is not answered by it.
+        for batch in batches {
+            self.connection_lost(turn, config, ledger, batch);
+        }
+        for (partition, answer) in hints {
+            self.metadata.hint(&partition, answer.current_leader.leader_id, answer.current_leader.leader_epoch);
+        }
+    }
+
+    /// Sender.completeBatch.
+    pub(super) fn batch_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        batch: ProducerBatch,
+        answer: &PartitionProduceResponse,
+    ) {
+        self.unmute(config, &batch);
+        if batch.done {
+            return;
+        }
+        let Some(error) = error(answer.error_code) else {
+            return self.succeed(turn, ledger, batch, Offset(answer.base_offset));
+        };
+        if errors::is_stale_metadata(error) {
+            self.metadata.request_update();
+        }
+        if error == ErrorCode::MessageTooLarge && batch.count() > 1 {
+            self.split(turn, ledger, &batch);
+        } else if self.may_retry(turn.now, config, &batch, error, answer.log_start_offset) {
+            self.retry(turn, config, ledger, batch, Some(error));
+        } else if error == ErrorCode::DuplicateSequenceNumber {
+            self.succeed(turn, ledger, batch, Offset::UNKNOWN);
+        } else {
+            let adjust = i64::from(batch.attempts) < i64::from(config.retries);
+            self.fail(turn, ledger, batch, error, adjust);
+        }
+    }
+
+    /// Sender.canRetry and TransactionManager.canRetry.
+    pub(super) fn may_retry(
+        &mut self,
+        now: Instant,
+        config: &ProducerConfig,
+        batch: &ProducerBatch,
+        error: ErrorCode,
+        log_start: i64,
+    ) -> bool {
+        if batch.created + config.delivery_timeout <= now || i64::from(batch.attempts) >= i64::from(config.retries) {
+            return false;
+        }
+        let Some(stamp) = batch.stamp else { return errors::is_retriable(error) };
+        let sequences = &self.accumulator.queue(batch.topic, batch.partition).sequences;
+        match error {
+            ErrorCode::UnknownProducerId if log_start == -1 || batch.sequence_reset => true,
+            ErrorCode::OutOfOrderSequenceNumber
+                if !sequences.unresolved && (batch.sequence_reset || !sequences.is_next(stamp.base_sequence)) =>
+            {
+                true
+            }
+            ErrorCode::UnknownProducerId | ErrorCode::OutOfOrderSequenceNumber => {
+                self.request_epoch_bump(batch);
+                true
+            }
+            _ => errors::is_retriable(error),
+        }
+    }
+
+    pub(super) fn request_epoch_bump(&mut self, batch: &ProducerBatch) {
+        self.epoch_bump = true;
+        let place = (batch.topic, batch.partition);
+        if !self.rewrite.contains(&place) {
+            self.rewrite.push(place);
+        }
+    }
+
+    /// A request will not be answered any more.
+    pub(super) fn lost(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger, purpose: Purpose) {
+        self.metadata.request_update();
+        match purpose {
+            Purpose::Metadata => self.metadata.failed(turn),
+            Purpose::ProducerId => self.identity_failed(turn, config),
+            Purpose::Produce(batches) => {
+                for batch in batches {
+                    self.connection_lost(turn, config, ledger, batch);
+                }
+            }
+        }
+    }
+
+    pub(super) fn connection_lost(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        batch: ProducerBatch,
+    ) {
+        self.unmute(config, &batch);
+        if batch.done {
+            return;
+        }
+        if self.may_retry(turn.now, config, &batch, ErrorCode::NetworkException, -1) {
+            self.retry(turn, config, ledger, batch, None);
+        } else {
+            let adjust = i64::from(batch.attempts) < i64::from(config.retries);
+            self.fail(turn, ledger, batch, ErrorCode::NetworkException, adjust);
+        }
+    }
+
+    pub(super) fn retry(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &Ledger,
+        mut batch: ProducerBatch,
+        error: Option<ErrorCode>,
+    ) {
+        let wait = backoff(turn, config.retry_backoff, config.retry_backoff_max, batch.attempts);
+        batch.attempts += 1;
+        batch.retry_at = turn.now + wait;
+        turn.tell(Fact::SendRetried {
+            producer: ledger.id,
+            partition: self.accumulator.partition_of(&batch),
+            count: batch.count(),
+            error,
+        });
+        self.accumulator.requeue(batch);
+    }
+
+    pub(super) fn split(&mut self, turn: &mut Turn<'_>, ledger: &Ledger, batch: &ProducerBatch) {
+        turn.tell(Fact::SendRetried {
+            producer: ledger.id,
+            partition: self.accumulator.partition_of(batch),
+            count: batch.count(),
+            error: Some(ErrorCode::MessageTooLarge),
+        });
+        let parts = self.accumulator.split(batch);
+        if let Some(stamp) = batch.stamp {
+            let sequences = &mut self.accumulator.queue_mut(batch.topic, batch.partition).sequences;
+            let place = sequences.in_flight.iter().position(|s| *s == stamp.base_sequence);
+            let bases = parts.iter().filter_map(|p| p.stamp).map(|s| s.base_sequence);
+            if let Some(place) = place {
+                sequences.in_flight.splice(place..=place, bases);
+            }
+        }
+        for part in parts.into_iter().rev() {
+            self.accumulator.requeue(part);
+        }
+    }
+
+    pub(super) fn succeed(&mut self, turn: &mut Turn<'_>, ledger: &mut Ledger, batch: ProducerBatch, base: Offset) {
+        let queue = self.accumulator.queue_mut(batch.topic, batch.partition);
+        if let (Some(stamp), Some(last)) = (batch.stamp, batch.last_sequence()) {
+            let last_offset = if base.0 < 0 { -1 } else { base.0 + i64::from(batch.count()) - 1 };
+            queue.sequences.acknowledged(last, last_offset);
+            queue.sequences.remove_in_flight(stamp.base_sequence);
+        }
+        self.accumulator.release(&batch);
+        ledger.acknowledge(turn, self.accumulator.partition_of(&batch), &batch, base);
+    }
+
+    /// Sender.failBatch and TransactionManager.handleFailedBatch: a hole in the sequence is closed by
+    /// a new epoch (`adjust`: the batch was surely not written).
+    pub(super) fn fail(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ledger: &mut Ledger,
+        batch: ProducerBatch,
+        error: ErrorCode,
+        adjust: bool,
+    ) {
+        if let Some(stamp) = batch.stamp {
+            let queue = self.accumulator.queue_mut(batch.topic, batch.partition);
+            queue.sequences.remove_in_flight(stamp.base_sequence);
+            let unknown = matches!(error, ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId);
+            if adjust || unknown {
+                self.request_epoch_bump(&batch);
+            }
+        }
+        self.accumulator.release(&batch);
+        ledger.fail(turn, self.accumulator.partition_of(&batch), &batch, error);
+    }
+
+    /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger) {
+        let mut expired: Vec<ProducerBatch> = Vec::new();
+        for purpose in self.network.purposes_mut() {
+            let Purpose::Produce(batches) = purpose else { continue };
+            for batch in batches.iter_mut().filter(|b| !b.done && b.created + config.delivery_timeout <= turn.now) {
+                expired.push(batch.clone());
+                batch.done = true;
+            }
+        }
+        expired.extend(self.accumulator.expire(turn.now, config.delivery_timeout));
+        for batch in expired {
+            if batch.stamp.is_some() && batch.attempts > 0 {
+                // It may have been written: later batches wait until the rest in flight is known.
+                self.accumulator.queue_mut(batch.topic, batch.partition).sequences.unresolved = true;
+            }
+            self.fail(turn, ledger, batch, ErrorCode::RequestTimedOut, false);
+        }
+        self.resolve_sequences();
+        self.bump_epoch(turn, ledger);
+    }
+
+    pub(super) fn unmute(&mut self, config: &ProducerConfig, batch: &ProducerBatch) {
+        if config.max_in_flight == 1 {
+            self.accumulator.queue_mut(batch.topic, batch.partition).muted = false;
+        }
+    }
+}

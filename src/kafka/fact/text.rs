@@ -1,0 +1,321 @@
+//! How a fact reads: the line of a transcript, the event of the page, the tooltip.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::kafka::fact::{Fact, Names, PositionReason};
+use crate::time::Duration;
+use crate::wire::{BrokerId, ControllerId, ErrorCode, Offset, TopicPartition};
+
+impl Fact {
+    /// The sentence.
+    pub fn text(&self, names: &dyn Names) -> String {
+        match self {
+            Fact::Killed { node } => format!("{} died", names.node(*node)),
+            Fact::PoweredOff { node } => format!("{} lost power: what it had not flushed is gone", names.node(*node)),
+            Fact::Started { node } => format!("{} starts", names.node(*node)),
+            Fact::Stopping { node } => {
+                format!("{} begins a controlled shutdown", names.node(*node))
+            }
+            Fact::Stopped { node } => format!("{} has stopped", names.node(*node)),
+            Fact::Frozen { node } => {
+                format!("{} is frozen: alive, but nothing runs", names.node(*node))
+            }
+            Fact::Thawed { node } => format!("{} runs again", names.node(*node)),
+            Fact::Wiped { node } => format!("{} lost its disk", names.node(*node)),
+            Fact::Cut { sides } => {
+                let sides: Vec<String> = sides
+                    .iter()
+                    .map(|side| side.iter().map(|n| names.node(*n)).collect::<Vec<_>>().join(", "))
+                    .collect();
+                format!("network cut: {}", sides.join(" | "))
+            }
+            Fact::Healed {} => "the network is whole again".to_string(),
+            Fact::LinkBent { from, to, latency, loss_percent } => {
+                let mut text = format!("link {} → {}: latency {latency}", names.node(*from), names.node(*to));
+                if *loss_percent > 0 {
+                    let _ = write!(text, ", loss {loss_percent}%");
+                }
+                text
+            }
+            Fact::MessageLost { from, to, api, request } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} was lost", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::MessageDelayed { from, to, api, request, by } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} takes {by} longer", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::MessageDuplicated { from, to, api, request } => {
+                let what = if *request { "request" } else { "response" };
+                format!("{} {what} {} → {} arrives twice", api.name(), names.node(*from), names.node(*to))
+            }
+            Fact::DiskSlowed { broker, latency } if *latency == Duration::ZERO => {
+                format!("the disk of broker {} is quick again", broker.0)
+            }
+            Fact::DiskSlowed { broker, latency } => {
+                format!("the disk of broker {} is slow: a write takes {latency}", broker.0)
+            }
+            Fact::RequestTimedOut { node, to, api } => {
+                format!("{}: {} to {} got no answer in time", names.node(*node), api.name(), names.node(*to))
+            }
+            Fact::QuorumCandidate { controller, epoch } => {
+                format!("{controller} stands for election in epoch {epoch}")
+            }
+            Fact::QuorumLeaderElected { controller, epoch } => {
+                format!("{controller} leads the metadata quorum, epoch {epoch}")
+            }
+            Fact::QuorumLeaderResigned { controller, epoch } => {
+                format!("{controller} resigns, epoch {epoch}")
+            }
+            Fact::QuorumVotersChanged { voters, .. } => {
+                let voters: Vec<String> = voters.iter().map(ControllerId::to_string).collect();
+                format!("the metadata quorum's voters are {}", voters.join(", "))
+            }
+            Fact::SnapshotWritten { node, end, .. } => {
+                format!("{} wrote a snapshot of the metadata below offset {end}", names.node(*node))
+            }
+            Fact::SnapshotLoaded { node, end, .. } => {
+                format!("{} fetched the snapshot of the metadata below offset {end}", names.node(*node))
+            }
+            Fact::BrokerRegistered { broker, epoch } => {
+                format!("broker {} registered, broker epoch {epoch}, fenced until it has caught up", broker.0)
+            }
+            Fact::BrokerUnfenced { broker } => format!("broker {} is unfenced", broker.0),
+            Fact::BrokerFenced { broker, session_expired: true } => {
+                format!("broker {} is fenced: no heartbeat for a session", broker.0)
+            }
+            Fact::BrokerFenced { broker, session_expired: false } => format!("broker {} is fenced", broker.0),
+            Fact::BrokerInControlledShutdown { broker } => {
+                format!("broker {} is shutting down", broker.0)
+            }
+            Fact::BrokerUnregistered { broker } => format!("broker {} is unregistered", broker.0),
+            Fact::TopicCreated { topic, partitions, replication_factor } => {
+                format!("topic {} created: {partitions} partitions, {replication_factor} replicas", topic.0)
+            }
+            Fact::TopicDeleted { topic } => format!("topic {} deleted", topic.0),
+            Fact::PartitionsAdded { topic, from, to } => {
+                format!("topic {}: partitions {from} → {to}", topic.0)
+            }
+            Fact::ConfigChanged { resource, name, value } => match value {
+                Some(value) => format!("{resource}: {name} = {value}"),
+                None => format!("{resource}: {name} back to its default"),
+            },
+            Fact::LeaderElected { partition, from, to, leader_epoch, isr, unclean } => {
+                let mut text = format!(
+                    "{partition}: leader {} → {}, epoch {leader_epoch}, ISR {}",
+                    broker_or_none(*from),
+                    broker_or_none(*to),
+                    brokers(isr)
+                );
+                if *unclean {
+                    text.push_str(" (unclean: committed records may be lost)");
+                }
+                text
+            }
+            Fact::IsrChanged { partition, from, to, .. } => {
+                let verb = if to.len() < from.len() { "shrinks" } else { "grows" };
+                format!("{partition}: ISR {verb} {} → {}", brokers(from), brokers(to))
+            }
+            Fact::ElrChanged { partition, to } => format!("{partition}: ELR {}", brokers(to)),
+            Fact::ReplicasChanged { partition, from, to } => {
+                format!("{partition}: replicas {} → {}", brokers(from), brokers(to))
+            }
+            Fact::BecameLeader { partition, broker, leader_epoch, log_end } => {
+                format!("broker {} leads {partition} from offset {log_end}, epoch {leader_epoch}", broker.0)
+            }
+            Fact::BecameFollower { partition, broker, leader: Some(leader), leader_epoch } => {
+                format!("broker {} follows broker {} for {partition}, epoch {leader_epoch}", broker.0, leader.0)
+            }
+            Fact::BecameFollower { partition, broker, leader: None, leader_epoch } => {
+                format!("broker {} has no leader to follow for {partition}, epoch {leader_epoch}", broker.0)
+            }
+            Fact::Appended { partition, broker, first, last, leader, .. } => {
+                let who = if *leader { "leader" } else { "follower" };
+                format!("{partition}: {who} {} appends {}", broker.0, offsets(*first, *last))
+            }
+            Fact::Truncated { partition, broker, from, to } => {
+                format!("{partition}: broker {} truncates {}", broker.0, offsets(*to, Offset(from.0 - 1)))
+            }
+            Fact::HighWatermarkMoved { partition, broker, to, leader, .. } => {
+                let who = if *leader { "leader" } else { "follower" };
+                format!("{partition}: high watermark {to} at {who} {}", broker.0)
+            }
+            Fact::IsrChangeProposed { partition, broker, from, to } => {
+                format!("{partition}: leader {} proposes ISR {} → {}", broker.0, brokers(from), brokers(to))
+            }
+            Fact::IsrChangeRefused { partition, broker, error } => {
+                format!("{partition}: the ISR change of leader {} is refused: {}", broker.0, error_name(*error))
+            }
+            Fact::LogStartMoved { partition, broker, to } => {
+                format!("{partition}: log of broker {} starts at {to} now", broker.0)
+            }
+            Fact::SegmentRolled { partition, broker, base } => {
+                format!("{partition}: broker {} begins a segment at offset {base}", broker.0)
+            }
+            Fact::SegmentsDeleted { partition, broker, count, why } => {
+                let segments = if *count == 1 { "segment" } else { "segments" };
+                format!("{partition}: broker {} deletes {count} old {segments} ({why})", broker.0)
+            }
+            Fact::LogCompacted { partition, broker, to, bytes_before, bytes_after } => {
+                let (broker, below) = (broker.0, *to);
+                format!(
+                    "{partition}: broker {broker} compacted below offset {below}: {bytes_before} → {bytes_after} bytes"
+                )
+            }
+            Fact::LogFlushed { partition, broker, to } => {
+                format!("{partition}: broker {} flushed up to offset {to}", broker.0)
+            }
+            Fact::ProducersExpired { partition, broker, count } => {
+                format!("{partition}: broker {} forgets {count} silent producers", broker.0)
+            }
+            Fact::PositionOutOfRange { consumer, partition, at } => {
+                format!(
+                    "{}: offset {at} of {partition} is out of range: the log does not have it",
+                    names.client(*consumer)
+                )
+            }
+            Fact::ProduceRefused { partition, broker, error } => {
+                format!("{partition}: broker {} refuses a produce: {}", broker.0, error_name(*error))
+            }
+            Fact::DuplicateBatch { partition, broker, first, last } => {
+                format!("{partition}: leader {} has this batch already as {}", broker.0, offsets(*first, *last))
+            }
+            Fact::CoordinatorLoaded { partition, broker, groups } => {
+                let names: Vec<&str> = groups.iter().map(|group| group.0.as_str()).collect();
+                format!("broker {} coordinates {} ({partition})", broker.0, names.join(", "))
+            }
+            Fact::RebalanceStarted { group, reason } => {
+                format!("group {} rebalances: {reason}", group.0)
+            }
+            Fact::GenerationStable { group, generation, members } => {
+                format!("group {} is stable: generation {generation}, {members} members", group.0)
+            }
+            Fact::MemberJoined { group, client, .. } => format!("{client} joins group {}", group.0),
+            Fact::MemberRemoved { group, client, reason, .. } => {
+                format!("{client} leaves group {}: {reason}", group.0)
+            }
+            Fact::GroupEmpty { group, generation } => {
+                format!("group {} is empty, generation {generation}", group.0)
+            }
+            Fact::OffsetCommitted { group, partition, offset } => {
+                format!("group {} committed {partition} at {offset}", group.0)
+            }
+            Fact::ProducerIdAssigned { producer, producer_id, epoch } => {
+                format!("{} has producer id {}, epoch {epoch}", names.client(*producer), producer_id.0)
+            }
+            Fact::RecordSent { producer, topic, partition, key, value } => format!(
+                "{} sends {} to {}-{partition}",
+                names.client(*producer),
+                record(key.as_ref(), value.as_ref()),
+                topic.0
+            ),
+            Fact::Acknowledged { producer, partition, base_offset, count, .. } => {
+                let name = names.client(*producer);
+                if base_offset.0 < 0 {
+                    format!("{name}: {count} records to {partition} count as sent")
+                } else {
+                    format!(
+                        "{name}: {partition} acknowledged {}",
+                        offsets(*base_offset, *base_offset + (i64::from(*count) - 1))
+                    )
+                }
+            }
+            Fact::SendFailed { producer, partition, count, error, .. } => {
+                format!("{}: {count} records to {partition} failed: {}", names.client(*producer), error_name(*error))
+            }
+            Fact::SendRetried { producer, partition, error, .. } => {
+                let why = error.map_or("connection lost or no answer".to_string(), error_name);
+                format!("{}: sends again to {partition}: {why}", names.client(*producer))
+            }
+            Fact::SendRejected { producer, topic, error } => {
+                format!("{}: record to {} rejected: {error}", names.client(*producer), topic.0)
+            }
+            Fact::Assigned { consumer, partitions, generation } => {
+                format!("{} is assigned {}, generation {generation}", names.client(*consumer), list(partitions))
+            }
+            Fact::Revoked { consumer, partitions, lost } => {
+                let verb = if *lost { "lost" } else { "gives up" };
+                format!("{} {verb} {}", names.client(*consumer), list(partitions))
+            }
+            Fact::PositionSet { consumer, partition, to, reason } => {
+                let why = match reason {
+                    PositionReason::Committed => "the committed offset",
+                    PositionReason::Reset => "auto.offset.reset",
+                    PositionReason::Seek => "seek",
+                    PositionReason::Truncation => "the log was truncated",
+                };
+                format!("{}: position of {partition} set to {to} ({why})", names.client(*consumer))
+            }
+            Fact::Delivered { consumer, partition, first, last, .. } => {
+                format!("{} reads {} of {partition}", names.client(*consumer), offsets(*first, *last))
+            }
+            Fact::CommitFailed { consumer, error } => {
+                format!("{}: commit failed: {}", names.client(*consumer), error_name(*error))
+            }
+            Fact::ConsumerError { consumer, error } => {
+                format!("{}: {error}", names.client(*consumer))
+            }
+            Fact::AdminDone { what, error: None } => format!("{what}: done"),
+            Fact::AdminDone { what, error: Some(error) } => format!("{what}: {error}"),
+        }
+    }
+}
+
+/// Kafka's name of an error, in capitals: `NOT_ENOUGH_REPLICAS`.
+pub fn error_name(error: ErrorCode) -> String {
+    let mut name = String::new();
+    for (i, c) in format!("{error:?}").chars().enumerate() {
+        if c.is_ascii_uppercase() && i > 0 {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+/// A set of brokers as scripts write it: `1,2`; an empty one is `none`.
+pub fn brokers(ids: &[BrokerId]) -> String {
+    if ids.is_empty() {
+        return "none".to_string();
+    }
+    ids.iter().map(|b| b.0.to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn broker_or_none(id: Option<BrokerId>) -> String {
+    id.map_or("none".to_string(), |b| b.0.to_string())
+}
+
+fn offsets(first: Offset, last: Offset) -> String {
+    if first == last { format!("offset {first}") } else { format!("offsets {first}–{last}") }
+}
+
+fn list(partitions: &[TopicPartition]) -> String {
+    /// More than these nobody reads in a sentence.
+    const TOLD: usize = 12;
+    if partitions.is_empty() {
+        return "nothing".to_string();
+    }
+    let told = partitions.iter().take(if partitions.len() > TOLD { TOLD - 2 } else { TOLD });
+    let mut words = told.map(TopicPartition::to_string).collect::<Vec<_>>().join(", ");
+    if partitions.len() > TOLD {
+        words.push_str(&format!(" and {} more", partitions.len() - (TOLD - 2)));
+    }
+    words
+}
+
+/// A record as a person says it: `alice=created`, `=value` without a key, `alice=` for a tombstone.
+pub fn record(key: Option<&Bytes>, value: Option<&Bytes>) -> String {
+    format!("{}={}", key.map(text).unwrap_or_default(), value.map(text).unwrap_or_default())
+}
+
+fn text(bytes: &Bytes) -> String {
+    const SHOWN: usize = 40;
+    let text = String::from_utf8_lossy(bytes);
+    if text.chars().count() <= SHOWN {
+        text.into_owned()
+    } else {
+        format!("{}…", text.chars().take(SHOWN).collect::<String>())
+    }
+}
