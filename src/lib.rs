@@ -25,9 +25,9 @@
 //! | [`kafka::broker`] | a broker put together from these, and its life: start, registration, shutdown |
 //! | [`kafka::client`] | producer, consumer and admin client |
 //! | [`kafka::fact`] | what is worth telling, in sentences |
-//! | [`sim`] | the world: all nodes, the network between them, faults, the fate of every record |
+//! | [`sim`] | the world: all nodes, the network between them, faults, the fate of every record, the metrics |
 //! | [`scenario`] | the script language: read, print, check, conditions, links |
-//! | [`history`] | a run remembered: steps, snapshots, seeking, branches, playback |
+//! | [`history`] | a run remembered: steps, snapshots, samples of the metrics, seeking, branches, playback |
 //! | [`view`] | what there is to see, as plain data; also the JSON of the command line |
 //! | `ui` | the page (only for `wasm32`): the one room that knows a browser |
 //! | [`lesson`] | the lessons: scripts with parts, prose, questions and goals |

@@ -4,6 +4,7 @@
 pub mod attention;
 pub mod playback;
 pub mod run;
+pub mod samples;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::time::{Duration, Instant};
 
 pub use playback::{Playback, Speed};
 pub use run::{Check, Run};
+pub use samples::Samples;
 
 /// A snapshot at least every so many steps; a seek to what is not long ago replays at most this many.
 const STEPS_PER_SNAPSHOT: u64 = 512;
@@ -64,6 +66,8 @@ pub struct History {
     acts: Vec<Instant>,
     /// The script is watched as it is carried out: what it does counts as a person's acts.
     watched: bool,
+    /// What the metrics were, up to the newest state.
+    samples: Samples,
 }
 
 /// A future that was left: its script still leads there.
@@ -91,6 +95,7 @@ impl History {
             branches: Vec::new(),
             acts: Vec::new(),
             watched: false,
+            samples: Samples::default(),
         })
     }
 
@@ -192,9 +197,22 @@ impl History {
         std::iter::successors(self.event(id), |event| self.event(event.cause?)).collect()
     }
 
-    /// Does the next thing at the head if it is due by `limit`; true if there was one.
+    /// What the metrics were, also after the viewed instant.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// Does the next thing at the head if it is due by `limit`, and takes the samples that are due
+    /// before; true if there was a step.
     pub fn extend(&mut self, limit: Instant) -> bool {
-        let Some(step) = self.head.advance(limit) else { return false };
+        let step = loop {
+            let due = self.samples.due();
+            match self.head.advance(limit.min(due)) {
+                Some(step) => break step,
+                None if due <= limit => self.samples.take(&self.head.world),
+                None => return false,
+            }
+        };
         if self.watched && matches!(step.cause, Cause::Script { .. }) {
             self.acts.push(step.at);
         }
@@ -329,6 +347,7 @@ impl History {
             self.snapshots.retain(|snapshot| snapshot.steps <= past.steps);
             self.head = past.run;
         }
+        self.samples.forget_from(self.head.now());
         self.acts.retain(|at| *at <= self.head.now());
         self.acts.push(self.head.now());
         self.head.set_script(script.clone());

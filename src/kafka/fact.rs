@@ -115,7 +115,7 @@ facts! {
     BecameLeader { partition: TopicPartition, broker: BrokerId, leader_epoch: LeaderEpoch, log_end: Offset },
     BecameFollower { partition: TopicPartition, broker: BrokerId, leader: Option<BrokerId>, leader_epoch: LeaderEpoch },
     /// Records were appended, by the leader or by a follower's fetch.
-    Appended { partition: TopicPartition, broker: BrokerId, first: Offset, last: Offset, leader_epoch: LeaderEpoch, leader: bool },
+    Appended { partition: TopicPartition, broker: BrokerId, first: Offset, last: Offset, bytes: i64, leader_epoch: LeaderEpoch, leader: bool },
     /// A follower cut off what its leader does not have.
     Truncated { partition: TopicPartition, broker: BrokerId, from: Offset, to: Offset },
     HighWatermarkMoved { partition: TopicPartition, broker: BrokerId, from: Offset, to: Offset, leader: bool },

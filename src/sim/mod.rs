@@ -10,6 +10,7 @@ mod disk;
 pub mod event;
 mod faults;
 pub mod ledger;
+pub mod metrics;
 pub mod network;
 pub mod properties;
 pub mod queries;

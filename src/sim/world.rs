@@ -14,6 +14,7 @@ use crate::sim::action::ClusterSetup;
 use crate::sim::disk::SlowDisk;
 use crate::sim::event::{Because, Cause, Event, EventId, Step};
 use crate::sim::ledger::Ledger;
+use crate::sim::metrics::Meters;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
 use crate::sim::properties::{Broken, Properties};
 use crate::time::{Duration, Instant};
@@ -70,6 +71,7 @@ pub struct World {
     alarms: BTreeSet<(Instant, NodeId)>,
     pub(super) effects: Effects,
     pub(super) ledger: Ledger,
+    pub(super) meters: Meters,
     /// The observers of what must always hold. `None`: nobody looks, to measure what looking costs.
     properties: Option<Box<Properties>>,
     /// The newest committed metadata; never goes back.
@@ -136,6 +138,7 @@ impl World {
             network: Network::default(),
             alarms: BTreeSet::new(),
             ledger: Ledger::default(),
+            meters: Meters::default(),
             properties: Some(Box::default()),
             image: MetadataImage::new(),
             last_event: EventId(0),
@@ -215,6 +218,8 @@ impl World {
 
     /// One node's turn: input in, effects filed.
     pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
+        let answered = self.meter_input(id, &input);
+        let counted = self.counted_isr_changes(id, &answered);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         let mut turn = Turn::new(self.now, &mut self.effects);
         Arc::make_mut(&mut member.actor).node().handle(&mut turn, input);
@@ -223,6 +228,9 @@ impl World {
         {
             let old = std::mem::replace(&mut self.image, image.clone());
             self.watch(|properties, world| properties.metadata_changed(world, &old, world.last_event));
+        }
+        if !answered.is_empty() {
+            self.meters.isr_changed(id, counted, self.counted_isr_changes(id, &answered), self.now);
         }
         let Some(member) = self.members.get(&id) else { return Vec::new() };
         let ended = member.power == Power::Running && !member.actor.is_running();
@@ -236,6 +244,7 @@ impl World {
             member.last_event = carried;
         }
         for (to, envelope) in sends {
+            self.meters.sent(id, to, &envelope, self.now);
             self.send(id, to, envelope, carried, departs);
         }
         for peer in std::mem::take(&mut self.effects.closes) {
@@ -266,6 +275,7 @@ impl World {
             let first = events.first().map(Event::because);
             let cause = self.fault_behind(&fact).or(first).or(because);
             self.observe(&fact, id);
+            self.meters.observe(&fact, node, self.now);
             let root = match cause {
                 Some(cause) => cause.root,
                 None => self.is_acting.then_some(id),

@@ -70,6 +70,7 @@ pub enum Tab {
     Guarantees,
     Events,
     Inspector,
+    Metrics,
     Packets,
     Console,
     Branches,
@@ -78,10 +79,11 @@ pub enum Tab {
 }
 
 impl Tab {
-    pub const ALL: [Tab; 8] = [
+    pub const ALL: [Tab; 9] = [
         Tab::Guarantees,
         Tab::Events,
         Tab::Inspector,
+        Tab::Metrics,
         Tab::Packets,
         Tab::Console,
         Tab::Branches,
@@ -94,6 +96,7 @@ impl Tab {
             Tab::Guarantees => "Guarantees",
             Tab::Events => "Events",
             Tab::Inspector => "Inspector",
+            Tab::Metrics => "Metrics",
             Tab::Packets => "Packets",
             Tab::Console => "Console",
             Tab::Branches => "Branches",

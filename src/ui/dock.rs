@@ -14,6 +14,7 @@ use crate::ui::events::Events;
 use crate::ui::guarantees::Guarantees;
 use crate::ui::inspect::Inspector;
 use crate::ui::lesson::LessonPanel;
+use crate::ui::metrics::Metrics;
 use crate::ui::packets::{Legend, Packets};
 use crate::ui::session::{Comparison, LessonView};
 use crate::ui::table::PartitionState;
@@ -22,6 +23,7 @@ use crate::view::flights::{Family, Flight};
 use crate::view::futures::Drawn;
 use crate::view::guarantees::Guarantees as GuaranteesView;
 use crate::view::inspect::{Inspection, Selection};
+use crate::view::metrics::Metrics as MetricsView;
 use crate::view::stage::Stage;
 
 #[derive(Properties, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Props {
     pub only_what_matters: bool,
     pub inspection: Option<Rc<Inspection>>,
     pub selected: Option<Selection>,
+    /// Only while in front.
+    pub metrics: Option<Rc<MetricsView>>,
     /// Kept current while in front, or while time stands still.
     pub flights: Rc<Vec<Flight>>,
     pub now: Instant,
@@ -63,10 +67,12 @@ pub fn Dock(props: &Props) -> Html {
         });
     }
     let panel = |tab: Tab, content: Html| {
-        let reached = (props.tab != tab && tab != Tab::Events).then(|| on(ask, Command::Show(tab)));
+        // Events stand beside the panel in front, unless that takes all the room.
+        let behind = props.tab != tab && (tab != Tab::Events || props.tab == Tab::Metrics);
+        let reached = behind.then(|| on(ask, Command::Show(tab)));
         let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
         // What is only read must be scrolled by keys too.
-        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees | Tab::Lesson).then_some("0");
+        let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees | Tab::Lesson | Tab::Metrics).then_some("0");
         html! {
             <section key={tab.name()} {class} {tabindex} id={format!("panel-{}", slug(tab))} aria-label={tab.name()} onfocusin={reached}>{ content }</section>
         }
@@ -84,6 +90,13 @@ pub fn Dock(props: &Props) -> Html {
             </div>
             { panel(Tab::Guarantees, html! { <Guarantees view={props.guarantees.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected.clone()} ask={ask.clone()} /> }) }
+            { panel(Tab::Metrics, html! {
+                if let Some(view) = &props.metrics {
+                    <Metrics view={view.clone()} ask={ask.clone()} />
+                } else {
+                    <p class="hint">{ "Drawn while this panel is in front." }</p>
+                }
+            }) }
             { panel(Tab::Packets, html! { <>
                 <Legend muted={props.muted.clone()} ask={ask.clone()} />
                 <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} />
@@ -122,6 +135,7 @@ fn slug(tab: Tab) -> &'static str {
         Tab::Guarantees => "guarantees",
         Tab::Events => "events",
         Tab::Inspector => "inspector",
+        Tab::Metrics => "metrics",
         Tab::Packets => "packets",
         Tab::Console => "console",
         Tab::Branches => "branches",

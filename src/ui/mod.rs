@@ -20,6 +20,7 @@ mod inspect;
 mod keys;
 mod lesson;
 mod manage;
+mod metrics;
 mod packets;
 mod partitions;
 mod session;

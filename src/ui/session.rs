@@ -21,6 +21,7 @@ use crate::view::futures::{Drawn, Futures};
 use crate::view::guarantees::{self, Guarantees};
 use crate::view::inspect::{self, Inspection, Selection};
 use crate::view::links;
+use crate::view::metrics::{Metrics, Plotter};
 use crate::view::outcome::{self, Difference};
 use crate::view::settings;
 use crate::view::stage::{Focus, Projector, Stage};
@@ -38,6 +39,7 @@ pub struct Session {
     history: History,
     playback: Playback,
     painter: Painter,
+    plotter: Plotter,
     whys: Whys,
     projector: Projector,
     /// How many steps have been told in sentences.
@@ -84,6 +86,7 @@ impl Session {
             history,
             playback,
             painter: Painter::default(),
+            plotter: Plotter::default(),
             whys: Whys::default(),
             projector: Projector::default(),
             looked: u64::MAX,
@@ -288,6 +291,7 @@ impl Session {
     fn replace(&mut self, history: History) {
         self.history = history;
         self.painter = Painter::default();
+        self.plotter = Plotter::default();
         self.whys.forget();
         self.told = self.history.position();
         self.looked = u64::MAX;
@@ -354,6 +358,12 @@ impl Session {
 
     pub fn timeline(&mut self, partition: Option<&str>) -> &Timeline {
         self.painter.paint(&self.history, partition)
+    }
+
+    /// The metrics, with the marks of the timeline of `partition`.
+    pub fn metrics(&mut self, partition: Option<&str>) -> &Metrics {
+        let timeline = self.painter.paint(&self.history, partition);
+        self.plotter.plot(&self.history, &timeline.marks)
     }
 
     pub fn events(&self, only_what_matters: bool, limit: usize) -> Vec<EventRow> {

@@ -93,6 +93,8 @@ pub fn Help(props: &HelpProps) -> Html {
                     <dt><span class="sample window" /></dt>
                     <dd>{ "Read but not committed: delivered again if the consumer dies now." }</dd>
                 </dl>
+                <p>{ "The panels below: what was promised and kept, what happened and why, any part up close, Kafka’s own metrics as \
+                     charts, every message on its way, the script’s console, other futures, all partitions as a table." }</p>
                 <p>{ "Drag the time to see the cluster as it was. Act there, and another future begins." }</p>
                 <dl class="keys">
                     { for keys.iter().map(|(key, what)| html! { <><dt><kbd>{ *key }</kbd></dt><dd>{ *what }</dd></> }) }

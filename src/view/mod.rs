@@ -9,6 +9,7 @@ pub mod guarantees;
 pub mod inspect;
 pub mod links;
 pub mod metadata_log;
+pub mod metrics;
 pub mod outcome;
 pub mod partitions;
 pub mod replicas;

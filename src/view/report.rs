@@ -13,10 +13,12 @@ use crate::kafka::controller::image::Configs;
 use crate::kafka::fact::{Names, error_name};
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::log::Log;
+use crate::sim::metrics::Metric;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Anomaly, AnomalyKind, Event, Member, Power, World};
 use crate::view::guarantees::{self, PropertyState};
 use crate::view::metadata_log;
+use crate::view::metrics::{self, Kind};
 use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, TopicPartition};
 
@@ -34,6 +36,7 @@ pub struct Report {
     producers: Vec<Value>,
     consumers: Vec<Value>,
     verdict: Value,
+    metrics: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +76,7 @@ pub fn report(run: &Run, events: &[Event], extent: Extent) -> Report {
             .map(|(name, _, consumer)| self::consumer(world, name, consumer, extent.brief))
             .collect(),
         verdict: verdict(world),
+        metrics: metrics(world),
         events: (!extent.brief).then(|| events.iter().map(|event| self::event(world, event)).collect()),
         digest: extent.digest.then(|| world.digest().to_string()),
     }
@@ -416,6 +420,20 @@ fn properties(world: &World) -> Vec<Value> {
         }
     })
     .collect()
+}
+
+/// The metrics at the end, each with what all reporters say and what each says. Rates are per second.
+fn metrics(world: &World) -> Vec<Value> {
+    let one = |(metric, (whole, by)): (Metric, (i64, Vec<(String, i64)>))| {
+        let about = metrics::About::of(metric);
+        let number = |value: i64| match metric.kind() {
+            Kind::Rate => json!(value as f64 / 1_000.0),
+            Kind::Gauge | Kind::Count => json!(value),
+        };
+        let by: BTreeMap<String, Value> = by.into_iter().map(|(name, value)| (name, number(value))).collect();
+        json!({ "name": about.title(), "mbean": about.mbean, "unit": about.unit, "value": number(whole), "by": by })
+    };
+    metrics::measure(world).into_iter().map(one).collect()
 }
 
 fn anomaly(world: &World, anomaly: &Anomaly) -> Value {

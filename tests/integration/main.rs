@@ -32,6 +32,7 @@ mod imports;
 mod laws;
 mod lessons;
 mod log_cases;
+mod metrics;
 mod partition_cases;
 mod quorum_cases;
 mod read_committed;

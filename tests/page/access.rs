@@ -37,7 +37,9 @@ fn nothing_shuts_anybody_out() {
                 page.wait_for_text("Broker 1 is out.").await;
                 page.script("document.querySelector('.play').click()", vec![]).await;
                 check(&page, &what("a failover")).await;
-                for tab in ["Events", "Inspector", "Packets", "Console", "Branches", "Partition state", "Lesson"] {
+                for tab in
+                    ["Events", "Inspector", "Metrics", "Packets", "Console", "Branches", "Partition state", "Lesson"]
+                {
                     let show = "
                         const tabs = [...document.querySelectorAll('[role=tab]')];
                         tabs.find((tab) => tab.textContent === arguments[0]).click();

@@ -27,11 +27,16 @@ fn the_scripting_of_each_frame_is_timed() {
         page.open("").await;
         page.find("grid", "Partitions").await;
         measure(&page, "the default cluster").await;
+        show(&page, "Metrics").await;
+        measure(&page, "the default cluster's metrics").await;
+        show(&page, "Guarantees").await;
         page.find("textbox", "Console input").await.fill("load app orders rate=200/s keys=50 size=100 for=1h").await;
         page.press("\u{e007}").await;
         measure(&page, "200 records a second").await;
         page.find("button", "Kill broker 1").await.click().await;
         measure(&page, "a failover under that load").await;
+        show(&page, "Metrics").await;
+        measure(&page, "its metrics").await;
     });
 }
 
@@ -51,6 +56,11 @@ fn the_scripting_of_each_frame_of_a_large_cluster_is_timed() {
         page.find("button", "Kill broker 7").await.click().await;
         measure(&page, "30 brokers × 1,000 partitions, a failover under that load").await;
     });
+}
+
+/// Brings a panel of the dock to the front.
+async fn show(page: &Page, tab: &str) {
+    page.find("tab", tab).await.click().await;
 }
 
 async fn measure(page: &Page, what: &str) {

@@ -12,6 +12,8 @@ enum Scene {
     Opening,
     MidFailover,
     FailoverDone,
+    Metrics,
+    MetricsTable,
     Past,
     Record,
     Help,
@@ -29,10 +31,12 @@ enum Scene {
     Zoomed,
 }
 
-const SCENES: [Scene; 18] = [
+const SCENES: [Scene; 20] = [
     Scene::Opening,
     Scene::MidFailover,
     Scene::FailoverDone,
+    Scene::Metrics,
+    Scene::MetricsTable,
     Scene::Past,
     Scene::Record,
     Scene::Help,
@@ -58,6 +62,8 @@ impl Scene {
             Scene::Opening => "opening",
             Scene::MidFailover => "mid-failover",
             Scene::FailoverDone => "failover-done",
+            Scene::Metrics => "metrics",
+            Scene::MetricsTable => "metrics-table",
             Scene::Past => "past",
             Scene::Record => "record",
             Scene::Help => "help",
@@ -94,17 +100,23 @@ impl Scene {
                 page.wait_for_text("Broker 1 is out.").await;
                 tokio::time::sleep(Duration::from_millis(2_500)).await;
             }
+            Scene::Metrics => {
+                show(page, "Metrics").await;
+                page.script("document.querySelector('.dock').scrollIntoView({ block: 'end' })", vec![]).await;
+                tokio::time::sleep(Duration::from_millis(600)).await;
+            }
+            Scene::MetricsTable => {
+                page.find("button", "Table").await.click().await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
             Scene::Past => {
+                page.script("scrollTo(0, 0)", vec![]).await;
                 let script = "
                     const time = document.querySelector('[aria-label=Time]');
                     time.value = Number(time.max) * 0.6;
                     time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
                 page.script(script, vec![]).await;
-                page.script(
-                    "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === 'Events').click()",
-                    vec![],
-                )
-                .await;
+                show(page, "Events").await;
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
             Scene::Record => {
@@ -191,6 +203,12 @@ async fn press(page: &Page, name: &str) {
     let script = "document.querySelector(`button[aria-label='${arguments[0]}']`).click()";
     page.script(script, vec![name.into()]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+/// Brings a panel of the dock to the front.
+async fn show(page: &Page, tab: &str) {
+    let script = "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === arguments[0]).click()";
+    page.script(script, vec![tab.into()]).await;
 }
 
 #[test]

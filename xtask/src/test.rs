@@ -70,6 +70,7 @@ impl Step {
                     "contract::",
                     "instruments::",
                     "lessons::",
+                    "metrics::",
                     "mischief::",
                     "scale::",
                     "changes::",

@@ -126,7 +126,8 @@ impl Process {
             replica.note_idle_fetch(follower, at, log.log_end());
         }
         let (appended, after) = replica.append_as_leader(log, records, acks, origin, &liveness, turn.now)?;
-        let (first, last, leader_epoch) = (appended.first, appended.last, replica.leader_epoch());
+        let (first, last, bytes) = (appended.first, appended.last, appended.bytes);
+        let leader_epoch = replica.leader_epoch();
         let (broker, name) = (self.id, partition.clone());
         if appended.duplicate {
             turn.tell(Fact::DuplicateBatch { partition: name, broker, first, last });
@@ -134,7 +135,7 @@ impl Process {
             if appended.rolled {
                 turn.tell(Fact::SegmentRolled { partition: name.clone(), broker, base: first });
             }
-            turn.tell(Fact::Appended { partition: name, broker, first, last, leader_epoch, leader: true });
+            turn.tell(Fact::Appended { partition: name, broker, first, last, bytes, leader_epoch, leader: true });
             self.touched.insert(partition.clone());
         }
         self.after(turn, partition, after);

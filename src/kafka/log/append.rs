@@ -55,8 +55,14 @@ impl Log {
         }
         let rolled = self.maybe_roll(&incoming(std::slice::from_ref(&batch)), now);
         let log_append_time = if self.config.log_append_time { now.millis() } else { NO_TIMESTAMP };
-        let mut appended =
-            Appended { first: batch.base_offset, last: batch.last_offset, duplicate: false, log_append_time, rolled };
+        let mut appended = Appended {
+            first: batch.base_offset,
+            last: batch.last_offset,
+            duplicate: false,
+            log_append_time,
+            rolled,
+            bytes: i64::from(batch.size()),
+        };
         let mut completed = None;
         if batch.has_producer() {
             let known = ProducerBatch::from(&batch);
@@ -96,6 +102,7 @@ impl Log {
             duplicate: false,
             log_append_time: NO_TIMESTAMP,
             rolled: false,
+            bytes: batches.iter().map(|batch| i64::from(batch.size())).sum(),
         };
         let rising = batches.windows(2).all(|pair| pair[0].last_offset < pair[1].base_offset);
         if !rising || appended.first < self.log_end {

@@ -45,6 +45,8 @@ pub struct Appended {
     pub log_append_time: i64,
     /// A new segment was begun for it.
     pub rolled: bool,
+    /// The bytes of what was handed in, as they stand in the log.
+    pub bytes: i64,
 }
 
 /// How far a reader may see.

@@ -403,12 +403,12 @@ impl Fetcher {
                     follow.offset = appended.last.next();
                     follow.last_epoch = log.latest_epoch();
                     let (broker, leader_epoch) = (self.me, log.latest_epoch().unwrap_or(fetch_epoch));
-                    let (first, last) = (appended.first, appended.last);
+                    let (first, last, bytes) = (appended.first, appended.last, appended.bytes);
                     if appended.rolled {
                         turn.tell(Fact::SegmentRolled { partition: partition.clone(), broker, base: first });
                     }
                     let partition = partition.clone();
-                    turn.tell(Fact::Appended { partition, broker, first, last, leader_epoch, leader: false });
+                    turn.tell(Fact::Appended { partition, broker, first, last, bytes, leader_epoch, leader: false });
                 }
                 Ok(None) => {}
                 Err(super::FollowerAppendError::Refused(ErrorCode::CorruptMessage | ErrorCode::InvalidRecord)) => {

@@ -32,6 +32,7 @@ use crate::ui::flights::{Broken, Flown, Layer, show_tip};
 use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
 use crate::ui::manage::{ManageButton, ManageDialog, Thing};
+use crate::ui::metrics;
 use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
 use crate::ui::theme;
@@ -43,11 +44,14 @@ use crate::view::flights::{Family, Flight};
 use crate::view::futures::Drawn;
 use crate::view::guarantees::Guarantees;
 use crate::view::inspect::{Inspection, Selection};
+use crate::view::metrics::Metrics;
 use crate::view::stage::{Focus, Stage as StageView, TopicView};
 
 /// While time passes, the words and numbers follow so often (in milliseconds); flights and the hand
 /// follow every frame.
 const REFRESH: f64 = 50.0;
+/// While time passes, numbers that always change are read no faster than this (in milliseconds).
+const MEASURED_EVERY: f64 = 200.0;
 /// How many events, console lines and sentences are kept in view.
 const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
@@ -88,6 +92,8 @@ struct Shown {
     /// Where the time that is kept begins, when the beginning was dropped.
     since: Option<Instant>,
     cuts: Rc<Vec<Link>>,
+    /// While somebody looks at them.
+    metrics: Option<Rc<Metrics>>,
     futures: Rc<Vec<Drawn>>,
     comparison: Option<Rc<Comparison>>,
     lesson: Option<Rc<LessonView>>,
@@ -103,6 +109,10 @@ pub struct App {
     flown: Vec<Flown>,
     layer: Layer,
     brush: Brush,
+    /// Where the hand stands in the charts of the metrics, while they are shown.
+    hand: Option<metrics::Hand>,
+    /// When the metrics were looked at last.
+    measured_at: f64,
     /// The timeline is painted in the next frame: painting asks the browser for fonts and places, and at
     /// the start of a frame it has them already.
     unpainted: bool,
@@ -170,6 +180,7 @@ impl Component for App {
             rate: session.rate(),
             since: None,
             cuts: Rc::default(),
+            metrics: None,
             futures: Rc::default(),
             comparison: None,
             lesson: session.lesson().map(Rc::new),
@@ -183,6 +194,8 @@ impl Component for App {
             flown: Vec::new(),
             layer: Layer::default(),
             brush: Brush::default(),
+            hand: None,
+            measured_at: 0.0,
             unpainted: true,
             fitting: 0,
             last_frame: None,
@@ -295,6 +308,7 @@ impl Component for App {
             self.brush.forget();
         }
         timeline::show_time(self.session.beginning(), self.session.now(), self.session.end());
+        self.show_now_in_metrics();
         self.unpainted = true;
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
@@ -455,7 +469,7 @@ impl App {
         html! {
             <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
-                selected={self.selection.clone()} flights={shown.flights.clone()} {now}
+                selected={self.selection.clone()} metrics={shown.metrics.clone()} flights={shown.flights.clone()} {now}
                 muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()}
                 end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} lesson={shown.lesson.clone()} ask={self.ask.clone()} />
         }
@@ -511,6 +525,7 @@ impl App {
             return resized;
         }
         timeline::show_time(self.session.beginning(), now, self.session.end());
+        self.show_now_in_metrics();
         if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return resized;
         }
@@ -565,6 +580,7 @@ impl App {
             self.look_at_flights();
             self.shown.flights = Rc::new(self.flown.iter().map(|flown| flown.flight.clone()).collect());
         }
+        self.look_at_metrics();
         self.shown.rate = self.session.rate();
         keep(&mut self.shown.cuts, self.session.cut_links());
         keep(&mut self.shown.futures, self.session.futures());
@@ -588,6 +604,33 @@ impl App {
         self.shown.since = since;
         let surplus = self.news.len().saturating_sub(NEWS_KEPT);
         self.news.drain(..surplus);
+    }
+
+    /// Metrics are measured only for whoever looks at them.
+    fn look_at_metrics(&mut self) {
+        if self.tab != Tab::Metrics {
+            self.shown.metrics = None;
+            return;
+        }
+        let moves_on = self.session.is_playing() && !self.rewound && self.shown.metrics.is_some();
+        if moves_on && self.last_refresh - self.measured_at < MEASURED_EVERY {
+            return;
+        }
+        self.measured_at = self.last_refresh;
+        let focus = self.focus();
+        let metrics = self.session.metrics(focus.as_deref());
+        if self.shown.metrics.as_deref() != Some(metrics) {
+            self.shown.metrics = Some(Rc::new(metrics.clone()));
+        }
+    }
+
+    fn show_now_in_metrics(&mut self) {
+        let span = self.shown.metrics.as_ref().map(|shown| shown.span);
+        let hand = span.map(|span| metrics::hand(self.session.now(), self.session.end(), span));
+        if self.hand != hand {
+            self.hand = hand;
+            hand.into_iter().for_each(metrics::show_hand);
+        }
     }
 
     /// The list of packets changes with every frame: it is kept current only for whoever looks at it.
