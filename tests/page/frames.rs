@@ -40,11 +40,6 @@ fn the_scripting_of_each_frame_is_timed() {
     });
 }
 
-/// Brings a panel of the dock to the front.
-async fn show(page: &Page, tab: &str) {
-    page.find("tab", tab).await.click().await;
-}
-
 #[test]
 #[ignore = "needs the page and a browser: cargo xtask bench"]
 fn the_scripting_of_each_frame_of_a_large_cluster_is_timed() {
@@ -61,6 +56,11 @@ fn the_scripting_of_each_frame_of_a_large_cluster_is_timed() {
         page.find("button", "Kill broker 7").await.click().await;
         measure(&page, "30 brokers × 1,000 partitions, a failover under that load").await;
     });
+}
+
+/// Brings a panel of the dock to the front.
+async fn show(page: &Page, tab: &str) {
+    page.find("tab", tab).await.click().await;
 }
 
 async fn measure(page: &Page, what: &str) {

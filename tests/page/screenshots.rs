@@ -197,18 +197,18 @@ impl Scene {
     }
 }
 
-/// Brings a panel of the dock to the front.
-async fn show(page: &Page, tab: &str) {
-    let script = "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === arguments[0]).click()";
-    page.script(script, vec![tab.into()]).await;
-}
-
 /// Presses a button wherever it is, and lets its effect be seen.
 async fn press(page: &Page, name: &str) {
     page.find("button", name).await;
     let script = "document.querySelector(`button[aria-label='${arguments[0]}']`).click()";
     page.script(script, vec![name.into()]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+/// Brings a panel of the dock to the front.
+async fn show(page: &Page, tab: &str) {
+    let script = "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === arguments[0]).click()";
+    page.script(script, vec![tab.into()]).await;
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn name(names: &dyn Names, reporter: &Reporter) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Plotter {
     /// What the lines were made of: the samples' version and number, and the head's last step.
-    made_of: Option<(u64, u32, usize, Instant)>,
+    made_of: Option<(u64, u32, u64, Instant)>,
     lines: SortedMap<Metric, Rc<Vec<Line>>>,
     shown: Metrics,
 }
@@ -113,7 +113,7 @@ impl Plotter {
     /// The metrics at the viewed instant; `marks` are those of the timeline.
     pub fn plot(&mut self, history: &History, marks: &[Mark]) -> &Metrics {
         let samples = history.samples();
-        let (steps, end) = (history.steps().len(), history.end());
+        let (steps, end) = (history.count(), history.end());
         let made_of = Some((samples.version(), samples.taken(), steps, end));
         let grown =
             self.made_of.is_none_or(|(version, taken, _, _)| (version, taken) != (samples.version(), samples.taken()));
