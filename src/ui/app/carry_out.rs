@@ -5,7 +5,8 @@ use std::rc::Rc;
 use gloo::timers::callback::Timeout;
 use yew::prelude::*;
 
-use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg, fetch_lesson};
+use super::lessons::fetch_lesson;
+use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg};
 use crate::lesson;
 use crate::ui::browser::{self, window};
 use crate::ui::command::{Command, Tab};

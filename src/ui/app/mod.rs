@@ -4,6 +4,7 @@
 mod carry_out;
 mod gesture;
 mod glow;
+mod lessons;
 mod look;
 mod start;
 
@@ -16,12 +17,13 @@ use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
 use self::glow::{BRISK, TOO_QUICK, glows, new_records};
+use self::lessons::{fetch_lesson, finished};
 pub use self::start::tell_panics;
 use self::start::{Opened, listeners, open};
 use crate::lesson::Lesson;
 use crate::time::{Duration, Instant};
 use crate::ui::add::{AddDialog, Addition};
-use crate::ui::browser::{self, document};
+use crate::ui::browser::document;
 use crate::ui::cards::{Group, Producer};
 use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::Said;
@@ -58,8 +60,6 @@ const EVENTS_SHOWN: usize = 120;
 const LOG_KEPT: usize = 400;
 const NEWS_KEPT: usize = 5;
 const DROPPED: &str = "So long a history is not kept whole: its beginning can no longer be looked at. The script still leads through all of it.";
-/// The lessons that were told to their end.
-const FINISHED: &str = "highwater-lessons";
 
 pub enum Msg {
     Frame(f64),
@@ -431,31 +431,6 @@ impl App {
         self.told_part = None;
     }
 
-    fn begin_lesson(&mut self, lesson: &'static Lesson, part: usize, text: Option<String>) {
-        let text = text.ok_or_else(|| vec![format!("The lesson “{}” cannot be loaded at the moment.", lesson.title)]);
-        match text.and_then(|text| Session::open_lesson(lesson, &text, part)) {
-            Ok(session) => {
-                self.look_at(session, lesson.title.to_string(), Vec::new());
-                self.tab = Tab::Lesson;
-            }
-            Err(problems) => self.problems = problems,
-        }
-    }
-
-    /// The address leads to the present part; who has come to the end has finished the lesson.
-    fn turned_page(&mut self) {
-        let Some((view, lesson)) = self.shown.lesson.as_ref().and_then(|view| Some((view, view.lesson?))) else {
-            return;
-        };
-        if let Some(link) = self.session.lesson_link().filter(|_| self.embedded.is_none()) {
-            browser::replace_address(&link);
-        }
-        let finished = finished();
-        if view.over && !finished.iter().any(|id| id == lesson.id) {
-            browser::keep(FINISHED, format!("{} {}", finished.join(" "), lesson.id).trim());
-        }
-    }
-
     fn adder(&self, what: Addition) -> Html {
         let name = what.title();
         let short = name.trim_start_matches("Add a ").to_string();
@@ -588,16 +563,4 @@ impl App {
             </div>
         }
     }
-}
-
-/// The lessons that were told to their end on this device.
-fn finished() -> Vec<String> {
-    browser::kept(FINISHED).unwrap_or_default().split(' ').map(str::to_string).collect()
-}
-
-/// A lesson lies beside the page as a file.
-fn fetch_lesson(ctx: &Context<App>, lesson: &'static Lesson, part: usize) {
-    let link = ctx.link().clone();
-    let told = move |text| link.send_message(Msg::Lesson(lesson, part, text));
-    browser::fetch(&format!("./lessons/{}.hw", lesson.id), told);
 }
