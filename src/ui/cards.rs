@@ -207,7 +207,10 @@ pub fn Group(props: &GroupProps) -> Html {
             <header>
                 <button class="title" onclick={on(&props.ask, Command::Select(Selection::Group(card.id.clone())))}>{ &card.id }</button>
                 <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
-                <span class={classes!("state", class)}>{ state_in_words(&card.state) }{ " · gen " }{ card.generation }</span>
+                <span class={classes!("state", class)}>
+                    { state_in_words(&card.state) }
+                    if card.generation > 0 { { format!(" · gen {}", card.generation) } }
+                </span>
                 <ManageButton thing={Thing::Group(card.id.clone())} ask={props.ask.clone()} />
             </header>
             if let Some(coordinator) = card.coordinator {

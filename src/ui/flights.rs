@@ -91,6 +91,8 @@ pub struct Broken<'a> {
     pub drawn: Option<(&'a str, (f64, f64))>,
 }
 
+/// What is nearer than this, in CSS pixels, has nothing in between.
+const BESIDE: f64 = 40.0;
 /// More broken links than these would only be a tangle.
 const LINKS: usize = 60;
 
@@ -178,7 +180,7 @@ impl Layer {
     /// Links that nothing gets through, and the line that is being drawn.
     fn draw_broken(&mut self, pen: &CanvasRenderingContext2d, broken: &Broken<'_>) {
         let colour = self.colour("--offline");
-        let ends = broken.links.iter().take(LINKS).filter_map(|(from, to)| self.ends(from, to, None));
+        let ends = broken.links.iter().take(LINKS).filter_map(|(from, to)| self.link_between(from, to));
         let mut lines: Vec<_> = ends.collect();
         if let Some((from, to)) = broken.drawn.and_then(|(from, to)| Some((self.places.get(from)?.middle(), to))) {
             lines.push((from, to));
@@ -209,6 +211,17 @@ impl Layer {
             pen.stroke();
         }
         pen.set_global_alpha(1.0);
+    }
+
+    /// Where a link is drawn: below what stands between its ends.
+    fn link_between(&self, from: &str, to: &str) -> Option<((f64, f64), (f64, f64))> {
+        let (one, other) = (*self.places.get(from)?, *self.places.get(to)?);
+        let apart = (other.left - one.right).max(one.left - other.right);
+        if (one.bottom - other.bottom).abs() < 1.0 && apart > BESIDE {
+            let y = one.bottom + 4.0;
+            return Some(((one.middle().0, y), (other.middle().0, y)));
+        }
+        self.ends(from, to, None)
     }
 
     fn draw_glow(&mut self, pen: &CanvasRenderingContext2d, glow: &Glow, at: f64) {

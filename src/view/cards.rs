@@ -178,7 +178,7 @@ fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -
     GroupCard {
         id: name.to_string(),
         protocol: "classic".to_string(),
-        state: classic.map_or("Dead", |group| group.state.name()).to_string(),
+        state: classic.map_or_else(|| without_state(world, name), |group| group.state.name()).to_string(),
         generation: classic.map_or(0, |group| group.generation),
         coordinator: world.coordinator(name).map(|broker| broker.0),
         assignor: classic.and_then(|group| group.protocol.as_ref()).map(|p| p.to_string()).unwrap_or_default(),
@@ -186,6 +186,12 @@ fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -
         more_unowned: unowned().count().saturating_sub(PARTITIONS_SHOWN) as u32,
         consumers,
     }
+}
+
+/// What there is to say of a group whose state nobody tells: whoever would know it is down, or it has none.
+fn without_state(world: &World, name: &str) -> &'static str {
+    let coordinator = world.coordinator(name).and_then(|id| world.broker(id));
+    if coordinator.is_some_and(|broker| broker.groups().is_some()) { "Dead" } else { "No coordinator" }
 }
 
 /// What the cards of a group are made from.

@@ -39,4 +39,5 @@ mod quorum_cases;
 mod read_committed;
 mod scripts;
 mod small_cluster;
+mod stage;
 mod why;
