@@ -6,9 +6,9 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::scenario::lex::quote;
-use crate::ui::command::{Ask, Command};
+use crate::ui::command::Ask;
 use crate::ui::dialog::Dialog;
-use crate::ui::form::{Settings, Text, Typed, options};
+use crate::ui::form::{Settings, Text, Typed, options, sets, submits};
 use crate::view::settings::{self, Of, SettingRow};
 
 /// What can be added.
@@ -94,21 +94,8 @@ pub fn AddDialog(props: &Props) -> Html {
     let typed = use_state(Typed::new);
     let rows = use_memo(props.what as u8, |_| props.what.settings());
     let line = props.what.line(&rows, &typed);
-    let submit = {
-        let (ask, line) = (props.ask.clone(), line.clone());
-        Callback::from(move |event: SubmitEvent| {
-            event.prevent_default();
-            ask.emit(Command::Add(line.clone()));
-        })
-    };
-    let set = {
-        let typed = typed.clone();
-        Callback::from(move |(name, value): (String, String)| {
-            let mut changed = (*typed).clone();
-            changed.insert(name, value);
-            typed.set(changed);
-        })
-    };
+    let submit = submits(&props.ask, line.clone());
+    let set = sets(&typed);
     let row = |(name, example, meaning): &Field| {
         let (set, name) = (set.clone(), *name);
         let set = Callback::from(move |value: String| set.emit((name.to_string(), value)));

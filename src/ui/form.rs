@@ -8,6 +8,7 @@ use yew::prelude::*;
 
 use crate::scenario::lex::quote;
 use crate::sorted::SortedMap;
+use crate::ui::command::{Ask, Command};
 use crate::view::settings::SettingRow;
 
 /// The first of a table are those that are asked for most; the others unfold.
@@ -15,6 +16,25 @@ const FIRST: usize = 4;
 
 /// What was typed or chosen, by setting.
 pub type Typed = SortedMap<String, String>;
+
+/// Sends the form as a line of the script.
+pub fn submits(ask: &Ask, line: String) -> Callback<SubmitEvent> {
+    let ask = ask.clone();
+    Callback::from(move |event: SubmitEvent| {
+        event.prevent_default();
+        ask.emit(Command::Add(line.clone()));
+    })
+}
+
+/// Notes what is typed under a name.
+pub fn sets(typed: &UseStateHandle<Typed>) -> Callback<(String, String)> {
+    let typed = typed.clone();
+    Callback::from(move |(name, value): (String, String)| {
+        let mut changed = (*typed).clone();
+        changed.insert(name, value);
+        typed.set(changed);
+    })
+}
 
 #[derive(Properties, PartialEq)]
 pub struct Props {

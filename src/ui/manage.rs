@@ -9,7 +9,7 @@ use crate::scenario::lex::quote;
 use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
-use crate::ui::form::{Settings, Text, Typed, options};
+use crate::ui::form::{Settings, Text, Typed, options, sets, submits};
 use crate::view::inspect::Selection;
 use crate::view::settings::{self, Of};
 use crate::view::stage::{BrokerState, ControllerState, Stage};
@@ -249,21 +249,8 @@ fn Alter(props: &AlterProps) -> Html {
     let changes = options(&rows, &typed, &props.now);
     let before = props.everywhere.filter(|_| *all).unwrap_or(&props.before);
     let line = format!("{before}{changes}");
-    let submit = {
-        let (ask, line) = (props.ask.clone(), line.clone());
-        Callback::from(move |event: SubmitEvent| {
-            event.prevent_default();
-            ask.emit(Command::Add(line.clone()));
-        })
-    };
-    let set = {
-        let typed = typed.clone();
-        Callback::from(move |(name, value): (String, String)| {
-            let mut changed = (*typed).clone();
-            changed.insert(name, value);
-            typed.set(changed);
-        })
-    };
+    let submit = submits(&props.ask, line.clone());
+    let set = sets(&typed);
     let toggle = {
         let all = all.clone();
         Callback::from(move |_: Event| all.set(!*all))

@@ -12,10 +12,23 @@ use crate::wire::{GroupId, NodeId};
 
 pub use meter::{Meter, Meters};
 
-/// What is measured, named as Kafka names it (without `PerSec` and the like, which say how it is shown).
-/// Full names, units and meanings are the view's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Metric {
+macro_rules! metrics {
+    ($(#[$doc:meta])* $($name:ident,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Metric {
+            $($name,)*
+        }
+
+        impl Metric {
+            pub const ALL: &[Metric] = &[$(Metric::$name,)*];
+        }
+    };
+}
+
+metrics! {
+    /// What is measured, named as Kafka names it (without `PerSec` and the like, which say how it is shown).
+    /// Full names, units and meanings are the view's business.
     // The health of the replicas.
     UnderReplicatedPartitions,
     UnderMinIsrPartitionCount,
@@ -87,47 +100,6 @@ pub enum Kind {
 pub type Readings = SortedMap<(Metric, Reporter), i64>;
 
 impl Metric {
-    pub const ALL: [Metric; 35] = {
-        use Metric::*;
-        [
-            UnderReplicatedPartitions,
-            UnderMinIsrPartitionCount,
-            AtMinIsrPartitionCount,
-            OfflinePartitionsCount,
-            MaxLag,
-            IsrShrinks,
-            IsrExpands,
-            FailedIsrUpdates,
-            LeaderCount,
-            PartitionCount,
-            ActiveControllerCount,
-            ActiveBrokerCount,
-            FencedBrokerCount,
-            LeaderElections,
-            UncleanLeaderElections,
-            PreferredReplicaImbalanceCount,
-            MessagesIn,
-            BytesIn,
-            BytesOut,
-            ReplicationBytesIn,
-            ReplicationBytesOut,
-            ProduceRequests,
-            FetchConsumerRequests,
-            FetchFollowerRequests,
-            FailedProduceRequests,
-            DelayedProduces,
-            DelayedFetches,
-            RecordSend,
-            RecordRetry,
-            RecordError,
-            RecordsConsumed,
-            RecordsLagMax,
-            GroupLag,
-            OffsetCommits,
-            CompletedRebalances,
-        ]
-    };
-
     pub fn kind(self) -> Kind {
         use Metric::*;
         match self {

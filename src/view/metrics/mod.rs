@@ -149,7 +149,7 @@ impl Plotter {
     fn draw_lines(&mut self, history: &History) {
         let samples = history.samples();
         let newest = history.head().world.metrics();
-        for metric in Metric::ALL {
+        for &metric in Metric::ALL {
             let parts: Vec<&Key> = samples.keys().filter(|(of, by)| *of == metric && by.is_some()).collect();
             let lines: Vec<Line> = if (2..=LINES_MAX).contains(&parts.len()) {
                 parts.iter().map(|key| line(history, key, &newest)).collect()

@@ -4,11 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::debian;
-use super::take_turn;
-use crate::run::{self, announce, on_path};
+use crate::run::{self, on_path};
 
 pub struct Browser {
     pub program: PathBuf,
@@ -36,24 +35,7 @@ If they are not on the PATH, name them in HIGHWATER_CHROMIUM and CHROMEDRIVER.";
 
 /// Finds a browser with its driver, or installs both.
 pub fn ensure() -> Result<Browser> {
-    if let Some(found) = installed() {
-        return Ok(found);
-    }
-    if !debian::can_install() {
-        bail!("{WHAT_TO_DO}");
-    }
-    let _turn = take_turn()?;
-    if let Some(found) = installed() {
-        return Ok(found);
-    }
-    announce("Installing Chromium and its driver (once per machine)");
-    if let Err(problem) = debian::install(&PACKAGES) {
-        bail!("{problem:#}.\n{WHAT_TO_DO}");
-    }
-    match installed() {
-        Some(found) => Ok(found),
-        None => bail!("{WHAT_TO_DO}"),
-    }
+    debian::found_or_installed(installed, "Chromium and its driver", &PACKAGES, WHAT_TO_DO)
 }
 
 fn installed() -> Option<Browser> {

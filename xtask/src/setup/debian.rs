@@ -6,7 +6,36 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{self, on_path};
+use super::take_turn;
+use crate::run::{self, announce, on_path};
+
+/// What is there already, or is there after Debian's packages were installed, once per machine;
+/// otherwise `what_to_do`, for a person.
+pub fn found_or_installed<T>(
+    find: impl Fn() -> Option<T>,
+    what: &str,
+    packages: &[&str],
+    what_to_do: &str,
+) -> Result<T> {
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    if !can_install() {
+        bail!("{what_to_do}");
+    }
+    let _turn = take_turn()?;
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    announce(&format!("Installing {what} (once per machine)"));
+    if let Err(problem) = install(packages) {
+        bail!("{problem:#}.\n{what_to_do}");
+    }
+    match find() {
+        Some(found) => Ok(found),
+        None => bail!("{what_to_do}"),
+    }
+}
 
 /// Whether packages of the system can be installed from here.
 pub fn can_install() -> bool {

@@ -4,11 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::debian;
-use super::take_turn;
-use crate::run::{self, announce, on_path};
+use crate::run::{self, on_path};
 
 const PROGRAMS: [&str; 2] = ["firefox-esr", "firefox"];
 
@@ -24,24 +23,7 @@ If it is not on the PATH, name it in HIGHWATER_FIREFOX.";
 
 /// Finds Firefox or installs it.
 pub fn ensure() -> Result<PathBuf> {
-    if let Some(found) = installed() {
-        return Ok(found);
-    }
-    if !debian::can_install() {
-        bail!("{WHAT_TO_DO}");
-    }
-    let _turn = take_turn()?;
-    if let Some(found) = installed() {
-        return Ok(found);
-    }
-    announce("Installing Firefox (once per machine)");
-    if let Err(problem) = debian::install(&PACKAGES) {
-        bail!("{problem:#}.\n{WHAT_TO_DO}");
-    }
-    match installed() {
-        Some(found) => Ok(found),
-        None => bail!("{WHAT_TO_DO}"),
-    }
+    debian::found_or_installed(installed, "Firefox", &PACKAGES, WHAT_TO_DO)
 }
 
 fn installed() -> Option<PathBuf> {
