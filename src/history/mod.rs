@@ -27,7 +27,7 @@ const SNAPSHOTS_MIN: u64 = 16;
 pub struct Bounds {
     /// When there are more steps, the oldest quarter is dropped.
     pub steps: u64,
-    /// How much all snapshots together may weigh (see [`weight`]). When they weigh more, every other
+    /// How much all snapshots together may weigh (see `weight`). When they weigh more, every other
     /// one of the older half goes.
     pub weight: u64,
 }
