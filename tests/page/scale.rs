@@ -48,15 +48,22 @@ fn a_thousand_partitions_are_tiles_and_zoom_leads_back_to_records() {
         assert_eq!(cells.len(), 30);
         assert_eq!(cells.iter().filter(|cell| cell.description.contains("log end")).count(), 3);
 
-        // Pointing at a tile tells of it, clicking zooms in to its partition.
+        // Pointing at a tile tells of it, clicking zooms in to its partition: one that has records.
         let point = "
             const canvas = document.querySelector('.tiles canvas');
             const edge = canvas.getBoundingClientRect();
-            const at = { bubbles: true, clientX: edge.left + 9, clientY: edge.top + 9 };
-            canvas.dispatchEvent(new PointerEvent('pointermove', at));
-            const tip = document.getElementById('flight-tip').textContent;
-            canvas.dispatchEvent(new MouseEvent('click', at));
-            return tip;";
+            const tip = document.getElementById('flight-tip');
+            for (let y = 3; y < edge.height; y += 3) {
+                for (let x = 3; x < 40; x += 3) {
+                    const at = { bubbles: true, clientX: edge.left + x, clientY: edge.top + y };
+                    canvas.dispatchEvent(new PointerEvent('pointermove', at));
+                    if (tip.hidden || !/ on broker 1:.*, end [1-9]/.test(tip.textContent)) continue;
+                    const told = tip.textContent;
+                    canvas.dispatchEvent(new MouseEvent('click', at));
+                    return told;
+                }
+            }
+            return tip.textContent;";
         let tip = page.script(point, vec![]).await.as_str().unwrap_or_default().to_owned();
         let name = tip.split(' ').next().unwrap_or_default().to_owned();
         assert!(name.starts_with("orders-") && tip.contains("on broker 1") && tip.contains("ISR"), "{tip:?}");
