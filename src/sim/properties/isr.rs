@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::kafka::fact::brokers;
 use crate::kafka::replica::Partition;
-use crate::wire::{BrokerId, ErrorCode, PartitionEpoch};
+use crate::wire::{BrokerId, ErrorCode, Offset, PartitionEpoch};
 
 /// How many of a partition's registrations are remembered: an answer may be older than the newest.
 const REMEMBERED: usize = 16;
@@ -53,6 +53,14 @@ pub(super) fn gives_up(error: ErrorCode, has_proposal: bool) -> Result<(), Strin
     if is_final && has_proposal { Err(format!("keeps the proposal that was refused ({error:?})")) } else { Ok(()) }
 }
 
+/// What is refused before it is appended leaves the log as it was (Partition.appendRecordsToLeader).
+pub(super) fn kept_out(error: ErrorCode, end_before: Option<Offset>, end: Offset) -> Result<(), String> {
+    match end_before.filter(|before| *before != end) {
+        Some(before) => Err(format!("refuses a produce ({error:?}), and its log ends at {end} instead of {before}")),
+        None => Ok(()),
+    }
+}
+
 /// Whom the leader's open proposal names.
 pub(super) fn proposed(replica: &Partition) -> Vec<BrokerId> {
     replica.pending().into_iter().flat_map(|proposal| &proposal.isr).map(|(broker, _)| *broker).collect()
@@ -93,6 +101,14 @@ mod tests {
         assert_eq!(isrs.holds(PartitionEpoch(5), &ids([1])), Ok(()), "not seen yet");
         assert!(isrs.holds(PartitionEpoch(4), &ids([1, 3])).is_err());
         assert!(isrs.holds(PartitionEpoch(4), &ids([1])).is_err());
+    }
+
+    #[test]
+    fn a_refused_record_that_was_written_is_found() {
+        let error = ErrorCode::NotEnoughReplicas;
+        assert_eq!(kept_out(error, Some(Offset(5)), Offset(5)), Ok(()));
+        assert!(kept_out(error, Some(Offset(5)), Offset(6)).is_err());
+        assert_eq!(kept_out(error, None, Offset(6)), Ok(()), "nobody saw what stood there before");
     }
 
     #[test]

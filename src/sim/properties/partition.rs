@@ -149,9 +149,9 @@ impl PartitionWatch {
             Fact::Truncated { to, .. } => self.truncated(finder, &seen, *to),
             Fact::HighWatermarkMoved { leader: true, .. } => self.leader_moved(finder, &seen),
             Fact::HighWatermarkMoved { leader: false, .. } => self.follower_moved(finder, &seen),
-            Fact::ProduceRefused { error, .. } if end_before.is_some_and(|before| before != log.log_end()) => {
-                let text = format!("broker {} refuses a produce ({error:?}), and its log grew", broker.0);
-                finder.broken(Property::RefusedIsNotWritten, Some(&self.name), text);
+            Fact::ProduceRefused { error, .. } => {
+                let kept_out = isr::kept_out(*error, end_before, log.log_end());
+                self.report_text(finder, Property::RefusedIsNotWritten, broker, kept_out);
             }
             Fact::IsrChangeRefused { error, .. } => {
                 let gives_up = isr::gives_up(*error, replica.pending().is_some());
