@@ -53,16 +53,13 @@ impl App {
         }
         let refused = self.session.refusals();
         self.refuse(refused);
-        for sentence in self.session.news() {
+        let since = Some(self.session.beginning()).filter(|beginning| *beginning > Instant::ZERO);
+        let dropped = since.is_some() && self.shown.since.is_none();
+        self.shown.since = since;
+        for sentence in self.session.news().into_iter().chain(dropped.then(|| DROPPED.to_string())) {
             let id = self.news.last().map_or(0, |(id, _)| id + 1);
             self.news.push((id, sentence));
         }
-        let since = Some(self.session.beginning()).filter(|beginning| *beginning > Instant::ZERO);
-        if since.is_some() && self.shown.since.is_none() {
-            let id = self.news.last().map_or(0, |(id, _)| id + 1);
-            self.news.push((id, DROPPED.to_string()));
-        }
-        self.shown.since = since;
         let surplus = self.news.len().saturating_sub(NEWS_KEPT);
         self.news.drain(..surplus);
     }
