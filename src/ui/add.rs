@@ -14,6 +14,8 @@ use crate::view::settings::{self, Of, SettingRow};
 /// What can be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addition {
+    /// Instead of the one that is there.
+    Cluster,
     Topic,
     Broker,
     Producer,
@@ -26,6 +28,7 @@ type Field = (&'static str, &'static str, &'static str);
 impl Addition {
     pub fn title(self) -> &'static str {
         match self {
+            Addition::Cluster => "New cluster",
             Addition::Topic => "Add a topic",
             Addition::Broker => "Add a broker",
             Addition::Producer => "Add a producer",
@@ -35,10 +38,22 @@ impl Addition {
 
     fn fields(self) -> &'static [Field] {
         match self {
+            Addition::Cluster => &[
+                ("brokers", "3", "how many"),
+                ("controllers", "3", "how many voters the metadata log has"),
+                ("seed", "1", "of all that is left to chance: the same seed, the same run"),
+                ("racks", "", "where each broker stands, as a,b,c"),
+                ("start", "settled", "cold: it begins with everything just switched on"),
+            ],
             Addition::Topic => &[
                 ("name", "payments", "the topic"),
                 ("partitions", "3", "how many logs it has"),
                 ("replication-factor", "3", "on how many brokers each is kept"),
+                (
+                    "replica-assignment",
+                    "",
+                    "instead of both: the brokers of each partition, the preferred leader first, as 1:2:3,2:3:1",
+                ),
             ],
             Addition::Broker => &[("id", "4", "its number"), ("rack", "", "where its machine stands")],
             Addition::Producer => &[("client.id", "shop", "its name")],
@@ -52,6 +67,7 @@ impl Addition {
 
     fn settings(self) -> Vec<SettingRow> {
         match self {
+            Addition::Cluster => settings::of(Of::Cluster),
             Addition::Topic => settings::of(Of::Topic),
             Addition::Producer => settings::of(Of::Producer),
             Addition::Consumer => settings::of(Of::Consumer),
@@ -62,17 +78,22 @@ impl Addition {
     /// `topic payments partitions=3 replication-factor=3`; settings that are left as they stand are not said.
     fn line(self, rows: &[SettingRow], typed: &Typed) -> String {
         let mut line = match self {
+            Addition::Cluster => "cluster",
             Addition::Topic => "topic",
             Addition::Broker => "add broker",
             Addition::Producer => "producer",
             Addition::Consumer => "consumer",
         }
         .to_string();
+        let typed_at = |name: &str| typed.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let placed = typed_at("replica-assignment").is_some();
         for (place, (name, example, _)) in self.fields().iter().enumerate() {
-            let said = typed.get(*name).map(|value| value.trim()).filter(|value| !value.is_empty()).unwrap_or(example);
+            // An assignment says how many there are.
+            let unsaid = if placed && place > 0 { "" } else { example };
+            let said = typed_at(name).unwrap_or(unsaid);
             match *name {
                 _ if said.is_empty() => {}
-                _ if place == 0 => line.push_str(&format!(" {}", quote(said, &['=']))),
+                _ if place == 0 && self != Addition::Cluster => line.push_str(&format!(" {}", quote(said, &['=']))),
                 "group.id" => line.push_str(&format!(" group={}", quote(said, &['=']))),
                 name => line.push_str(&format!(" {name}={}", quote(said, &['=']))),
             }
@@ -105,12 +126,13 @@ pub fn AddDialog(props: &Props) -> Html {
     html! {
         <Dialog name={props.what.title()} ask={props.ask.clone()}>
             <h2>{ props.what.title() }</h2>
+            if props.what == Addition::Cluster { <p>{ "It begins empty, in place of what is open now. Share keeps that as a link." }</p> }
             <form class="fields" onsubmit={submit}>
                 { for props.what.fields().iter().map(row) }
                 if !rows.is_empty() { <Settings rows={Rc::clone(&rows)} typed={(*typed).clone()} {set} /> }
                 <p class="as-line"><code>{ line }</code></p>
                 <Refused problems={props.problems.clone()} />
-                <button type="submit" class="primary">{ "Add" }</button>
+                <button type="submit" class="primary">{ if props.what == Addition::Cluster { "Begin" } else { "Add" } }</button>
             </form>
         </Dialog>
     }

@@ -1,4 +1,4 @@
-//! Cutting links: one, or a side from the rest. On the stage a drag from one node to another does the same.
+//! The network: cutting links, one or a side from the rest; slow and lossy links; messages that go astray. On the stage a drag from one node to another does the same.
 
 use std::rc::Rc;
 
@@ -9,6 +9,8 @@ use crate::sorted::SortedSet;
 use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
+use crate::ui::line_form::form;
+use crate::view::forms;
 use crate::view::links::client;
 use crate::view::stage::Stage;
 
@@ -99,6 +101,10 @@ pub fn CutDialog(props: &Props) -> Html {
             </div>
             if !whole { <p class="as-line"><code>{ &line }</code></p> }
             <button class="primary" disabled={whole} onclick={on(&props.ask, Command::Add(line.clone()))}>{ "Cut this side from the rest" }</button>
+            <h3>{ "A slow or lossy link" }</h3>
+            { form(forms::link(&props.stage), "", &props.ask) }
+            <h3>{ "The next message" }</h3>
+            { form(forms::message(&props.stage), "", &props.ask) }
             if !props.cuts.is_empty() {
                 <h3>{ "Cut now" }</h3>
                 <ul class="cut-list">

@@ -112,7 +112,7 @@ fn Setting(props: &SettingProps) -> Html {
 pub struct TextProps {
     pub name: &'static str,
     pub value: String,
-    pub example: &'static str,
+    pub example: AttrValue,
     pub set: Callback<String>,
 }
 
@@ -128,7 +128,7 @@ pub fn Text(props: &TextProps) -> Html {
     };
     let changed = tell.clone();
     html! {
-        <input type="text" aria-label={props.name} value={props.value.clone()} placeholder={props.example} maxlength="400" spellcheck="false"
+        <input type="text" aria-label={props.name} value={props.value.clone()} placeholder={props.example.clone()} maxlength="400" spellcheck="false"
             autocomplete="off" oninput={move |event: InputEvent| tell(&event)} onchange={move |event: Event| changed(&event)} />
     }
 }

@@ -9,15 +9,18 @@ use crate::scenario::lex::quote;
 use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
-use crate::ui::form::{Settings, Text, Typed, options, sets, submits};
+use crate::ui::form::{Settings, Typed, options, sets, submits};
+use crate::ui::line_form::{act, form};
+use crate::view::forms;
 use crate::view::inspect::Selection;
 use crate::view::settings::{self, Of};
-use crate::view::stage::{BrokerState, ControllerState, Stage};
+use crate::view::stage::{BrokerState, ControllerChip, ControllerState, Stage};
 
 /// Something that can be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Thing {
     Topic(String),
+    Partition(String),
     Broker(i32),
     Controllers,
     Producer(String),
@@ -30,6 +33,7 @@ impl Thing {
     pub fn name(&self) -> String {
         match self {
             Thing::Topic(name) => format!("topic {name}"),
+            Thing::Partition(name) => format!("partition {name}"),
             Thing::Broker(id) => format!("broker {id}"),
             Thing::Controllers => "controllers".to_string(),
             Thing::Producer(name) => format!("producer {name}"),
@@ -40,13 +44,12 @@ impl Thing {
 
     /// What belongs to a selection.
     pub fn of(selection: &Selection) -> Option<Thing> {
-        let topic = |partition: &str| Some(Thing::Topic(partition.rsplit_once('-')?.0.to_string()));
         match selection {
             Selection::Broker(id) => Some(Thing::Broker(*id)),
             Selection::Controller(_) => Some(Thing::Controllers),
             Selection::Partition(partition)
             | Selection::Replica { partition, .. }
-            | Selection::Record { partition, .. } => topic(partition),
+            | Selection::Record { partition, .. } => Some(Thing::Partition(partition.clone())),
             Selection::Producer(name) => Some(Thing::Producer(name.clone())),
             Selection::Consumer(name) => Some(Thing::Consumer(name.clone())),
             Selection::Group(name) => Some(Thing::Group(name.clone())),
@@ -87,6 +90,7 @@ pub fn ManageDialog(props: &Props) -> Html {
     let title = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
     let content = match &props.thing {
         Thing::Topic(name) => topic(props, name),
+        Thing::Partition(name) => partition(props, name),
         Thing::Broker(id) => broker(props, *id),
         Thing::Controllers => controllers(props),
         Thing::Producer(name) => producer(props, name),
@@ -104,13 +108,6 @@ pub fn ManageDialog(props: &Props) -> Html {
     }
 }
 
-/// A button that acts and closes the dialog, with what comes of it beside it.
-fn act(ask: &Ask, class: &'static str, name: &str, line: String, effect: &str) -> Html {
-    html! {
-        <p class="act"><button {class} onclick={on(ask, Command::Add(line))}>{ name.to_string() }</button><small>{ effect.to_string() }</small></p>
-    }
-}
-
 fn topic(props: &Props, name: &str) -> Html {
     let ask = &props.ask;
     let view = props.stage.topics.iter().find(|topic| topic.name == name);
@@ -125,8 +122,9 @@ fn topic(props: &Props, name: &str) -> Html {
     html! {
         <>
             <p>{ format!("{partitions} partitions, each on {replication} brokers.") }</p>
-            <Number name="partitions" button="Add partitions" before={format!("create-partitions {} ", quote(name, &['=']))}
-                start={partitions + 1} effect="Keys find other partitions from then on; partitions never become fewer." ask={ask.clone()} />
+            if let Some(view) = view { { form(forms::add_partitions(view), "", ask) } }
+            { choose_partition(props, name) }
+            <h3>{ "Settings" }</h3>
             <Alter before={format!("alter topic {}", quote(name, &['=']))} of={Of::Topic} now={props.now.clone()} ask={ask.clone()} />
             <h3>{ "Removal" }</h3>
             { delete }
@@ -134,9 +132,52 @@ fn topic(props: &Props, name: &str) -> Html {
     }
 }
 
+/// The partitions of a topic, each with what can be changed of it; of many the first.
+fn choose_partition(props: &Props, topic: &str) -> Html {
+    const FEW: usize = 24;
+    let rows: Vec<_> = props.stage.rows.iter().filter(|row| row.topic == topic).collect();
+    let button = |name: &String| {
+        html! {
+            <button onclick={on(&props.ask, Command::Manage(Thing::Partition(name.clone())))}>{ name }</button>
+        }
+    };
+    html! {
+        <>
+            <h3>{ "Its partitions" }</h3>
+            <p>{ "Elect a leader, move replicas, delete records:" }</p>
+            <div class="choose">{ for rows.iter().take(FEW).map(|row| button(&row.name)) }</div>
+            if rows.len() > FEW { <p>{ "For the others: select one on the stage, then Manage in the inspector." }</p> }
+        </>
+    }
+}
+
+fn partition(props: &Props, name: &str) -> Html {
+    let ask = &props.ask;
+    let Some(row) = props.stage.rows.iter().find(|row| row.name == name) else {
+        return html! { <p>{ "It is not there at this moment." }</p> };
+    };
+    let leader = row.leader.map_or("nobody".to_string(), |leader| format!("broker {leader}"));
+    let [reassign, cancel] = forms::reassign(row);
+    html! {
+        <>
+            <p>{ format!("Led by {leader} in epoch {}; in sync: {} of {}. Its records: {} to {}.", row.leader_epoch,
+                forms::ids(&row.isr), forms::ids(&row.replicas), row.log_start, row.log_end) }
+                { " " }<button onclick={on(ask, Command::Manage(Thing::Topic(row.topic.clone())))}>{ format!("Topic {}", row.topic) }</button></p>
+            <h3>{ "Leader" }</h3>
+            { form(forms::elect(row), "", ask) }
+            <h3>{ "Replicas" }</h3>
+            { form(reassign, "", ask) }
+            { form(cancel, "", ask) }
+            <h3>{ "Records" }</h3>
+            { form(forms::delete_records(row), "kill", ask) }
+        </>
+    }
+}
+
 fn broker(props: &Props, id: i32) -> Html {
     let ask = &props.ask;
-    let state = props.stage.brokers.iter().find(|broker| broker.id == id).map(|broker| broker.state);
+    let view = props.stage.brokers.iter().find(|broker| broker.id == id);
+    let state = view.map(|broker| broker.state);
     let unregister = act(
         ask,
         "kill",
@@ -150,7 +191,12 @@ fn broker(props: &Props, id: i32) -> Html {
     );
     html! {
         <>
-            <p>{ "These settings change while it runs. All others are read when it starts." }</p>
+            <h3>{ "Process" }</h3>
+            { for view.into_iter().flat_map(forms::broker_process).map(|button| form(button, "", ask)) }
+            <h3>{ "Disk" }</h3>
+            { for forms::disk(id).into_iter().map(|disk| form(disk, "", ask)) }
+            <h3>{ "Settings" }</h3>
+            <p>{ "These change while it runs. All others are read when it starts." }</p>
             <Alter before={format!("alter broker {id}")} everywhere="alter brokers" of={Of::Broker} now={props.now.clone()} ask={ask.clone()} />
             <h3>{ "Removal" }</h3>
             { unregister }
@@ -163,16 +209,25 @@ fn controllers(props: &Props) -> Html {
     let chips = &props.stage.controllers;
     let number = |name: &str| name.trim_start_matches('c').parse::<i32>().unwrap_or(0);
     let next = chips.iter().map(|chip| number(&chip.name)).max().unwrap_or(0) + 1;
-    let remove = |name: &String, state: ControllerState| {
-        let effect =
-            if state == ControllerState::Leader { "It is active: it hands over first." } else { "It votes no more." };
-        act(ask, "kill", &format!("Remove controller {name}"), format!("remove controller {name}"), effect)
+    let one = |chip: &ControllerChip| {
+        let effect = if chip.state == ControllerState::Leader {
+            "It is active: it hands over first, and votes no more."
+        } else {
+            "It votes no more."
+        };
+        html! {
+            <>
+                <h3>{ format!("Controller {}", chip.name) }</h3>
+                { for forms::controller_process(chip).into_iter().map(|button| form(button, "", ask)) }
+                { act(ask, "kill", &format!("Remove controller {}", chip.name), format!("remove controller {}", chip.name), effect) }
+            </>
+        }
     };
     html! {
         <>
             <p>{ "The voters of the metadata log (KIP-853). A majority of them must live." }</p>
             { act(ask, "start", &format!("Add controller c{next}"), format!("add controller c{next}"), "It starts, catches up, and becomes a voter.") }
-            { for chips.iter().map(|chip| remove(&chip.name, chip.state)) }
+            { for chips.iter().map(one) }
         </>
     }
 }
@@ -184,7 +239,13 @@ fn producer(props: &Props, name: &str) -> Html {
     html! {
         <>
             { life(ask, "producer", name, running, frozen) }
-            if running { { act(ask, "", &format!("Close producer {name}"), format!("close {name}"), "It sends what waits, then ends.") } }
+            if running {
+                { act(ask, "", &format!("Close producer {name}"), format!("close {name}"), "It sends what waits, then ends.") }
+                <h3>{ "Steady traffic" }</h3>
+                { form(forms::load(name, &props.stage), "", ask) }
+                <h3>{ "One record" }</h3>
+                { form(forms::send(name, &props.stage), "", ask) }
+            }
         </>
     }
 }
@@ -207,6 +268,10 @@ fn consumer(props: &Props, name: &str) -> Html {
                 { act(ask, "", &format!("{verb} consumer {name}"), format!("{does} {name}"), effect) }
                 { act(ask, "", &format!("Commit positions of {name}"), format!("commit {name}"), "What it has read is not delivered again.") }
                 { act(ask, "", &format!("Close consumer {name}"), format!("close {name}"), "It leaves its group in good order.") }
+                if let Some(card) = card {
+                    <h3>{ "Position" }</h3>
+                    { form(forms::seek(card), "", ask) }
+                }
             }
         </>
     }
@@ -257,7 +322,6 @@ fn Alter(props: &AlterProps) -> Html {
     };
     html! {
         <>
-            <h3>{ "Settings" }</h3>
             <form class="fields" onsubmit={submit}>
                 <Settings rows={Rc::clone(&rows)} now={props.now.clone()} typed={(*typed).clone()} {set} />
                 if props.everywhere.is_some() {
@@ -267,38 +331,6 @@ fn Alter(props: &AlterProps) -> Html {
                 <button type="submit" class="primary" disabled={changes.is_empty()}>{ "Alter" }</button>
             </form>
         </>
-    }
-}
-
-#[derive(Properties, PartialEq)]
-struct NumberProps {
-    name: &'static str,
-    button: &'static str,
-    before: String,
-    start: i32,
-    effect: &'static str,
-    ask: Ask,
-}
-
-#[component]
-fn Number(props: &NumberProps) -> Html {
-    let value = use_state(|| props.start.to_string());
-    let set = {
-        let value = value.clone();
-        Callback::from(move |text: String| value.set(text))
-    };
-    let submit = {
-        let (ask, line) = (props.ask.clone(), format!("{}{}", props.before, quote(value.trim(), &['='])));
-        Callback::from(move |event: SubmitEvent| {
-            event.prevent_default();
-            ask.emit(Command::Add(line.clone()));
-        })
-    };
-    html! {
-        <form class="fields" onsubmit={submit}>
-            <label><code>{ props.name }</code><Text name={props.name} value={(*value).clone()} example="" {set} /><small>{ props.effect }</small></label>
-            <button type="submit">{ props.button }</button>
-        </form>
     }
 }
 
@@ -319,7 +351,6 @@ fn Offsets(props: &OffsetsProps) -> Html {
             topic.set(event.target_unchecked_into::<web_sys::HtmlSelectElement>().value())
         })
     };
-    let line = |to: &str| format!("reset-offsets {} {} {to}", quote(&props.group, &['=']), quote(&topic, &['=']));
     html! {
         <>
             <p>{ "Kafka changes a group’s offsets only while no member is active: close or kill its consumers first." }</p>
@@ -332,9 +363,7 @@ fn Offsets(props: &OffsetsProps) -> Html {
                     </select>
                 </label>
             </div>
-            { act(&props.ask, "", "Reset to earliest", line("to=earliest"), "Everything is delivered again.") }
-            { act(&props.ask, "", "Reset to latest", line("to=latest"), "Only what comes from now on is delivered.") }
-            { act(&props.ask, "", "Go back by 5", line("shift=-5"), "The last five of each partition are delivered again.") }
+            { for forms::reset_offsets(&props.group, &topic).into_iter().map(|reset| form(reset, "", &props.ask)) }
         </>
     }
 }

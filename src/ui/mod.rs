@@ -19,6 +19,7 @@ mod heads;
 mod inspect;
 mod keys;
 mod lesson;
+mod line_form;
 mod manage;
 mod metrics;
 mod packets;

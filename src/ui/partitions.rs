@@ -23,7 +23,7 @@ const STRIDE: i64 = 6;
 const MISSING_SHOWN: i64 = 12;
 
 /// How the columns are laid out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// The brokers in order, and whether their columns are narrow.
     pub brokers: Vec<(i32, bool)>,

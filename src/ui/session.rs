@@ -35,6 +35,9 @@ pub use course::{GoalView, LessonView, QuestionView};
 /// How far "Next event" looks ahead when nothing happens by itself.
 const LOOK_AHEAD: Duration = Duration::from_secs(60);
 
+/// How long a cluster may take to answer a form; what takes longer is told when it comes.
+const FORESIGHT: Duration = Duration::from_secs(1);
+
 pub struct Session {
     history: History,
     playback: Playback,
@@ -226,6 +229,23 @@ impl Session {
         self.history.seek(at);
         let refused = self.refusals();
         if refused.is_empty() { Ok(()) } else { Err(refused) }
+    }
+
+    /// Like [`Session::act`] for a line from a form, which is to say what is wrong with it: the line is
+    /// carried out on a copy first, until the cluster has answered it, and what is refused there is not done.
+    pub fn try_to_act(&mut self, line: &str) -> Result<(), Vec<String>> {
+        let at = self.history.settle_for_act();
+        let mut script = self.history.script_until(at);
+        let number = script.push_text(line).map_err(|errors| sentences(&errors))?.number;
+        let mut trial = self.history.viewed().clone();
+        trial.set_script(Arc::new(script));
+        let limit = at + FORESIGHT;
+        while trial.now() < limit && !trial.is_finished() {
+            trial.advance(limit);
+        }
+        let refused = trial.checks().iter().filter(|check| check.line == number && !check.ok);
+        let refused: Vec<String> = refused.map(|check| refusal(&check.text, &check.actual)).collect();
+        if refused.is_empty() { self.act(line) } else { Err(refused) }
     }
 
     /// What has been refused, or did not hold, since this was last asked: an administrative statement

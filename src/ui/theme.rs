@@ -1,9 +1,19 @@
 //! How the page looks to whoever uses it: light or dark, with plain or with high contrast, and as
 //! large as a back row needs it. What was chosen is kept on the device.
 
-use crate::ui::browser::{self, document};
+use crate::ui::browser::{self, document, window};
 
 const KEY: &str = "highwater-theme";
+
+/// What the page hears when its theme or its size is another: what is painted wants painting again.
+pub const LOOKS_CHANGED: &str = "highwater-looks-changed";
+
+/// Tells whoever paints.
+pub fn tell_painters() {
+    if let Ok(event) = web_sys::Event::new(LOOKS_CHANGED) {
+        window().dispatch_event(&event).ok();
+    }
+}
 
 /// What the button `Theme` leads through, in this order.
 const CHOICES: [&str; 4] = ["light", "dark", "light contrast", "dark contrast"];

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use gloo::events::EventListener;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 use yew::prelude::*;
@@ -12,6 +13,7 @@ use crate::ui::browser::{custom, document, prefers, window};
 use crate::ui::command::{Ask, Command};
 use crate::ui::flights::show_tip;
 use crate::ui::partitions::{Columns, standing};
+use crate::ui::theme::LOOKS_CHANGED;
 use crate::ui::zoom::Zoom;
 use crate::view::partitions::{PartitionRow, ReplicaRole};
 use crate::view::stage::Stage;
@@ -36,6 +38,7 @@ pub struct Props {
 #[derive(Default)]
 struct Board {
     pen: Option<CanvasRenderingContext2d>,
+    columns: Rc<Columns>,
     size: (f64, f64),
     around: Option<Around>,
     colours: SortedMap<&'static str, String>,
@@ -110,6 +113,18 @@ pub fn Tiles(props: &Props) -> Html {
             if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
                 board.borrow_mut().draw(&canvas, &stage.rows, columns);
             }
+        });
+    }
+    {
+        // Another theme, another size: while time stands still nothing else draws the tiles again.
+        let (board, canvas) = (board.clone(), canvas.clone());
+        use_effect_with((), move |()| {
+            let listener = EventListener::new(&window(), LOOKS_CHANGED, move |_| {
+                if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
+                    board.borrow_mut().draw_again(&canvas);
+                }
+            });
+            move || drop(listener)
         });
     }
     let hit = {
@@ -209,12 +224,20 @@ impl Board {
         Some(self.plan.at(column, place))
     }
 
-    fn draw(&mut self, canvas: &HtmlCanvasElement, rows: &[Rc<PartitionRow>], columns: &Columns) {
+    /// Everything anew, as it was.
+    fn draw_again(&mut self, canvas: &HtmlCanvasElement) {
+        self.around = None;
+        let (rows, columns) = (std::mem::take(&mut self.drawn), self.columns.clone());
+        self.draw(canvas, &rows, &columns);
+    }
+
+    fn draw(&mut self, canvas: &HtmlCanvasElement, rows: &[Rc<PartitionRow>], columns: &Rc<Columns>) {
         let same = rows.len() == self.drawn.len()
             && rows.iter().zip(&self.drawn).all(|(a, b)| Rc::ptr_eq(a, b) || a.replicas == b.replicas);
         let around = Around::look();
         if self.pen.is_none() || self.around != Some(around) || !same {
             self.around = Some(around);
+            self.columns = Rc::clone(columns);
             let width = f64::from(canvas.client_width());
             self.plan = Plan::new(rows, columns, (width, room(canvas)));
             self.size = (width, self.plan.height().max(1.0));

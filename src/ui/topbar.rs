@@ -2,6 +2,8 @@
 
 use yew::prelude::*;
 
+use crate::ui::add::Addition;
+use crate::ui::browser::focus;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::{Dialog, Over};
 
@@ -17,27 +19,53 @@ pub struct Props {
 pub fn TopBar(props: &Props) -> Html {
     let ask = &props.ask;
     let share = if props.shared { "Link copied" } else { "Share" };
+    let open = use_state(|| false);
+    let toggle = {
+        let open = open.clone();
+        Callback::from(move |_: MouseEvent| open.set(!*open))
+    };
+    // Whatever was chosen, or Escape, puts the list away.
+    let chosen = {
+        let open = open.clone();
+        Callback::from(move |_: MouseEvent| open.set(false))
+    };
+    let escape = {
+        let open = open.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            if *open && event.key() == "Escape" {
+                event.prevent_default();
+                focus(".topbar .unfold");
+                open.set(false);
+            }
+        })
+    };
+    let entry = |name: &'static str, word: &'static str, title: &'static str, command: Command| {
+        html! { <button aria-label={name} {title} onclick={on(ask, command)}>{ word }</button> }
+    };
     html! {
-        <header class="topbar">
+        <header class="topbar" onkeydown={escape}>
             <h1 class="logo"><Logo />{ "Highwater" }</h1>
             <span class="scenario" title={props.scenario.clone()}>{ &props.scenario }</span>
             <span class="spacer" />
-            <button aria-label="Lessons" title="True stories, a few minutes each (l)"
-                onclick={on(ask, Command::Open(Some(Over::Lessons)))}>{ "Lessons" }</button>
-            <button class="wide-only" aria-label="Presenter mode" aria-pressed={props.presenting.to_string()}
-                title="Larger, for a room; Page Up and Page Down turn the pages (b)" onclick={on(ask, Command::Present)}>{ "Present" }</button>
-            <button class="wide-only" aria-label="Embed" title="Show this run inside a page of yours"
-                onclick={on(ask, Command::Open(Some(Over::Embed)))}>{ "Embed" }</button>
+            { entry("Lessons", "Lessons", "True stories, a few minutes each (l)", Command::Open(Some(Over::Lessons))) }
+            <button class="unfold" aria-label="More" aria-expanded={open.to_string()} aria-controls="more" onclick={toggle}>{ "⋯" }</button>
+            <div id="more" class={classes!("entries", open.then_some("open"))} onclick={chosen}>
+                { entry("New cluster", "New…", "Another cluster, as you want it", Command::Open(Some(Over::Add(Addition::Cluster)))) }
+                <button aria-label="Presenter mode" aria-pressed={props.presenting.to_string()}
+                    title="Larger, for a room; Page Up and Page Down turn the pages (b)" onclick={on(ask, Command::Present)}>{ "Present" }</button>
+                { entry("Embed", "Embed", "Show this run inside a page of yours", Command::Open(Some(Over::Embed))) }
+                <button class="icon" aria-label="Theme" title="Light, dark, and both with high contrast" onclick={on(ask, Command::Theme)}>
+                    <svg viewBox="0 0 20 20" aria-hidden="true">
+                        <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+                        <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
+                    </svg>
+                    <span>{ "Theme" }</span>
+                </button>
+                <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
+                    onclick={on(ask, Command::Open(Some(Over::Help)))}><b aria-hidden="true">{ "?" }</b><span>{ "Help" }</span></button>
+            </div>
             <button class="primary" aria-label="Share" title="Copy a link to this very run"
                 onclick={on(ask, Command::Share)}>{ share }</button>
-            <button class="icon" aria-label="Theme" title="Light, dark, and both with high contrast" onclick={on(ask, Command::Theme)}>
-                <svg viewBox="0 0 20 20" aria-hidden="true">
-                    <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
-                    <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
-                </svg>
-            </button>
-            <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
-                onclick={on(ask, Command::Open(Some(Over::Help)))}>{ "?" }</button>
         </header>
     }
 }

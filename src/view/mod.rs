@@ -4,6 +4,7 @@
 pub mod cards;
 pub mod events;
 pub mod flights;
+pub mod forms;
 pub mod futures;
 pub mod guarantees;
 pub mod inspect;

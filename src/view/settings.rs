@@ -9,6 +9,8 @@ use crate::wire::{BrokerId, topic_name};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     Topic,
+    /// Those that every broker starts with.
+    Cluster,
     /// Those that change while the broker runs (KIP-226).
     Broker,
     Producer,
@@ -30,7 +32,7 @@ pub struct SettingRow {
 pub fn of(of: Of) -> Vec<SettingRow> {
     let scope = match of {
         Of::Topic => Scope::Topic,
-        Of::Broker => Scope::Broker,
+        Of::Cluster | Of::Broker => Scope::Broker,
         Of::Producer => Scope::Producer,
         Of::Consumer => Scope::Consumer,
     };
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_name_a_default_and_a_meaning() {
-        for of in [Of::Topic, Of::Broker, Of::Producer, Of::Consumer] {
+        for of in [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer] {
             let rows = super::of(of);
             assert!(rows.len() > 10, "{of:?} has {}", rows.len());
             assert!(rows.iter().all(|row| !row.name.is_empty() && row.meaning.ends_with('.')), "{of:?}");

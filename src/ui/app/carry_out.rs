@@ -8,10 +8,12 @@ use yew::prelude::*;
 use super::lessons::fetch_lesson;
 use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg};
 use crate::lesson;
+use crate::ui::add::Addition;
 use crate::ui::browser::{self, window};
 use crate::ui::command::{Command, Tab};
 use crate::ui::console::{Kind, Said};
 use crate::ui::dialog::Over;
+use crate::ui::session::Session;
 use crate::ui::theme;
 use crate::view::inspect::Selection;
 
@@ -101,9 +103,16 @@ impl App {
                 self.over = over;
                 self.problems.clear();
             }
+            Command::Add(line) if self.over == Some(Over::Add(Addition::Cluster)) => match Session::open(&line) {
+                Ok(session) => {
+                    self.look_at(session, "A new cluster".to_string(), Vec::new());
+                    browser::replace_address("#");
+                }
+                Err(problems) => self.problems = problems,
+            },
             Command::Add(line) => {
-                self.act(&line, false);
-                if self.problems.is_empty() {
+                let refused = self.act_with(&line, false, Session::try_to_act);
+                if !refused {
                     self.over = None;
                 }
             }
@@ -138,14 +147,21 @@ impl App {
     }
 
     fn act(&mut self, line: &str, typed: bool) {
+        self.act_with(line, typed, Session::act);
+    }
+
+    /// Whether it was refused.
+    fn act_with(&mut self, line: &str, typed: bool, act: fn(&mut Session, &str) -> Result<(), Vec<String>>) -> bool {
         self.shown.comparison = None;
         self.rewound = self.session.is_in_past();
         let now = self.session.now();
         self.say(Kind::Line, format!("{now}  {line}"));
-        let refused = self.session.act(line).err().unwrap_or_default();
+        let refused = act(&mut self.session, line).err().unwrap_or_default();
+        let is_refused = !refused.is_empty();
         self.acted_by_typing = typed;
         self.problems.clear();
         self.refuse(refused);
+        is_refused
     }
 
     /// Says why something was not done: where it was asked for.

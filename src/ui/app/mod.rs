@@ -282,6 +282,7 @@ impl Component for App {
                 self.layer.repaint();
                 self.brush.forget();
                 self.unpainted = true;
+                theme::tell_painters();
                 return false;
             }
             Msg::Linked => {
