@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod network;
 pub mod properties;
 pub mod queries;
+mod stories;
 pub mod world;
 
 pub use act::{Acted, AdminOp};

@@ -16,6 +16,7 @@ use crate::sim::ledger::Ledger;
 use crate::sim::metrics::Meters;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
 use crate::sim::properties::{Broken, Properties};
+use crate::sim::stories::Stories;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{Body, BrokerId, ClientId, ControllerId, Envelope, LeaderEpoch, NodeId, Request, TopicPartition};
@@ -85,6 +86,8 @@ pub struct World {
     pub(super) silenced: SortedMap<NodeId, Instant>,
     /// The last fault that hit each node, for the chain of causes.
     pub(super) faults: SortedMap<NodeId, Because>,
+    /// What came of what in each partition, for the chain of causes.
+    stories: Stories,
     /// The disks that are slow.
     pub(super) disks: SortedMap<BrokerId, SlowDisk>,
 }
@@ -146,6 +149,7 @@ impl World {
             is_acting: false,
             silenced: SortedMap::new(),
             faults: SortedMap::new(),
+            stories: Stories::default(),
             disks: SortedMap::new(),
         }
     }
@@ -219,6 +223,7 @@ impl World {
     /// One node's turn: input in, effects filed.
     pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
         let answered = self.meter_input(id, &input);
+        let asker = asker(&input);
         let counted = self.counted_isr_changes(id, &answered);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         // Who slept over a timeout does in the same turn what that asks for.
@@ -240,7 +245,7 @@ impl World {
         let facts = std::mem::take(&mut self.effects.facts);
         let sends = std::mem::take(&mut self.effects.sends);
         let departs = self.departure(id, &facts);
-        let mut events = self.record(Some(id), facts, because);
+        let mut events = self.record_turn(Some(id), facts, because, asker);
         self.watch(|properties, world| properties.took_turn(world, id, pre_vote, world.last_event));
         let carried = events.last().map(Event::because).or(because);
         if let (Some(member), Some(_)) = (self.members.get_mut(&id), carried) {
@@ -262,12 +267,18 @@ impl World {
         events
     }
 
-    /// Gives the facts of one turn their ids and causes.
-    pub(super) fn record(
+    /// Gives facts that no turn led to their ids and causes.
+    pub(super) fn record(&mut self, node: Option<NodeId>, facts: Vec<Fact>, because: Option<Because>) -> Vec<Event> {
+        self.record_turn(node, facts, because, None)
+    }
+
+    /// Gives the facts of one turn, which may have answered somebody's request, their ids and causes.
+    fn record_turn(
         &mut self,
         node: Option<NodeId>,
         mut facts: Vec<Fact>,
         because: Option<Because>,
+        asker: Option<NodeId>,
     ) -> Vec<Event> {
         // What happened to a broker comes before what followed for its partitions.
         facts.sort_by_key(|fact| !is_about_broker_state(fact));
@@ -275,14 +286,15 @@ impl World {
         for fact in facts {
             self.last_event.0 += 1;
             let id = self.last_event;
-            let first = events.first().map(Event::because);
-            let cause = self.fault_behind(&fact).or(first).or(because);
+            let told = || self.stories.cause(&fact, asker, because);
+            let cause = self.fault_behind(&fact).or_else(told).or_else(|| before_in_turn(&events, &fact)).or(because);
             self.observe(&fact, id);
             self.meters.observe(&fact, node, self.now);
             let root = match cause {
                 Some(cause) => cause.root,
                 None => self.is_acting.then_some(id),
             };
+            self.stories.observe(&fact, Because { event: id, root });
             events.push(Event { id, at: self.now, cause: cause.map(|cause| cause.event), root, node, fact });
         }
         events
@@ -538,6 +550,26 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::DeliveryTimeout
         | Alarm::Shutdown => true,
     }
+}
+
+/// Whose request a turn answers.
+fn asker(input: &Input) -> Option<NodeId> {
+    match input {
+        Input::Deliver { from, envelope } if envelope.is_request() => Some(*from),
+        _ => None,
+    }
+}
+
+/// What the same turn told before that this follows from: the newest about the same partition, or what it
+/// began with, unless that is about another partition. No record is handed over because of another.
+fn before_in_turn(events: &[Event], fact: &Fact) -> Option<Because> {
+    if matches!(fact, Fact::RecordSent { .. }) {
+        return None;
+    }
+    let about = fact.partition();
+    let same = events.iter().rev().find(|event| about.is_some() && event.fact.partition() == about);
+    let first = events.first().filter(|first| about.is_none() || first.fact.partition().is_none());
+    same.or(first).map(Event::because)
 }
 
 /// The epoch in which a node is asked for a pre-vote (KIP-996), if it is.

@@ -46,7 +46,7 @@ fn LineForm(props: &Props) -> Html {
         html! { <label><code>{ field.name }</code>{ input(field, value, tell) }if !field.meaning.is_empty() { <small>{ field.meaning }</small> }</label> }
     };
     html! {
-        <form class="fields to-line" onsubmit={submits(&props.ask, line.clone())}>
+        <form class="fields to-line" aria-label={props.form.button.clone()} onsubmit={submits(&props.ask, line.clone())}>
             { for props.form.fields.iter().map(field) }
             <p class="act"><button type="submit" class={props.class}>{ &props.form.button }</button><code>{ line }</code></p>
             if !props.form.effect.is_empty() { <small>{ props.form.effect }</small> }

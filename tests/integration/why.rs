@@ -71,6 +71,42 @@ fn why_is_the_high_watermark_there() {
     check(&why(&script, follower, "high watermark"), &["orders-0: high watermark 1 at follower 3"]);
 }
 
+/// One message is about many partitions: what it brings about in one of them is no reason in another.
+#[test]
+fn a_chain_of_causes_stays_with_its_partition() {
+    const TWO: &str = "cluster brokers=3 controllers=3 seed=5\n\
+        topic orders replica-assignment=1:2:3,1:2:3 min.insync.replicas=2\n\
+        producer app\nconsumer c1 group=billing topics=orders auto.offset.reset=earliest\nwait 6s\n\
+        send app orders alice=first partition=0\nsend app orders bob=other partition=1\n\
+        until acked app = 2 and delivered c1 orders-0 = 1 and delivered c1 orders-1 = 1 within 30s\n\
+        until hw orders-0@2 = 1 and hw orders-1@2 = 1 and hw orders-0@3 = 1 and hw orders-1@3 = 1 within 5s\n";
+    for (partition, key) in [("orders-0", "alice=first"), ("orders-1", "bob=other")] {
+        let about = |told: &[String]| {
+            let others = ["orders-0", "orders-1"].into_iter().find(|other| *other != partition).expect("there are two");
+            assert!(told.iter().all(|line| !line.contains(others)), "{partition}: {told:#?}");
+        };
+        let exactly = |told: &[String], expected: &[&str]| {
+            assert_eq!(told.len(), expected.len(), "{told:#?}");
+            check(told, expected);
+            about(told);
+        };
+        let leader = why(TWO, Selection::Partition(partition.to_string()), "high watermark");
+        assert!(leader[1].contains("follower 2 appends") || leader[1].contains("follower 3 appends"), "{leader:#?}");
+        exactly(&leader, &["high watermark 1 at leader 1", "appends", "leader 1 appends", key]);
+        for broker in [2, 3] {
+            let replica = Selection::Replica { partition: partition.to_string(), broker };
+            let told = why(TWO, replica, "high watermark");
+            let here = format!("high watermark 1 at follower {broker}");
+            exactly(&told, &[&here, "high watermark 1 at leader 1", "appends", "leader 1 appends", key]);
+        }
+        let told = why(TWO, Selection::Consumer("c1".to_string()), partition);
+        check(&told, &[partition, "high watermark 1 at leader 1", "leader 1 appends", key]);
+        about(&told);
+    }
+    let told = why(TWO, Selection::Producer("app".to_string()), "acknowledged");
+    check(&told, &["acknowledged", "high watermark 1 at leader 1", "leader 1 appends", "app sends"]);
+}
+
 #[test]
 fn why_was_a_send_refused() {
     let script = format!(

@@ -9,7 +9,14 @@ use serde_json::Value;
 use crate::browser::{Page, Theme, with_page};
 use crate::scale::{LARGE, shared};
 
-async fn check(page: &Page, what: &str) {
+/// The text of axe-core, a script for the page.
+pub fn axe() -> String {
+    let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
+    fs::read_to_string(axe).expect("axe-core can be read")
+}
+
+/// Has axe-core look at the page as it is now.
+pub async fn check(page: &Page, what: &str) {
     // What fades in is looked at when it is there.
     let script = "
         document.getAnimations().filter((a) => a.effect.getTiming().iterations !== Infinity).forEach((a) => a.finish());
@@ -23,8 +30,7 @@ async fn check(page: &Page, what: &str) {
 #[ignore = "needs the page and a browser: cargo xtask test page"]
 fn nothing_shuts_anybody_out() {
     with_page("access", async |page| {
-        let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
-        let axe = fs::read_to_string(axe).expect("axe-core can be read");
+        let axe = axe();
         for (width, height) in [(1440, 900), (820, 1100), (360, 800)] {
             for theme in [Theme::Light, Theme::Dark] {
                 page.look(width, height, theme).await;
@@ -62,7 +68,8 @@ fn nothing_shuts_anybody_out() {
 }
 
 /// The dialogs by which things are changed: the button that opens each, and its name.
-const CHANGES: [(&str, &str); 8] = [
+const CHANGES: [(&str, &str); 9] = [
+    ("New cluster", "New cluster"),
     ("Manage topic orders", "Topic orders"),
     ("Manage broker 1", "Broker 1"),
     ("Manage controllers", "Controllers"),
@@ -77,8 +84,7 @@ const CHANGES: [(&str, &str); 8] = [
 #[ignore = "needs the page and a browser: cargo xtask test page"]
 fn changing_things_and_a_thousand_partitions_shut_nobody_out() {
     with_page("access to changes and to many partitions", async |page| {
-        let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
-        let axe = fs::read_to_string(axe).expect("axe-core can be read");
+        let axe = axe();
         for (width, height) in [(1440, 900), (360, 800)] {
             for theme in [Theme::Light, Theme::Dark] {
                 page.look(width, height, theme).await;
@@ -118,8 +124,7 @@ fn changing_things_and_a_thousand_partitions_shut_nobody_out() {
 #[ignore = "needs the page and a browser: cargo xtask test page"]
 fn lessons_high_contrast_and_large_type_shut_nobody_out() {
     with_page("access to lessons", async |page| {
-        let axe = env::var("HIGHWATER_AXE").expect("HIGHWATER_AXE is set by `cargo xtask test page`");
-        let axe = fs::read_to_string(axe).expect("axe-core can be read");
+        let axe = axe();
         let looks = [
             (1440, "light", "", true),
             (1440, "dark", "more", false),

@@ -45,6 +45,7 @@ const AT_ONCE: &[(&str, &[&str])] = &[
             "Jump to now",
             "Share",
             "Lessons",
+            "New cluster",
             "Presenter mode",
             "Embed",
             "Add a topic",

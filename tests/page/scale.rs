@@ -210,3 +210,33 @@ fn older_records_scroll_into_view_and_the_newest_come_back() {
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn tiles_follow_the_theme_while_time_stands_still() {
+    with_page("tiles and the theme", async |page| {
+        page.look(1440, 900, Theme::Light).await;
+        page.open(&shared(LARGE)).await;
+        page.wait_for_text("1000 partitions").await;
+        page.find("button", "Pause").await.click().await;
+        page.find("button", "Play").await;
+        let picture = async || {
+            let paint = page.script("return document.querySelector('.tiles canvas').toDataURL()", vec![]).await;
+            paint.as_str().unwrap_or_default().to_owned()
+        };
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let light = picture().await;
+        assert_eq!(picture().await, light, "time stands still");
+        page.look(1440, 900, Theme::Dark).await;
+        page.wait_until("the tiles are those of the dark", async || picture().await != light).await;
+        let dark = picture().await;
+        page.find("button", "Theme").await.click().await;
+        page.wait_until("the tiles are those of another look", async || picture().await != dark).await;
+        page.look(1200, 700, Theme::Dark).await;
+        let fits = "
+            const canvas = document.querySelector('.tiles canvas');
+            return canvas.getBoundingClientRect().right <= canvas.closest('.grid').getBoundingClientRect().right + 1
+                && Math.abs(canvas.width - canvas.clientWidth * devicePixelRatio) < 2;";
+        page.wait_until("the tiles fit a smaller page", async || page.script(fits, vec![]).await == true).await;
+    });
+}
