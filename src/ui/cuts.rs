@@ -84,7 +84,7 @@ pub fn CutDialog(props: &Props) -> Html {
     html! {
         <Dialog name="Cut the network" ask={props.ask.clone()}>
             <h2>{ "Cut the network" }</h2>
-            <p>{ "What is cut holds messages up, as a broken cable does. On the stage, drag from one node to another." }</p>
+            <p>{ "What is cut holds messages up, as a broken cable does. On the stage, drag from one node to another; a finger rests on the first for a moment." }</p>
             <Refused problems={props.problems.clone()} />
             <h3>{ "One link" }</h3>
             <div class="link-row">

@@ -1,6 +1,6 @@
 //! The page's fixed accessible names and keys: what lessons, tests and assistive technology rely on.
 
-use crate::browser::{Page, with_page};
+use crate::browser::{Page, Theme, with_page};
 
 /// What is there at once, in every corner of the page, by role and name.
 const AT_ONCE: &[(&str, &[&str])] = &[
@@ -264,5 +264,36 @@ fn an_embedded_page_has_no_chrome_and_talks_to_its_host() {
         page.find("grid", "Partitions").await;
         assert!(!page.has("slider", "Time").await);
         assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+/// Whichever panel is in front, no row of the opening hides behind it, and nothing sticks out of the page.
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn every_panel_leaves_the_stage_in_view() {
+    with_page("panels and the stage", async |page| {
+        for (width, height) in [(1440, 900), (360, 800)] {
+            page.look(width, height, Theme::Light).await;
+            page.open("").await;
+            page.find("row", "orders-2").await;
+            for tab in page.all("tab").await {
+                let show = "[...document.querySelectorAll('[role=tab]')].find((tab) => tab.textContent === arguments[0]).click()";
+                page.script(show, vec![tab.name.clone().into()]).await;
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                let overlaps = "
+                    const edge = (selector) => document.querySelector(selector).getBoundingClientRect();
+                    const rows = [...document.querySelectorAll('.partition-row')].map((row) => row.getBoundingClientRect());
+                    const grid = document.querySelector('.grid');
+                    const said = [];
+                    if (rows.at(-1).bottom > edge('.dock').top + 0.5) said.push('the last row is behind the panel');
+                    if (grid.scrollHeight > grid.clientHeight + 1 && getComputedStyle(grid).overflowY === 'auto')
+                        said.push(`the rows need ${grid.scrollHeight} of ${grid.clientHeight}`);
+                    rows.slice(1).forEach((row, i) => { if (row.top < rows[i].bottom - 0.5) said.push(`row ${i + 1} overlaps`); });
+                    if (document.documentElement.scrollWidth > innerWidth) said.push('the page is too wide');
+                    return said.join(', ');";
+                let said = page.script(overlaps, vec![]).await;
+                assert_eq!(said, "", "{} at {width}×{height}", tab.name);
+            }
+        }
     });
 }

@@ -90,7 +90,7 @@ fn a_partition_gets_other_replicas_another_leader_and_another_beginning() {
         is_said(&page, "reassign orders-0 replicas=2,3").await;
         let moved = async || {
             let script = "return document.querySelector('.row-head').textContent";
-            page.script(script, vec![]).await.as_str().unwrap_or_default().contains("ISR 2,3 of 2")
+            page.script(script, vec![]).await.as_str().unwrap_or_default().contains("ISR 2, 3 of 2")
         };
         page.wait_until("broker 1 has left", moved).await;
 

@@ -16,6 +16,7 @@ use gloo::timers::callback::Timeout;
 use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
+use self::gesture::Begun;
 use self::glow::{BRISK, TOO_QUICK, glows, new_records};
 use self::lessons::{fetch_lesson, finished};
 pub use self::start::tell_panics;
@@ -65,11 +66,15 @@ pub enum Msg {
     Frame(f64),
     Asked(Command),
     Key(web_sys::KeyboardEvent),
-    Pointed(Option<(f64, f64)>),
+    Pointed(Option<PointerEvent>),
     Clicked(MouseEvent),
     /// A button goes down, or up.
     Pressed(PointerEvent),
     Released(PointerEvent),
+    /// A finger has rested on a node.
+    Rested,
+    /// The browser took the finger's moves for a scroll of its own.
+    Taken,
     /// The page's places moved.
     Moved,
     Themed,
@@ -140,7 +145,9 @@ pub struct App {
     /// What has been set on the thing that is managed.
     settings: Vec<(String, String)>,
     /// The node from which a link is being drawn, and where that began.
-    drawing: Option<(String, (f64, f64))>,
+    drawing: Option<Begun>,
+    /// The node that a finger is resting on, until it has rested long enough to draw.
+    resting: Option<(Begun, Timeout)>,
     embedded: Option<Embedded>,
     /// What the page around this one was told last: the size, and the part of the script.
     told_size: (i32, i32),
@@ -216,6 +223,7 @@ impl Component for App {
             over: None,
             settings: Vec::new(),
             drawing: None,
+            resting: None,
             embedded,
             told_size: (0, 0),
             told_part: None,
@@ -253,8 +261,11 @@ impl Component for App {
                 event.prevent_default();
                 self.carry_out(ctx, command);
             }
-            Msg::Pointed(at) => {
-                self.pointer = at;
+            Msg::Pointed(event) => {
+                self.pointer = event.as_ref().map(|event| (event.client_x().into(), event.client_y().into()));
+                if let Some(event) = event {
+                    self.resting.take_if(|(begun, _)| !gesture::rests(begun, &event));
+                }
                 return false;
             }
             Msg::Clicked(event) => {
@@ -266,10 +277,29 @@ impl Component for App {
                 self.carry_out(ctx, Command::Select(Selection::Message(id)));
             }
             Msg::Pressed(event) => {
-                self.drawing = gesture::begins(&event);
+                let begun = gesture::begins(&event);
+                if gesture::is_finger(&event) {
+                    let rested = ctx.link().callback(|()| Msg::Rested);
+                    let rest = move |begun| (begun, Timeout::new(gesture::REST, move || rested.emit(())));
+                    self.resting = begun.map(rest);
+                } else {
+                    self.drawing = begun;
+                }
+                return false;
+            }
+            Msg::Rested => {
+                self.drawing = self.resting.take().map(|(begun, _)| begun);
+                gesture::mark(self.drawing.as_ref());
+                return false;
+            }
+            Msg::Taken => {
+                (self.drawing, self.resting) = (None, None);
+                gesture::mark(None);
                 return false;
             }
             Msg::Released(event) => {
+                self.resting = None;
+                gesture::mark(None);
                 let link = self.drawing.take().and_then(|begun| gesture::ends(begun, &event));
                 let Some(link) = link else { return false };
                 self.carry_out(ctx, Command::Link(link));
@@ -329,11 +359,11 @@ impl Component for App {
             self.presenting.then_some("presenting"),
             self.shown.lesson.as_ref().and_then(|lesson| lesson.lesson).map(|_| "in-lesson")
         );
-        let point = |event: PointerEvent| Some((f64::from(event.client_x()), f64::from(event.client_y())));
         html! {
             <div {class} onclick={ctx.link().callback(Msg::Clicked)}
-                onpointermove={ctx.link().callback(move |event: PointerEvent| Msg::Pointed(point(event)))}
+                onpointermove={ctx.link().callback(|event: PointerEvent| Msg::Pointed(Some(event)))}
                 onpointerdown={ctx.link().callback(Msg::Pressed)} onpointerup={ctx.link().callback(Msg::Released)}
+                onpointercancel={ctx.link().callback(|_: PointerEvent| Msg::Taken)}
                 onpointerleave={ctx.link().callback(|_| Msg::Pointed(None))}>
                 if self.embedded.is_some() {
                     <embed::Bar scenario={self.scenario()} />

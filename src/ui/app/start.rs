@@ -4,7 +4,7 @@ use gloo::events::{EventListener, EventListenerOptions};
 use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
-use super::{App, Msg};
+use super::{App, Msg, gesture};
 use crate::lesson::{self, FIRST_MINUTE, Lesson};
 use crate::scenario::link::{self, LinkError};
 use crate::ui::browser::{document, window};
@@ -77,6 +77,7 @@ pub fn listeners(ctx: &Context<App>) -> Vec<EventListener> {
     };
     let active = EventListenerOptions::enable_prevent_default();
     let mut listeners = vec![
+        gesture::keep_still(),
         EventListener::new_with_options(&document(), "keydown", active, keys),
         EventListener::new(&window(), "resize", on(|| Msg::Themed)),
         EventListener::new(&window(), "hashchange", on(|| Msg::Linked)),

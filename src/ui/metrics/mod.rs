@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use gloo::events::EventListener;
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, HtmlInputElement};
+use wasm_bindgen::closure::Closure;
+use web_sys::{Element, HtmlElement, HtmlInputElement, IntersectionObserver, IntersectionObserverEntry};
 use yew::prelude::*;
 
 use self::plot::{LEFT, Picture, RIGHT};
@@ -16,7 +17,7 @@ use self::table::Table;
 use crate::time::Instant;
 use crate::ui::browser::{document, window};
 use crate::ui::command::{Ask, Command, on};
-use crate::view::metrics::{About, Area, Chart, Metrics as View};
+use crate::view::metrics::{About, Area, Chart, Line, Metrics as View};
 use crate::view::timeline::MarkKind;
 
 /// From one place of the reading slider to the next.
@@ -191,6 +192,33 @@ fn ReadAt(props: &ReadAtProps) -> Html {
     }
 }
 
+/// What a picture is made from.
+type Inputs = (Rc<Vec<Line>>, Instant, Rc<Vec<(Instant, MarkKind)>>, u32);
+
+/// Whether an element is in view, or nearly.
+#[hook]
+fn use_in_view(place: &NodeRef) -> bool {
+    let seen = use_state_eq(|| false);
+    {
+        let (seen, place) = (seen.clone(), place.clone());
+        use_effect_with((), move |()| {
+            let told = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
+                let newest = entries.pop().dyn_into::<IntersectionObserverEntry>();
+                seen.set(newest.is_ok_and(|entry| entry.is_intersecting()));
+            });
+            let observer = IntersectionObserver::new(told.as_ref().unchecked_ref()).ok();
+            if let (Some(observer), Some(element)) = (&observer, place.cast::<Element>()) {
+                observer.observe(&element);
+            }
+            move || {
+                observer.iter().for_each(IntersectionObserver::disconnect);
+                drop(told);
+            }
+        });
+    }
+    *seen
+}
+
 #[derive(Properties, PartialEq)]
 struct CardProps {
     chart: Rc<Chart>,
@@ -206,11 +234,18 @@ struct CardProps {
 fn Card(props: &CardProps) -> Html {
     let chart = &props.chart;
     let about = chart.about;
+    let place = use_node_ref();
+    let in_view = use_in_view(&place);
+    // Out of view a chart stays as it was drawn last.
+    let drawn = use_mut_ref(|| None::<(Inputs, AttrValue)>);
     let inputs = (chart.lines.clone(), props.span, props.marks.clone(), props.width);
-    let picture = use_memo(inputs, |(lines, span, marks, width)| {
+    if in_view && drawn.borrow().as_ref().is_none_or(|(old, _)| *old != inputs) {
+        let (lines, span, marks, width) = &inputs;
         let picture = Picture { about: &about, lines, marks, span: *span, width: *width };
-        AttrValue::from(picture.draw())
-    });
+        let picture = AttrValue::from(picture.draw());
+        *drawn.borrow_mut() = Some((inputs, picture));
+    }
+    let picture = drawn.borrow().as_ref().map(|(_, picture)| picture.clone()).unwrap_or_default();
     let value = props.at.map_or(chart.value, |at| chart.at(at));
     let explain = {
         let (point, at) = (props.point.clone(), props.at);
@@ -234,7 +269,7 @@ fn Card(props: &CardProps) -> Html {
         Callback::from(move |event: MouseEvent| ask.emit(Command::Seek(under(event.offset_x()))))
     };
     html! {
-        <li class={classes!("metric", value.unwrap_or(0).eq(&0).then_some("zero"))}>
+        <li ref={place} class={classes!("metric", value.unwrap_or(0).eq(&0).then_some("zero"))}>
             <button class="name" title={about.meaning} onclick={explain}>{ breakable(about.name) }<small>{ about.of }</small></button>
             <p class="says">
                 <b>{ value.map_or("–".to_string(), |value| about.say(value)) }</b>
@@ -245,7 +280,7 @@ fn Card(props: &CardProps) -> Html {
                 }
             </p>
             <div class="plot" role="img" aria-label={summary(chart)} onpointermove={moved} onpointerleave={left} onclick={clicked}>
-                { Html::from_html_unchecked((*picture).clone()) }
+                { Html::from_html_unchecked(picture) }
                 <span class="over"><i class="unlived" /><i class="hand" /><i class="hand pointing" /></span>
             </div>
         </li>
@@ -254,7 +289,7 @@ fn Card(props: &CardProps) -> Html {
 
 /// What each line stands for, with its value.
 fn parts(chart: &Chart, at: Option<Instant>) -> Html {
-    let one = |(index, line): (usize, &crate::view::metrics::Line)| {
+    let one = |(index, line): (usize, &Line)| {
         let now = || chart.by.iter().find(|(name, _)| *name == line.name).map(|(_, value)| *value);
         let value = at.map_or_else(now, |at| line.at(at));
         let said = value.map_or("–".to_string(), |value| chart.about.say(value));
