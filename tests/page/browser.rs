@@ -189,6 +189,12 @@ impl Page {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
+    /// A finger goes down (`touchStart`), moves or goes up (`touchEnd`, which is nowhere).
+    pub async fn touch(&self, what: &str, at: Option<(f64, f64)>) {
+        let points: Vec<Value> = at.iter().map(|(x, y)| json!({ "x": x, "y": y })).collect();
+        self.devtools("Input.dispatchTouchEvent", json!({ "type": what, "touchPoints": points })).await;
+    }
+
     /// Takes the network away, or gives it back.
     pub async fn offline(&self, offline: bool) {
         self.devtools("Network.enable", json!({})).await;

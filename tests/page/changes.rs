@@ -1,6 +1,6 @@
 //! Things are changed and removed on the stage, and links are cut by hand.
 
-use crate::browser::{Page, Part, with_page};
+use crate::browser::{Page, Part, Theme, with_page};
 
 const ENTER: &str = "\u{e007}";
 
@@ -192,6 +192,44 @@ fn links_are_cut_and_healed_by_a_drag_and_by_the_keyboard() {
         page.find("button", "Heal the network").await.click().await;
         page.wait_until_gone("button", "Heal the network").await;
         assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn a_finger_that_rests_cuts_a_link_and_one_that_moves_scrolls() {
+    with_page("cutting links by touch", async |page| {
+        page.look(360, 800, Theme::Light).await;
+        page.open("").await;
+        page.find("grid", "Partitions").await;
+        let middle = async |node: &str| {
+            let script = "
+                const edge = document.querySelector(`[data-node='${arguments[0]}']`).getBoundingClientRect();
+                return [edge.left + edge.width / 2, edge.top + 4];";
+            let at = page.script(script, vec![node.into()]).await;
+            (at[0].as_f64().expect("a number"), at[1].as_f64().expect("a number"))
+        };
+        let from = middle("broker 1").await;
+        let go = async |from: (f64, f64), to: (f64, f64)| {
+            for step in 1..=6 {
+                let part = f64::from(step) / 6.0;
+                let at = (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part);
+                page.touch("touchMove", Some(at)).await;
+            }
+            page.touch("touchEnd", None).await;
+        };
+        let scrolled = async || page.script("return scrollY", vec![]).await.as_f64().unwrap_or_default();
+
+        page.touch("touchStart", Some(from)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        go(from, middle("broker 3").await).await;
+        page.wait_until("the cut is said", async || console(&page).await.contains("cut 1 | 3")).await;
+        assert_eq!(scrolled().await, 0.0, "nothing scrolls under a finger that draws");
+
+        page.touch("touchStart", Some(from)).await;
+        go(from, (from.0, from.1 - 150.0)).await;
+        page.wait_until("it scrolls", async || scrolled().await > 20.0).await;
+        assert_eq!(console(&page).await.matches("cut ").count(), 1, "and cuts nothing");
     });
 }
 

@@ -1,6 +1,6 @@
 //! The metrics: charts and their table follow the time, a chart leads to an instant.
 
-use crate::browser::{Page, with_page};
+use crate::browser::{Page, Theme, with_page};
 
 async fn show(page: &Page, tab: &str) {
     page.find("tab", tab).await.click().await;
@@ -130,6 +130,33 @@ fn the_metrics_are_read_by_keys_and_as_a_table() {
         show(&page, "Events").await;
         page.wait_until_gone("table", "Metrics").await;
         assert_eq!(page.script("return document.querySelectorAll('.metrics').length", vec![]).await, 0);
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+/// What nobody sees is not drawn: a chart is, as soon as it comes into view.
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn only_charts_in_view_are_drawn() {
+    with_page("charts in view", async |page| {
+        page.look(1440, 900, Theme::Light).await;
+        page.open("").await;
+        page.find("tab", "Metrics").await.click().await;
+        let drawn = async || {
+            let script = "
+                const plots = [...document.querySelectorAll('.plot')];
+                return [plots.filter((plot) => plot.querySelector('svg')).length, plots.length];";
+            let counts = page.script(script, vec![]).await;
+            (counts[0].as_u64().unwrap_or_default(), counts[1].as_u64().unwrap_or_default())
+        };
+        page.wait_until("those in view are drawn", async || drawn().await.0 >= 6).await;
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        let (some, all) = drawn().await;
+        assert!(some < all, "{some} of {all} are drawn");
+        page.find("button", "Pause").await.click().await;
+        page.script("document.querySelector('.panel.of-metrics').scrollTop = 1e6", vec![]).await;
+        let last = "return !!document.querySelector('.charts li:last-child .plot svg')";
+        page.wait_until("the last one is drawn", async || page.script(last, vec![]).await == true).await;
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }

@@ -185,6 +185,51 @@ mod tests {
         }
     }
 
+    /// Verbs with a control of their own on the stage or in a dialog, and which.
+    const CONTROLS: &[(&str, &str)] = &[
+        ("cluster", "New…"),
+        ("topic", "+ topic"),
+        ("producer", "+ producer"),
+        ("consumer", "+ consumer"),
+        ("add", "+ broker; Add controller"),
+        ("commit", "Manage consumer"),
+        ("pause", "Manage consumer"),
+        ("resume", "Manage consumer"),
+        ("close", "Manage producer or consumer"),
+        ("cut", "Cut…, or a drag from node to node"),
+        ("heal", "Heal"),
+        ("duplicate", "Inspector of a message; Cut…"),
+        ("delay", "Inspector of a message; Cut…"),
+        ("alter", "Manage topic or broker"),
+        ("delete", "Manage topic"),
+        ("remove", "Manage controllers"),
+        ("unregister", "Manage broker"),
+        ("thaw", "Thaw"),
+        ("start", "Start"),
+        ("wipe", "Wipe"),
+        ("wait", "Play; Time"),
+        ("at", "Time"),
+        ("until", "Next event"),
+    ];
+
+    /// Verbs that do nothing to a cluster: they check, tell and ask.
+    const OF_LESSONS: &[&str] = &["expect", "always", "step", "ask", "goal"];
+
+    /// Verbs that are refused by name (`scenario::unsupported`).
+    const REFUSED: &[&str] = &["share-consumer", "stream", "begin", "abort", "offsets"];
+
+    #[test]
+    fn every_verb_that_acts_has_a_control() {
+        let (_, stage) = first_minute();
+        let lines: Vec<String> = all_forms(&stage).iter().map(|form| form.line(|_| None)).collect();
+        for verb in crate::scenario::words::VERBS {
+            let has_form = lines.iter().any(|line| line.split(' ').next() == Some(verb));
+            let has_control = CONTROLS.iter().any(|(other, _)| other == verb);
+            let acts = !OF_LESSONS.contains(verb) && !REFUSED.contains(verb);
+            assert_eq!(has_form || has_control, acts, "{verb}");
+        }
+    }
+
     #[test]
     fn what_is_typed_cannot_add_words_to_a_line() {
         let (_, stage) = first_minute();
