@@ -10,6 +10,7 @@ use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
 use crate::ui::line_form::form;
+use crate::ui::part::part;
 use crate::view::forms;
 use crate::view::links::client;
 use crate::view::stage::Stage;
@@ -85,7 +86,7 @@ pub fn CutDialog(props: &Props) -> Html {
         <Dialog name="Cut the network" ask={props.ask.clone()}>
             <h2>{ "Cut the network" }</h2>
             <p>{ "What is cut holds messages up, as a broken cable does. On the stage, drag from one node to another; a finger rests on the first for a moment." }</p>
-            <Refused problems={props.problems.clone()} />
+            { part(Refused { problems: props.problems.clone() }) }
             <h3>{ "One link" }</h3>
             <div class="link-row">
                 { select("From", ends.0, false) }{ "–" }{ select("To", ends.1, true) }

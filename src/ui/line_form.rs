@@ -5,6 +5,7 @@ use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::form::{Text, Typed, sets, submits};
+use crate::ui::part::part;
 use crate::view::forms::{Field, Form};
 
 /// A form, or a button with what comes of it beside it.
@@ -56,7 +57,7 @@ fn LineForm(props: &Props) -> Html {
 
 fn input(field: &Field, value: String, tell: Callback<String>) -> Html {
     if field.choices.is_empty() {
-        return html! { <Text name={field.name} {value} example={field.example.clone()} set={tell} /> };
+        return part(Text { name: field.name, value, example: field.example.clone().into(), set: tell });
     }
     let chosen = move |event: Event| tell.emit(event.target_unchecked_into::<HtmlSelectElement>().value());
     html! {

@@ -11,6 +11,7 @@ use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
 use crate::ui::form::{Settings, Typed, options, sets, submits};
 use crate::ui::line_form::{act, form};
+use crate::ui::part::{Part, part};
 use crate::view::forms;
 use crate::view::inspect::Selection;
 use crate::view::settings::{self, Of};
@@ -58,24 +59,25 @@ impl Thing {
     }
 }
 
-/// The button that opens it: three dots, and its whole name for whoever does not look.
-#[component]
-pub fn ManageButton(props: &ButtonProps) -> Html {
-    let name = format!("Manage {}", props.thing.name());
-    html! {
-        <button class="mini more" aria-label={name.clone()} title={name}
-            onclick={on(&props.ask, Command::Manage(props.thing.clone()))}>{ "⋯" }</button>
+impl Part for ManageButton {
+    fn draw(&self) -> Html {
+        let name = format!("Manage {}", self.thing.name());
+        html! {
+            <button class="mini more" aria-label={name.clone()} title={name}
+                onclick={on(&self.ask, Command::Manage(self.thing.clone()))}>{ "⋯" }</button>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub struct ButtonProps {
+/// The button that opens it: three dots, and its whole name for whoever does not look.
+#[derive(PartialEq)]
+pub struct ManageButton {
     pub thing: Thing,
     pub ask: Ask,
 }
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct ManageDialog {
     pub thing: Thing,
     pub stage: Rc<Stage>,
     /// The settings that have been set on it, by name.
@@ -84,31 +86,32 @@ pub struct Props {
     pub ask: Ask,
 }
 
-#[component]
-pub fn ManageDialog(props: &Props) -> Html {
-    let name = props.thing.name();
-    let title = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
-    let content = match &props.thing {
-        Thing::Topic(name) => topic(props, name),
-        Thing::Partition(name) => partition(props, name),
-        Thing::Broker(id) => broker(props, *id),
-        Thing::Controllers => controllers(props),
-        Thing::Producer(name) => producer(props, name),
-        Thing::Consumer(name) => consumer(props, name),
-        Thing::Group(name) => {
-            html! { <Offsets group={name.clone()} stage={props.stage.clone()} ask={props.ask.clone()} /> }
+impl Part for ManageDialog {
+    fn draw(&self) -> Html {
+        let name = self.thing.name();
+        let title = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        let content = match &self.thing {
+            Thing::Topic(name) => topic(self, name),
+            Thing::Partition(name) => partition(self, name),
+            Thing::Broker(id) => broker(self, *id),
+            Thing::Controllers => controllers(self),
+            Thing::Producer(name) => producer(self, name),
+            Thing::Consumer(name) => consumer(self, name),
+            Thing::Group(name) => {
+                html! { <Offsets group={name.clone()} stage={self.stage.clone()} ask={self.ask.clone()} /> }
+            }
+        };
+        html! {
+            <Dialog name={title.clone()} ask={self.ask.clone()}>
+                <h2>{ title }</h2>
+                { part(Refused { problems: self.problems.clone() }) }
+                { content }
+            </Dialog>
         }
-    };
-    html! {
-        <Dialog name={title.clone()} ask={props.ask.clone()}>
-            <h2>{ title }</h2>
-            <Refused problems={props.problems.clone()} />
-            { content }
-        </Dialog>
     }
 }
 
-fn topic(props: &Props, name: &str) -> Html {
+fn topic(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let view = props.stage.topics.iter().find(|topic| topic.name == name);
     let (partitions, replication) = view.map_or((0, 0), |topic| (topic.partitions, topic.replication));
@@ -133,7 +136,7 @@ fn topic(props: &Props, name: &str) -> Html {
 }
 
 /// The partitions of a topic, each with what can be changed of it; of many the first.
-fn choose_partition(props: &Props, topic: &str) -> Html {
+fn choose_partition(props: &ManageDialog, topic: &str) -> Html {
     const FEW: usize = 24;
     let rows: Vec<_> = props.stage.rows.iter().filter(|row| row.topic == topic).collect();
     let button = |name: &String| {
@@ -151,7 +154,7 @@ fn choose_partition(props: &Props, topic: &str) -> Html {
     }
 }
 
-fn partition(props: &Props, name: &str) -> Html {
+fn partition(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let Some(row) = props.stage.rows.iter().find(|row| row.name == name) else {
         return html! { <p>{ "It is not there at this moment." }</p> };
@@ -174,7 +177,7 @@ fn partition(props: &Props, name: &str) -> Html {
     }
 }
 
-fn broker(props: &Props, id: i32) -> Html {
+fn broker(props: &ManageDialog, id: i32) -> Html {
     let ask = &props.ask;
     let view = props.stage.brokers.iter().find(|broker| broker.id == id);
     let state = view.map(|broker| broker.state);
@@ -204,7 +207,7 @@ fn broker(props: &Props, id: i32) -> Html {
     }
 }
 
-fn controllers(props: &Props) -> Html {
+fn controllers(props: &ManageDialog) -> Html {
     let ask = &props.ask;
     let chips = &props.stage.controllers;
     let number = |name: &str| name.trim_start_matches('c').parse::<i32>().unwrap_or(0);
@@ -232,7 +235,7 @@ fn controllers(props: &Props) -> Html {
     }
 }
 
-fn producer(props: &Props, name: &str) -> Html {
+fn producer(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let card = props.stage.producers.iter().find(|card| card.name == name);
     let (running, frozen) = card.map_or((false, false), |card| (card.running, card.frozen));
@@ -250,7 +253,7 @@ fn producer(props: &Props, name: &str) -> Html {
     }
 }
 
-fn consumer(props: &Props, name: &str) -> Html {
+fn consumer(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let cards = props.stage.groups.iter().flat_map(|group| &group.consumers);
     let card = cards.into_iter().find(|card| card.name == name);
@@ -323,7 +326,7 @@ fn Alter(props: &AlterProps) -> Html {
     html! {
         <>
             <form class="fields" onsubmit={submit}>
-                <Settings rows={Rc::clone(&rows)} now={props.now.clone()} typed={(*typed).clone()} {set} />
+                { part(Settings { rows: Rc::clone(&rows), now: props.now.clone(), typed: (*typed).clone(), set }) }
                 if props.everywhere.is_some() {
                     <label class="check"><input type="checkbox" checked={*all} onchange={toggle} />{ "for all brokers" }</label>
                 }

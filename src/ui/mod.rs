@@ -23,6 +23,7 @@ mod line_form;
 mod manage;
 mod metrics;
 mod packets;
+mod part;
 mod partitions;
 mod session;
 mod stage;
