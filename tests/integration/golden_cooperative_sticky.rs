@@ -58,5 +58,5 @@ fn golden_cooperative_sticky() {
 fn golden_cooperative_sticky_mostly_to_the_letter() {
     let text = include_str!("../golden/cooperative_sticky.json");
     let (same, all) = same_answers(text, Kind::Cooperative, "target_assignment_before_withholding");
-    assert!(same * 10 >= all * 9, "{same} of {all}");
+    assert!(same * 20 >= all * 19, "{same} of {all}");
 }

@@ -24,13 +24,13 @@ fn golden_sticky_assignor() {
     });
 }
 
-/// Most answers are Kafka's to the letter; the others are as good, where Kafka takes equal members
+/// Nearly all answers are Kafka's to the letter; another is as good, where Kafka takes equal members
 /// in the order of a hash map.
 #[test]
 fn golden_sticky_assignor_mostly_to_the_letter() {
     let text = include_str!("../golden/sticky_assignor.json");
     let (same, all) = same_answers(text, Kind::Eager, "assignment");
-    assert!(same * 10 >= all * 9, "{same} of {all}");
+    assert!(same * 20 >= all * 19, "{same} of {all}");
 }
 
 /// A group as a case describes it.

@@ -154,7 +154,7 @@ impl<'a> Balance<'a> {
     /// Moves partitions until it is balanced or nothing more moves; true when something moved.
     fn reassign_all(&mut self, partitions: &[TopicPartition]) -> bool {
         let mut any = false;
-        // A round that moves something brings it nearer to balance, so that these rounds suffice.
+        // Kafka goes round until nothing moves; moves bring balance, so that these rounds are ample.
         for _ in 0..=partitions.len() * self.given.len() {
             let mut moved = false;
             for partition in partitions {
