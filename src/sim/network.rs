@@ -154,7 +154,7 @@ impl Network {
                 self.queue.insert(key, message);
             }
         }
-        self.held.sort_by_key(|message| message.id);
+        self.held.sort_unstable_by_key(|message| message.id);
     }
 
     /// Ends all cuts and bent links. What the cuts held up arrives at its next retransmission.

@@ -158,7 +158,7 @@ impl World {
             let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.groups());
             names.extend(groups.map(|(_, group)| group.id.0.to_string()));
         }
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         names
     }

@@ -9,6 +9,7 @@ use crate::scenario::lex::quote;
 use crate::ui::command::Ask;
 use crate::ui::dialog::Dialog;
 use crate::ui::form::{Settings, Text, Typed, options, sets, submits};
+use crate::ui::part::{Part, part};
 use crate::view::settings::{self, Of, SettingRow};
 
 /// What can be added.
@@ -100,32 +101,33 @@ pub fn AddDialog(props: &Props) -> Html {
         let (set, name) = (set.clone(), *name);
         let set = Callback::from(move |value: String| set.emit((name.to_string(), value)));
         let value = typed.get(name).cloned().unwrap_or_default();
-        html! { <label><code>{ name }</code><Text {name} {value} example={*example} {set} /><small>{ *meaning }</small></label> }
+        html! { <label><code>{ name }</code>{ part(Text { name, value, example, set }) }<small>{ *meaning }</small></label> }
     };
     html! {
         <Dialog name={props.what.title()} ask={props.ask.clone()}>
             <h2>{ props.what.title() }</h2>
             <form class="fields" onsubmit={submit}>
                 { for props.what.fields().iter().map(row) }
-                if !rows.is_empty() { <Settings rows={Rc::clone(&rows)} typed={(*typed).clone()} {set} /> }
+                if !rows.is_empty() { { part(Settings { rows: Rc::clone(&rows), now: Vec::new(), typed: (*typed).clone(), set }) } }
                 <p class="as-line"><code>{ line }</code></p>
-                <Refused problems={props.problems.clone()} />
+                { part(Refused { problems: props.problems.clone() }) }
                 <button type="submit" class="primary">{ "Add" }</button>
             </form>
         </Dialog>
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub struct RefusedProps {
+/// Why what was asked for was not done.
+#[derive(PartialEq)]
+pub struct Refused {
     pub problems: Vec<String>,
 }
 
-/// Why what was asked for was not done.
-#[component]
-pub fn Refused(props: &RefusedProps) -> Html {
-    if props.problems.is_empty() {
-        return html! {};
+impl Part for Refused {
+    fn draw(&self) -> Html {
+        if self.problems.is_empty() {
+            return html! {};
+        }
+        html! { <div class="refused" role="alert">{ for self.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div> }
     }
-    html! { <div class="refused" role="alert">{ for props.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div> }
 }

@@ -5,7 +5,10 @@ use std::rc::Rc;
 
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Document, Element, Event, EventTarget, HtmlElement, KeyboardEvent, PointerEvent, Response, Window};
+use web_sys::{
+    Document, Element, Event, EventTarget, HtmlElement, KeyboardEvent, PointerEvent, Response, ScrollIntoViewOptions,
+    ScrollLogicalPosition, Window,
+};
 
 pub fn window() -> Window {
     web_sys::window().expect("the page runs in a window")
@@ -173,6 +176,15 @@ pub fn is_typing(event: &Event) -> bool {
 pub fn is_on_control(event: &Event) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
     target.is_some_and(|target| matches!(target.tag_name().as_str(), "BUTTON" | "A" | "SUMMARY"))
+}
+
+/// Scrolls the page to what would otherwise answer unseen: where all stands in one column, the
+/// panels are below what was pressed.
+pub fn come_into_view(selector: &str) {
+    let Some(element) = document().query_selector(selector).ok().flatten() else { return };
+    let options = ScrollIntoViewOptions::new();
+    options.set_block(ScrollLogicalPosition::Nearest);
+    element.scroll_into_view_with_scroll_into_view_options(&options);
 }
 
 pub fn focus(selector: &str) {

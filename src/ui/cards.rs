@@ -9,6 +9,7 @@ use yew::prelude::*;
 use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::manage::{ManageButton, Thing};
+use crate::ui::part::{Part, keyed, part};
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{key_hue, partition_of};
@@ -50,7 +51,7 @@ pub fn Producer(props: &ProducerProps) -> Html {
             <header>
                 <button class="title" onclick={title}>{ &card.name }</button>
                 <span class="aside">{ &card.summary }</span>
-                <ManageButton thing={Thing::Producer(card.name.clone())} ask={props.ask.clone()} />
+                { part(ManageButton { thing: Thing::Producer(card.name.clone()), ask: props.ask.clone() }) }
             </header>
             <form onsubmit={send}>
                 <label><span>{ "Topic" }</span>
@@ -68,94 +69,97 @@ pub fn Producer(props: &ProducerProps) -> Html {
                 </label>
                 <label><span>{ "Partition" }</span>
                     <select aria-label="Partition" onchange={chosen_number(&partition)}>
-                        <PartitionChoices {count} {fixed} />
+                        { part(PartitionChoices { count, fixed }) }
                     </select>
                 </label>
                 <div class="row">
                     <button type="submit" class="primary" disabled={!card.running || count == 0}>{ "Send" }</button>
                 </div>
                 <div class="row">
-                    <Route topic={topic_name.clone()} key_text={(*key).clone()} partitions={count} {fixed} />
+                    { part(Route { topic: topic_name.clone(), key_text: (*key).clone(), partitions: count, fixed }) }
                 </div>
             </form>
-            <Progress card={card.clone()} />
+            { part(Progress { card: card.clone() }) }
         </section>
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ChoicesProps {
+/// Drawn anew only when they change: there may be a thousand.
+#[derive(PartialEq)]
+struct PartitionChoices {
     count: i32,
     fixed: Option<i32>,
 }
 
-/// Drawn anew only when they change: there may be a thousand.
-#[component]
-fn PartitionChoices(props: &ChoicesProps) -> Html {
-    html! {
-        <>
-            <option value="" selected={props.fixed.is_none()}>{ "auto" }</option>
-            { for (0..props.count).map(|number| html! {
-                <option value={number.to_string()} selected={props.fixed == Some(number)}>{ number }</option>
-            }) }
-        </>
+impl Part for PartitionChoices {
+    fn draw(&self) -> Html {
+        html! {
+            <>
+                <option value="" selected={self.fixed.is_none()}>{ "auto" }</option>
+                { for (0..self.count).map(|number| html! {
+                    <option value={number.to_string()} selected={self.fixed == Some(number)}>{ number }</option>
+                }) }
+            </>
+        }
     }
 }
 
 /// Where the record will go, by the real partitioner.
-#[derive(Properties, PartialEq)]
-struct RouteProps {
+#[derive(PartialEq)]
+struct Route {
     topic: String,
     key_text: String,
     partitions: i32,
     fixed: Option<i32>,
 }
 
-#[component]
-fn Route(props: &RouteProps) -> Html {
-    let RouteProps { topic, key_text, partitions, fixed } = props;
-    let swatch =
-        |key: &str| html! { <span class="key" style={format!("--h:{}", key_hue(key.as_bytes()))}>{ key }</span> };
-    match fixed {
-        _ if *partitions == 0 => html! { <p class="route">{ "no topic yet" }</p> },
-        Some(partition) => html! { <p class="route">{ "chosen → " }<b>{ format!("{topic}-{partition}") }</b></p> },
-        None if key_text.is_empty() => {
-            html! { <p class="route">{ "no key → sticky → " }<b>{ format!("{topic}-?") }</b></p> }
-        }
-        None => {
-            let partition = partition_of(key_text.as_bytes(), *partitions);
-            html! { <p class="route">{ swatch(key_text) }{ " → murmur2 → " }<b>{ format!("{topic}-{partition}") }</b></p> }
+impl Part for Route {
+    fn draw(&self) -> Html {
+        let Self { topic, key_text, partitions, fixed } = self;
+        let swatch =
+            |key: &str| html! { <span class="key" style={format!("--h:{}", key_hue(key.as_bytes()))}>{ key }</span> };
+        match fixed {
+            _ if *partitions == 0 => html! { <p class="route">{ "no topic yet" }</p> },
+            Some(partition) => html! { <p class="route">{ "chosen → " }<b>{ format!("{topic}-{partition}") }</b></p> },
+            None if key_text.is_empty() => {
+                html! { <p class="route">{ "no key → sticky → " }<b>{ format!("{topic}-?") }</b></p> }
+            }
+            None => {
+                let partition = partition_of(key_text.as_bytes(), *partitions);
+                html! { <p class="route">{ swatch(key_text) }{ " → murmur2 → " }<b>{ format!("{topic}-{partition}") }</b></p> }
+            }
         }
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ProgressProps {
+/// What became of what was sent.
+#[derive(PartialEq)]
+struct Progress {
     card: Rc<ProducerCard>,
 }
 
-/// What became of what was sent.
-#[component]
-fn Progress(props: &ProgressProps) -> Html {
-    let card = &props.card;
-    html! {
-        <div class="progress">
-            <p class="counts">
-                <span><i>{ card.sent }</i>{ " sent" }</span>
-                <span><i>{ card.acked }</i>{ " acked" }</span>
-                <span><i>{ card.pending }</i>{ " pending" }</span>
-                <span class={(card.failed > 0).then_some("bad")}><i>{ card.failed }</i>{ " failed" }</span>
-            </p>
-            <ul class="pending" aria-label="In flight">
-                { for card.in_flight.iter().take(3).map(|batch| html! {
-                    <li title={format!("{}: {}, {}", batch.partition, batch.records, batch.state)}>
-                        <span class="what"><span class="dot" />{ &batch.partition }<small>{ "×" }{ batch.records.split(' ').next() }</small></span>
-                        <span class="state">{ batch.state.replace("in flight to ", "→ ") }</span>
-                    </li>
-                }) }
-            </ul>
-            if let Some(error) = &card.last_error { <p class="bad">{ "last failure: " }{ error }</p> }
-        </div>
+impl Part for Progress {
+    fn draw(&self) -> Html {
+        let card = &self.card;
+        html! {
+            <div class="progress">
+                <p class="counts">
+                    <span><i>{ card.sent }</i>{ " sent" }</span>
+                    <span><i>{ card.acked }</i>{ " acked" }</span>
+                    <span><i>{ card.pending }</i>{ " pending" }</span>
+                    <span class={(card.failed > 0).then_some("bad")}><i>{ card.failed }</i>{ " failed" }</span>
+                </p>
+                <ul class="pending" aria-label="In flight">
+                    { for card.in_flight.iter().take(3).map(|batch| html! {
+                        <li title={format!("{}: {}, {}", batch.partition, batch.records, batch.state)}>
+                            <span class="what"><span class="dot" />{ &batch.partition }<small>{ "×" }{ batch.records.split(' ').next() }</small></span>
+                            <span class="state">{ batch.state.replace("in flight to ", "→ ") }</span>
+                        </li>
+                    }) }
+                </ul>
+                if let Some(error) = &card.last_error { <p class="bad">{ "last failure: " }{ error }</p> }
+            </div>
+        }
     }
 }
 
@@ -188,42 +192,43 @@ fn send_line(producer: &str, topic: &str, key: &str, value: &str, partition: Opt
     format!("send {producer} {topic} {key}={}{partition}", quoted(value))
 }
 
-#[derive(Properties, PartialEq)]
-pub struct GroupProps {
+#[derive(PartialEq)]
+pub struct Group {
     pub card: Rc<GroupCard>,
     pub ask: Ask,
 }
 
-#[component]
-pub fn Group(props: &GroupProps) -> Html {
-    let card = &props.card;
-    let class = match card.state.as_str() {
-        "Stable" => "good",
-        "Empty" | "Dead" => "calm",
-        _ => "busy",
-    };
-    html! {
-        <section class="group" aria-label={format!("Group {}", card.id)}>
-            <header>
-                <button class="title" onclick={on(&props.ask, Command::Select(Selection::Group(card.id.clone())))}>{ &card.id }</button>
-                <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
-                <span class={classes!("state", class)}>
-                    { state_in_words(&card.state) }
-                    if card.generation > 0 { { format!(" · gen {}", card.generation) } }
-                </span>
-                <ManageButton thing={Thing::Group(card.id.clone())} ask={props.ask.clone()} />
-            </header>
-            if let Some(coordinator) = card.coordinator {
-                <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
-            }
-            { for card.consumers.iter().map(|consumer| html! {
-                <Consumer key={consumer.name.clone()} card={consumer.clone()} ask={props.ask.clone()} />
-            }) }
-            if !card.unowned.is_empty() {
-                <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }
-                    if card.more_unowned > 0 { { format!(" and {} more", card.more_unowned) } }</p>
-            }
-        </section>
+impl Part for Group {
+    fn draw(&self) -> Html {
+        let card = &self.card;
+        let class = match card.state.as_str() {
+            "Stable" => "good",
+            "Empty" | "Dead" => "calm",
+            _ => "busy",
+        };
+        html! {
+            <section class="group" aria-label={format!("Group {}", card.id)}>
+                <header>
+                    <button class="title" onclick={on(&self.ask, Command::Select(Selection::Group(card.id.clone())))}>{ &card.id }</button>
+                    <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
+                    <span class={classes!("state", class)}>
+                        { state_in_words(&card.state) }
+                        if card.generation > 0 { { format!(" · gen {}", card.generation) } }
+                    </span>
+                    { part(ManageButton { thing: Thing::Group(card.id.clone()), ask: self.ask.clone() }) }
+                </header>
+                if let Some(coordinator) = card.coordinator {
+                    <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
+                }
+                { for card.consumers.iter().map(|consumer| html! {
+                    { keyed(consumer.name.clone(), Consumer { card: consumer.clone(), ask: self.ask.clone() }) }
+                }) }
+                if !card.unowned.is_empty() {
+                    <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }
+                        if card.more_unowned > 0 { { format!(" and {} more", card.more_unowned) } }</p>
+                }
+            </section>
+        }
     }
 }
 
@@ -236,41 +241,42 @@ fn state_in_words(state: &str) -> String {
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ConsumerProps {
+#[derive(PartialEq)]
+struct Consumer {
     card: ConsumerCard,
     ask: Ask,
 }
 
-#[component]
-fn Consumer(props: &ConsumerProps) -> Html {
-    let card = &props.card;
-    let name = &card.name;
-    let (act, verb) = if card.running { ("kill", "Kill") } else { ("start", "Start") };
-    let select = on(&props.ask, Command::Select(Selection::Consumer(name.clone())));
-    html! {
-        <section class={classes!("card", "consumer", (!card.running).then_some("dead"))} aria-label={format!("Consumer {name}")}
-            data-node={format!("client {name}")}>
-            <header>
-                <button class="title" onclick={select}>{ name }</button>
-                <span class={classes!("aside", "activity")}>{ &card.activity }</span>
-                <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
-                    onclick={on(&props.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
-                <ManageButton thing={Thing::Consumer(name.clone())} ask={props.ask.clone()} />
-            </header>
-            if card.partitions.is_empty() {
-                <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>
-            }
-            { for card.partitions.iter().map(|reading| html! {
-                <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={props.ask.clone()} />
-            }) }
-            if card.more > 0 {
-                <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
-            }
-            if !card.recent.is_empty() {
-                <Recent records={card.recent.clone()} />
-            }
-        </section>
+impl Part for Consumer {
+    fn draw(&self) -> Html {
+        let card = &self.card;
+        let name = &card.name;
+        let (act, verb) = if card.running { ("kill", "Kill") } else { ("start", "Start") };
+        let select = on(&self.ask, Command::Select(Selection::Consumer(name.clone())));
+        html! {
+            <section class={classes!("card", "consumer", (!card.running).then_some("dead"))} aria-label={format!("Consumer {name}")}
+                data-node={format!("client {name}")}>
+                <header>
+                    <button class="title" onclick={select}>{ name }</button>
+                    <span class={classes!("aside", "activity")}>{ &card.activity }</span>
+                    <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
+                        onclick={on(&self.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
+                    { part(ManageButton { thing: Thing::Consumer(name.clone()), ask: self.ask.clone() }) }
+                </header>
+                if card.partitions.is_empty() {
+                    <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>
+                }
+                { for card.partitions.iter().map(|reading| html! {
+                    <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={self.ask.clone()} />
+                }) }
+                if card.more > 0 {
+                    <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
+                }
+                if !card.recent.is_empty() {
+                    { part(Recent { records: card.recent.clone() }) }
+                }
+            </section>
+        }
     }
 }
 
@@ -331,29 +337,30 @@ fn Reading(props: &ReadingProps) -> Html {
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct RecentProps {
+/// The newest records that the application got; replays are told from first deliveries.
+#[derive(PartialEq)]
+struct Recent {
     records: Vec<DeliveredRecord>,
 }
 
-/// The newest records that the application got; replays are told from first deliveries.
-#[component]
-fn Recent(props: &RecentProps) -> Html {
-    html! {
-        <ul class="recent" aria-label="Recent deliveries">
-            { for props.records.iter().map(|record| {
-                let key = record.key.clone().unwrap_or_default();
-                let again = if record.again { " (again)" } else { "" };
-                let title = format!("{}={} · {} @ {}{again}", key, record.value.as_deref().unwrap_or("null"), record.partition, record.offset);
-                let mark: String = if key.chars().count() <= 2 { key.clone() } else { key.chars().take(1).collect() };
-                let mark = if mark.is_empty() { "·".to_string() } else { mark };
-                html! {
-                    <li class={classes!("sample", record.again.then_some("again"), record.hue.is_none().then_some("plain"))}
-                        style={record.hue.map(|hue| format!("--h:{hue}"))} title={title.clone()} aria-label={title}>
-                        { mark }if record.again { <sup aria-hidden="true">{ "↻" }</sup> }
-                    </li>
-                }
-            }) }
-        </ul>
+impl Part for Recent {
+    fn draw(&self) -> Html {
+        html! {
+            <ul class="recent" aria-label="Recent deliveries">
+                { for self.records.iter().map(|record| {
+                    let key = record.key.clone().unwrap_or_default();
+                    let again = if record.again { " (again)" } else { "" };
+                    let title = format!("{}={} · {} @ {}{again}", key, record.value.as_deref().unwrap_or("null"), record.partition, record.offset);
+                    let mark: String = if key.chars().count() <= 2 { key.clone() } else { key.chars().take(1).collect() };
+                    let mark = if mark.is_empty() { "·".to_string() } else { mark };
+                    html! {
+                        <li class={classes!("sample", record.again.then_some("again"), record.hue.is_none().then_some("plain"))}
+                            style={record.hue.map(|hue| format!("--h:{hue}"))} title={title.clone()} aria-label={title}>
+                            { mark }if record.again { <sup aria-hidden="true">{ "↻" }</sup> }
+                        </li>
+                    }
+                }) }
+            </ul>
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::sorted::SortedSet;
 use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
+use crate::ui::part::part;
 use crate::view::links::client;
 use crate::view::stage::Stage;
 
@@ -83,7 +84,7 @@ pub fn CutDialog(props: &Props) -> Html {
         <Dialog name="Cut the network" ask={props.ask.clone()}>
             <h2>{ "Cut the network" }</h2>
             <p>{ "What is cut holds messages up, as a broken cable does. On the stage, drag from one node to another." }</p>
-            <Refused problems={props.problems.clone()} />
+            { part(Refused { problems: props.problems.clone() }) }
             <h3>{ "One link" }</h3>
             <div class="link-row">
                 { select("From", ends.0, false) }{ "–" }{ select("To", ends.1, true) }

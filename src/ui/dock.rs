@@ -16,6 +16,7 @@ use crate::ui::inspect::Inspector;
 use crate::ui::lesson::LessonPanel;
 use crate::ui::metrics::Metrics;
 use crate::ui::packets::{Legend, Packets};
+use crate::ui::part::part;
 use crate::ui::session::{Comparison, LessonView};
 use crate::ui::table::PartitionState;
 use crate::view::events::EventRow;
@@ -88,8 +89,8 @@ pub fn Dock(props: &Props) -> Html {
                     }
                 }) }
             </div>
-            { panel(Tab::Guarantees, html! { <Guarantees view={props.guarantees.clone()} ask={ask.clone()} /> }) }
-            { panel(Tab::Inspector, html! { <Inspector inspection={props.inspection.clone()} selected={props.selected.clone()} ask={ask.clone()} /> }) }
+            { panel(Tab::Guarantees, part(Guarantees { view: props.guarantees.clone(), ask: ask.clone() })) }
+            { panel(Tab::Inspector, part(Inspector { inspection: props.inspection.clone(), selected: props.selected.clone(), ask: ask.clone() })) }
             { panel(Tab::Metrics, html! {
                 if let Some(view) = &props.metrics {
                     <Metrics view={view.clone()} ask={ask.clone()} />
@@ -98,17 +99,17 @@ pub fn Dock(props: &Props) -> Html {
                 }
             }) }
             { panel(Tab::Packets, html! { <>
-                <Legend muted={props.muted.clone()} ask={ask.clone()} />
-                <Packets flights={props.flights.clone()} now={props.now} ask={ask.clone()} />
+                { part(Legend { muted: props.muted.clone(), ask: ask.clone() }) }
+                { part(Packets { flights: props.flights.clone(), now: props.now, ask: ask.clone() }) }
             </> }) }
             { panel(Tab::Console, html! { <Console log={props.log.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::Branches, html! {
-                <Branches futures={props.futures.clone()} end={props.end} comparison={props.comparison.clone()} ask={ask.clone()} />
+                { part(Branches { futures: props.futures.clone(), end: props.end, comparison: props.comparison.clone(), ask: ask.clone() }) }
             }) }
             { panel(Tab::Lesson, html! { <LessonPanel view={props.lesson.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }
             { panel(Tab::Events, html! {
-                <Events rows={props.events.clone()} causes={props.causes.clone()} only_what_matters={props.only_what_matters} ask={ask.clone()} />
+                { part(Events { rows: props.events.clone(), causes: props.causes.clone(), only_what_matters: props.only_what_matters, ask: ask.clone() }) }
             }) }
         </section>
     }

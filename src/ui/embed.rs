@@ -9,7 +9,8 @@ use yew::prelude::*;
 use crate::ui::browser::{self, document, window};
 use crate::ui::command::Ask;
 use crate::ui::dialog::Dialog;
-use crate::ui::topbar::Logo;
+use crate::ui::part::Part;
+use crate::ui::topbar::logo;
 
 /// How much of the page is there to be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,24 +77,25 @@ pub fn size() -> (i32, i32) {
     page.map_or((0, 0), |page| (page.offset_width(), page.offset_height()))
 }
 
-#[derive(Properties, PartialEq)]
-pub struct BarProps {
+/// Whose picture this is, as a way to the whole page.
+#[derive(PartialEq)]
+pub struct Bar {
     pub scenario: AttrValue,
 }
 
-/// Whose picture this is, as a way to the whole page.
-#[component]
-pub fn Bar(props: &BarProps) -> Html {
-    let location = window().location();
-    let query = scenario_in_query().unwrap_or_else(|| location.hash().unwrap_or_default());
-    let whole = format!("./{query}");
-    html! {
-        <header class="embed-bar">
-            <h1 class="logo"><Logo />{ "Highwater" }</h1>
-            <span class="scenario" title={props.scenario.clone()}>{ &props.scenario }</span>
-            <span class="spacer" />
-            <a href={whole} target="_blank" rel="noopener">{ "Open the whole page" }</a>
-        </header>
+impl Part for Bar {
+    fn draw(&self) -> Html {
+        let location = window().location();
+        let query = scenario_in_query().unwrap_or_else(|| location.hash().unwrap_or_default());
+        let whole = format!("./{query}");
+        html! {
+            <header class="embed-bar">
+                <h1 class="logo">{ logo() }{ "Highwater" }</h1>
+                <span class="scenario" title={self.scenario.clone()}>{ &self.scenario }</span>
+                <span class="spacer" />
+                <a href={whole} target="_blank" rel="noopener">{ "Open the whole page" }</a>
+            </header>
+        }
     }
 }
 

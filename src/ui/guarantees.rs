@@ -5,30 +5,32 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::part::{Part, part};
 use crate::view::guarantees::{AnomalyRow, Answer, Guarantees as View};
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct Guarantees {
     pub view: Rc<View>,
     pub ask: Ask,
 }
 
-#[component]
-pub fn Guarantees(props: &Props) -> Html {
-    let view = &props.view;
-    html! {
-        <div class="guarantees">
-            <div class="questions">
-                { question("Was anything acknowledged and then lost?", &view.lost) }
-                { question("Did any key’s order break?", &view.order) }
+impl Part for Guarantees {
+    fn draw(&self) -> Html {
+        let view = &self.view;
+        html! {
+            <div class="guarantees">
+                <div class="questions">
+                    { question("Was anything acknowledged and then lost?", &view.lost) }
+                    { question("Did any key’s order break?", &view.order) }
+                </div>
+                <ul class="lines">{ for view.lines.iter().map(|line| html! { <li>{ numbers(line) }</li> }) }</ul>
+                if !view.anomalies.is_empty() {
+                    <ul class="anomalies">
+                        { for view.anomalies.iter().rev().take(20).map(|anomaly| part(Anomaly { anomaly: anomaly.clone(), ask: self.ask.clone() })) }
+                    </ul>
+                }
             </div>
-            <ul class="lines">{ for view.lines.iter().map(|line| html! { <li>{ numbers(line) }</li> }) }</ul>
-            if !view.anomalies.is_empty() {
-                <ul class="anomalies">
-                    { for view.anomalies.iter().rev().take(20).map(|anomaly| html! { <Anomaly anomaly={anomaly.clone()} ask={props.ask.clone()} /> }) }
-                </ul>
-            }
-        </div>
+        }
     }
 }
 
@@ -55,25 +57,26 @@ fn numbers(text: &str) -> Html {
     html! { <>{ for words }</> }
 }
 
-#[derive(Properties, PartialEq)]
-struct AnomalyProps {
+/// A broken promise: jump to what broke it, and read what would have kept it.
+#[derive(PartialEq)]
+struct Anomaly {
     anomaly: AnomalyRow,
     ask: Ask,
 }
 
-/// A broken promise: jump to what broke it, and read what would have kept it.
-#[component]
-fn Anomaly(props: &AnomalyProps) -> Html {
-    let AnomalyRow { word, text, prevented_by, event } = &props.anomaly;
-    html! {
-        <li>
-            <b class="word">{ *word }</b>
-            <span>{ text }</span>
-            <span class="prevented">{ prevented_by }</span>
-            <span class="links">
-                <button class="why" onclick={on(&props.ask, Command::JumpToEvent(*event))}>{ "look at it" }</button>
-                <button class="why" onclick={on(&props.ask, Command::Why(Some(*event)))}>{ "why?" }</button>
-            </span>
-        </li>
+impl Part for Anomaly {
+    fn draw(&self) -> Html {
+        let AnomalyRow { word, text, prevented_by, event } = &self.anomaly;
+        html! {
+            <li>
+                <b class="word">{ *word }</b>
+                <span>{ text }</span>
+                <span class="prevented">{ prevented_by }</span>
+                <span class="links">
+                    <button class="why" onclick={on(&self.ask, Command::JumpToEvent(*event))}>{ "look at it" }</button>
+                    <button class="why" onclick={on(&self.ask, Command::Why(Some(*event)))}>{ "why?" }</button>
+                </span>
+            </li>
+        }
     }
 }

@@ -6,45 +6,49 @@ use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::manage::Thing;
+use crate::ui::part::Part;
 use crate::ui::session::Intervention;
 use crate::view::inspect::{Inspection, Section, Selection};
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct Inspector {
     pub inspection: Option<Rc<Inspection>>,
     /// What is selected, whether or not it is there now.
     pub selected: Option<Selection>,
     pub ask: Ask,
 }
 
-#[component]
-pub fn Inspector(props: &Props) -> Html {
-    let Some(inspection) = &props.inspection else {
-        let why = match props.selected {
-            Some(_) => "What you selected is not there at this moment: a message arrives, a log is cut, a node stops.",
-            None => "Select anything on the stage: a broker, a partition, a record, a message on its way.",
-        };
-        return html! { <p class="hint">{ why }</p> };
-    };
-    html! {
-        <div class="inspection">
-            <div class="bar">
-                <h2>{ &inspection.title }</h2>
-                if let Some(thing) = props.selected.as_ref().and_then(Thing::of) {
-                    <button aria-label="Manage what is selected" onclick={on(&props.ask, Command::Manage(thing))}>{ "Manage" }</button>
+impl Part for Inspector {
+    fn draw(&self) -> Html {
+        let Some(inspection) = &self.inspection else {
+            let why = match self.selected {
+                Some(_) => {
+                    "What you selected is not there at this moment: a message arrives, a log is cut, a node stops."
                 }
-                if let Some(Selection::Message(message)) = props.selected {
-                    { for Intervention::ALL.map(|what| html! {
-                        <button title={what.effect()} onclick={on(&props.ask, Command::Intervene(message, what))}>{ what.name() }</button>
-                    }) }
+                None => "Select anything on the stage: a broker, a partition, a record, a message on its way.",
+            };
+            return html! { <p class="hint">{ why }</p> };
+        };
+        html! {
+            <div class="inspection">
+                <div class="bar">
+                    <h2>{ &inspection.title }</h2>
+                    if let Some(thing) = self.selected.as_ref().and_then(Thing::of) {
+                        <button aria-label="Manage what is selected" onclick={on(&self.ask, Command::Manage(thing))}>{ "Manage" }</button>
+                    }
+                    if let Some(Selection::Message(message)) = self.selected {
+                        { for Intervention::ALL.map(|what| html! {
+                            <button title={what.effect()} onclick={on(&self.ask, Command::Intervene(message, what))}>{ what.name() }</button>
+                        }) }
+                    }
+                </div>
+                <div class="sections">{ for inspection.sections.iter().map(|section| show(section, &self.ask)) }</div>
+                if let Some(bytes) = &inspection.bytes {
+                    <h3>{ "Bytes" }</h3>
+                    <pre tabindex="0">{ bytes }</pre>
                 }
             </div>
-            <div class="sections">{ for inspection.sections.iter().map(|section| show(section, &props.ask)) }</div>
-            if let Some(bytes) = &inspection.bytes {
-                <h3>{ "Bytes" }</h3>
-                <pre tabindex="0">{ bytes }</pre>
-            }
-        </div>
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ui::add::Refused;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Dialog;
 use crate::ui::form::{Settings, Text, Typed, options, sets, submits};
+use crate::ui::part::{Part, part};
 use crate::view::inspect::Selection;
 use crate::view::settings::{self, Of};
 use crate::view::stage::{BrokerState, ControllerState, Stage};
@@ -55,24 +56,25 @@ impl Thing {
     }
 }
 
-/// The button that opens it: three dots, and its whole name for whoever does not look.
-#[component]
-pub fn ManageButton(props: &ButtonProps) -> Html {
-    let name = format!("Manage {}", props.thing.name());
-    html! {
-        <button class="mini more" aria-label={name.clone()} title={name}
-            onclick={on(&props.ask, Command::Manage(props.thing.clone()))}>{ "⋯" }</button>
+impl Part for ManageButton {
+    fn draw(&self) -> Html {
+        let name = format!("Manage {}", self.thing.name());
+        html! {
+            <button class="mini more" aria-label={name.clone()} title={name}
+                onclick={on(&self.ask, Command::Manage(self.thing.clone()))}>{ "⋯" }</button>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub struct ButtonProps {
+/// The button that opens it: three dots, and its whole name for whoever does not look.
+#[derive(PartialEq)]
+pub struct ManageButton {
     pub thing: Thing,
     pub ask: Ask,
 }
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct ManageDialog {
     pub thing: Thing,
     pub stage: Rc<Stage>,
     /// The settings that have been set on it, by name.
@@ -81,26 +83,27 @@ pub struct Props {
     pub ask: Ask,
 }
 
-#[component]
-pub fn ManageDialog(props: &Props) -> Html {
-    let name = props.thing.name();
-    let title = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
-    let content = match &props.thing {
-        Thing::Topic(name) => topic(props, name),
-        Thing::Broker(id) => broker(props, *id),
-        Thing::Controllers => controllers(props),
-        Thing::Producer(name) => producer(props, name),
-        Thing::Consumer(name) => consumer(props, name),
-        Thing::Group(name) => {
-            html! { <Offsets group={name.clone()} stage={props.stage.clone()} ask={props.ask.clone()} /> }
+impl Part for ManageDialog {
+    fn draw(&self) -> Html {
+        let name = self.thing.name();
+        let title = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        let content = match &self.thing {
+            Thing::Topic(name) => topic(self, name),
+            Thing::Broker(id) => broker(self, *id),
+            Thing::Controllers => controllers(self),
+            Thing::Producer(name) => producer(self, name),
+            Thing::Consumer(name) => consumer(self, name),
+            Thing::Group(name) => {
+                html! { <Offsets group={name.clone()} stage={self.stage.clone()} ask={self.ask.clone()} /> }
+            }
+        };
+        html! {
+            <Dialog name={title.clone()} ask={self.ask.clone()}>
+                <h2>{ title }</h2>
+                { part(Refused { problems: self.problems.clone() }) }
+                { content }
+            </Dialog>
         }
-    };
-    html! {
-        <Dialog name={title.clone()} ask={props.ask.clone()}>
-            <h2>{ title }</h2>
-            <Refused problems={props.problems.clone()} />
-            { content }
-        </Dialog>
     }
 }
 
@@ -111,7 +114,7 @@ fn act(ask: &Ask, class: &'static str, name: &str, line: String, effect: &str) -
     }
 }
 
-fn topic(props: &Props, name: &str) -> Html {
+fn topic(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let view = props.stage.topics.iter().find(|topic| topic.name == name);
     let (partitions, replication) = view.map_or((0, 0), |topic| (topic.partitions, topic.replication));
@@ -134,7 +137,7 @@ fn topic(props: &Props, name: &str) -> Html {
     }
 }
 
-fn broker(props: &Props, id: i32) -> Html {
+fn broker(props: &ManageDialog, id: i32) -> Html {
     let ask = &props.ask;
     let state = props.stage.brokers.iter().find(|broker| broker.id == id).map(|broker| broker.state);
     let unregister = act(
@@ -158,7 +161,7 @@ fn broker(props: &Props, id: i32) -> Html {
     }
 }
 
-fn controllers(props: &Props) -> Html {
+fn controllers(props: &ManageDialog) -> Html {
     let ask = &props.ask;
     let chips = &props.stage.controllers;
     let number = |name: &str| name.trim_start_matches('c').parse::<i32>().unwrap_or(0);
@@ -177,7 +180,7 @@ fn controllers(props: &Props) -> Html {
     }
 }
 
-fn producer(props: &Props, name: &str) -> Html {
+fn producer(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let card = props.stage.producers.iter().find(|card| card.name == name);
     let (running, frozen) = card.map_or((false, false), |card| (card.running, card.frozen));
@@ -189,7 +192,7 @@ fn producer(props: &Props, name: &str) -> Html {
     }
 }
 
-fn consumer(props: &Props, name: &str) -> Html {
+fn consumer(props: &ManageDialog, name: &str) -> Html {
     let ask = &props.ask;
     let cards = props.stage.groups.iter().flat_map(|group| &group.consumers);
     let card = cards.into_iter().find(|card| card.name == name);
@@ -259,7 +262,7 @@ fn Alter(props: &AlterProps) -> Html {
         <>
             <h3>{ "Settings" }</h3>
             <form class="fields" onsubmit={submit}>
-                <Settings rows={Rc::clone(&rows)} now={props.now.clone()} typed={(*typed).clone()} {set} />
+                { part(Settings { rows: Rc::clone(&rows), now: props.now.clone(), typed: (*typed).clone(), set }) }
                 if props.everywhere.is_some() {
                     <label class="check"><input type="checkbox" checked={*all} onchange={toggle} />{ "for all brokers" }</label>
                 }
@@ -296,7 +299,7 @@ fn Number(props: &NumberProps) -> Html {
     };
     html! {
         <form class="fields" onsubmit={submit}>
-            <label><code>{ props.name }</code><Text name={props.name} value={(*value).clone()} example="" {set} /><small>{ props.effect }</small></label>
+            <label><code>{ props.name }</code>{ part(Text { name: props.name, value: (*value).clone(), example: "", set }) }<small>{ props.effect }</small></label>
             <button type="submit">{ props.button }</button>
         </form>
     }

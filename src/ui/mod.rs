@@ -22,6 +22,7 @@ mod lesson;
 mod manage;
 mod metrics;
 mod packets;
+mod part;
 mod partitions;
 mod session;
 mod stage;

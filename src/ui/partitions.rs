@@ -7,6 +7,7 @@ use yew::prelude::*;
 
 use crate::ui::browser;
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::part::{Part, keyed, part};
 use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
@@ -43,8 +44,8 @@ impl Columns {
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub struct RowProps {
+#[derive(PartialEq)]
+pub struct Row {
     pub row: Rc<PartitionRow>,
     pub columns: Rc<Columns>,
     /// Its place among all rows, from 0.
@@ -56,7 +57,6 @@ pub struct RowProps {
     pub brisk: bool,
     pub rewound: bool,
     /// How it stands in another future that this one is compared with.
-    #[prop_or_default]
     pub differs: Option<Rc<Differs>>,
     pub ask: Ask,
 }
@@ -69,76 +69,82 @@ pub struct Differs {
     pub brokers: Vec<i32>,
 }
 
-#[component]
-pub fn Row(props: &RowProps) -> Html {
-    let RowProps { row, columns, level, .. } = props;
-    let name = row.name.clone();
-    let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
-    let shrunk = row.isr.len() < row.replicas.len();
-    let shown = SHOWN.min(props.fitting);
-    let cell = |column: usize, broker: i32, slim: bool| {
-        let tab = props.entry && column == 0;
-        let Some(index) = row.cells.iter().position(|cell| cell.broker == broker) else {
-            return html! { <div key={broker} class="cell empty" role="gridcell" tabindex={if tab { "0" } else { "-1" }} aria-description="no replica" /> };
+impl Part for Row {
+    fn draw(&self) -> Html {
+        let Self { row, columns, level, .. } = self;
+        let name = row.name.clone();
+        let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        let shrunk = row.isr.len() < row.replicas.len();
+        let shown = SHOWN.min(self.fitting);
+        let cell = |column: usize, broker: i32, slim: bool| {
+            let tab = self.entry && column == 0;
+            let Some(index) = row.cells.iter().position(|cell| cell.broker == broker) else {
+                return html! { <div key={broker} class="cell empty" role="gridcell" tabindex={if tab { "0" } else { "-1" }} aria-description="no replica" /> };
+            };
+            if slim || *level != Level::Records {
+                return keyed(
+                    broker,
+                    Bar { row: row.clone(), index, tab, scale: columns.scale, ask: self.ask.clone() },
+                );
+            }
+            let differs = self.differs.as_ref().is_some_and(|differs| differs.brokers.contains(&broker));
+            html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={self.rewound} brisk={self.brisk} {differs} {tab} ask={self.ask.clone()} /> }
         };
-        if slim || *level != Level::Records {
-            return html! { <Bar key={broker} row={row.clone()} {index} {tab} scale={columns.scale} ask={props.ask.clone()} /> };
-        }
-        let differs = props.differs.as_ref().is_some_and(|differs| differs.brokers.contains(&broker));
-        html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={props.rewound} brisk={props.brisk} {differs} {tab} ask={props.ask.clone()} /> }
-    };
-    html! {
-        <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
-            aria-rowindex={(props.index + 2).to_string()} data-row={props.index.to_string()}>
-            <div class="row-head" role="rowheader">
-                <button class="title" onclick={on(&props.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
-                <span class="fact"><span>{ "leader " }</span><i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
-                <span class="fact epoch">{ "epoch " }<i>{ row.leader_epoch }</i></span>
-                <span class={classes!("fact", shrunk.then_some("shrunk"))}>
-                    { "ISR " }<i>{ list(&row.isr) }</i><span>{ format!(" of {}", row.replicas.len()) }</span>
-                </span>
-                if let Some(differs) = &props.differs {
-                    <span class="fact differs" title={differs.words.clone()}>{ "≠ " }{ &differs.words }</span>
-                }
-                if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
-                if *level == Level::Records { <Along row={row.clone()} ask={props.ask.clone()} /> }
+        html! {
+            <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
+                aria-rowindex={(self.index + 2).to_string()} data-row={self.index.to_string()}>
+                <div class="row-head" role="rowheader">
+                    <button class="title" onclick={on(&self.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
+                    <span class="fact"><span>{ "leader " }</span><i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
+                    <span class="fact epoch">{ "epoch " }<i>{ row.leader_epoch }</i></span>
+                    <span class={classes!("fact", shrunk.then_some("shrunk"))}>
+                        { "ISR " }<i>{ list(&row.isr) }</i><span>{ format!(" of {}", row.replicas.len()) }</span>
+                    </span>
+                    if let Some(differs) = &self.differs {
+                        <span class="fact differs" title={differs.words.clone()}>{ "≠ " }{ &differs.words }</span>
+                    }
+                    if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
+                    if *level == Level::Records { { part(Along { row: row.clone(), ask: self.ask.clone() }) } }
+                </div>
+                { for columns.brokers.iter().enumerate().map(|(column, (broker, slim))| cell(column, *broker, *slim)) }
             </div>
-            { for columns.brokers.iter().enumerate().map(|(column, (broker, slim))| cell(column, *broker, *slim)) }
-        </div>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct AlongProps {
+/// Back to older records of a partition, and to the newest again.
+#[derive(PartialEq)]
+struct Along {
     row: Rc<PartitionRow>,
     ask: Ask,
 }
 
-/// Back to older records of a partition, and to the newest again.
-#[component]
-fn Along(props: &AlongProps) -> Html {
-    let row = &props.row;
-    if row.log_end - row.log_start <= FEW {
-        return html! {};
-    }
-    let button = |what: &str, sign: &'static str, by: i64, able: bool| {
-        html! {
-            <button class="mini" aria-label={format!("{what} of {}", row.name)} title={format!("{what} of {}", row.name)} disabled={!able}
-                onclick={on(&props.ask, Command::Zoom(Zoom::Scroll(row.name.clone(), by)))}>{ sign }</button>
+impl Part for Along {
+    fn draw(&self) -> Html {
+        let row = &self.row;
+        if row.log_end - row.log_start <= FEW {
+            return html! {};
         }
-    };
-    let at_oldest = row.until.is_some_and(|until| until <= row.log_start + FEW);
-    html! {
-        <span class={classes!("along", row.until.is_some().then_some("back"))}>
-            { button("Older records", "‹", -STRIDE, !at_oldest) }
-            { button("Newer records", "›", STRIDE, row.until.is_some()) }
-            { button("Newest records", "⇥", i64::MAX, row.until.is_some()) }
-        </span>
+        let button = |what: &str, sign: &'static str, by: i64, able: bool| {
+            html! {
+                <button class="mini" aria-label={format!("{what} of {}", row.name)} title={format!("{what} of {}", row.name)} disabled={!able}
+                    onclick={on(&self.ask, Command::Zoom(Zoom::Scroll(row.name.clone(), by)))}>{ sign }</button>
+            }
+        };
+        let at_oldest = row.until.is_some_and(|until| until <= row.log_start + FEW);
+        html! {
+            <span class={classes!("along", row.until.is_some().then_some("back"))}>
+                { button("Older records", "‹", -STRIDE, !at_oldest) }
+                { button("Newer records", "›", STRIDE, row.until.is_some()) }
+                { button("Newest records", "⇥", i64::MAX, row.until.is_some()) }
+            </span>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct BarProps {
+/// A replica as a bar up to its log end, with its high watermark. Pressing it zooms in.
+#[derive(PartialEq)]
+struct Bar {
     row: Rc<PartitionRow>,
     index: usize,
     tab: bool,
@@ -146,22 +152,22 @@ struct BarProps {
     ask: Ask,
 }
 
-/// A replica as a bar up to its log end, with its high watermark. Pressing it zooms in.
-#[component]
-fn Bar(props: &BarProps) -> Html {
-    let row = &props.row;
-    let cell = &row.cells[props.index];
-    let (class, tag) = standing(cell);
-    let share = |offset: i64| format!("{:.4}", offset as f64 / props.scale as f64);
-    let zoom = on::<MouseEvent>(&props.ask, Command::Zoom(Zoom::To(row.name.clone())));
-    let keys = enter(&props.ask, Command::Zoom(Zoom::To(row.name.clone())));
-    html! {
-        <div class={classes!("cell", "bar", class)} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
-            aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
-            title={format!("{} on broker {}: {tag}, end {}, high watermark {}", row.name, cell.broker, cell.log_end, cell.high_watermark)}
-            style={format!("--share:{};--hw:{}", share(cell.log_end), share(cell.high_watermark))} onclick={zoom} onkeydown={keys}>
-            <b class="fill" /><b class="mark" />
-        </div>
+impl Part for Bar {
+    fn draw(&self) -> Html {
+        let row = &self.row;
+        let cell = &row.cells[self.index];
+        let (class, tag) = standing(cell);
+        let share = |offset: i64| format!("{:.4}", offset as f64 / self.scale as f64);
+        let zoom = on::<MouseEvent>(&self.ask, Command::Zoom(Zoom::To(row.name.clone())));
+        let keys = enter(&self.ask, Command::Zoom(Zoom::To(row.name.clone())));
+        html! {
+            <div class={classes!("cell", "bar", class)} role="gridcell" tabindex={if self.tab { "0" } else { "-1" }}
+                aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
+                title={format!("{} on broker {}: {tag}, end {}, high watermark {}", row.name, cell.broker, cell.log_end, cell.high_watermark)}
+                style={format!("--share:{};--hw:{}", share(cell.log_end), share(cell.high_watermark))} onclick={zoom} onkeydown={keys}>
+                <b class="fill" /><b class="mark" />
+            </div>
+        }
     }
 }
 
@@ -268,10 +274,10 @@ fn Cell(props: &CellProps) -> Html {
                     <div class="records" key={memory.falls}>
                         { for memory.fallen.iter().map(|record| draw(record, base, "fallen")) }
                     </div>
-                    <b class="hw-line" style={place(cell.high_watermark)}><Wave /></b>
+                    <b class="hw-line" style={place(cell.high_watermark)}>{ part(Wave) }</b>
                     if leads {
                         <div class="cursors">{ for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
-                            <Hands key={cursor.consumer.clone()} cursor={cursor.clone()} partition={row.name.clone()} {lane} {base} ask={props.ask.clone()} />
+                            { keyed(cursor.consumer.clone(), Hands { cursor: cursor.clone(), partition: row.name.clone(), lane, base, ask: props.ask.clone() }) }
                         }) }</div>
                     }
                 </div>
@@ -369,13 +375,18 @@ fn in_words(record: &RecordCell) -> String {
 }
 
 /// The crest of the watermark.
-#[component]
-fn Wave() -> Html {
-    html! { <svg viewBox="0 0 16 6"><path d="M1 4q3.5-4.4 7 0t7 0" /></svg> }
+#[derive(PartialEq)]
+struct Wave;
+
+impl Part for Wave {
+    fn draw(&self) -> Html {
+        html! { <svg viewBox="0 0 16 6"><path d="M1 4q3.5-4.4 7 0t7 0" /></svg> }
+    }
 }
 
-#[derive(Properties, PartialEq)]
-struct HandsProps {
+/// A consumer on the log: what it committed, where it is, and between the two the redelivery window.
+#[derive(PartialEq)]
+struct Hands {
     cursor: Cursor,
     partition: String,
     lane: usize,
@@ -383,31 +394,31 @@ struct HandsProps {
     ask: Ask,
 }
 
-/// A consumer on the log: what it committed, where it is, and between the two the redelivery window.
-#[component]
-fn Hands(props: &HandsProps) -> Html {
-    let Cursor { consumer, committed, position, .. } = &props.cursor;
-    let Some(position) = *position else { return html! {} };
-    let committed = committed.unwrap_or(0).min(position);
-    let style = format!("--c:{};--p:{};--lane:{}", committed - props.base, position - props.base, props.lane);
-    let drag = {
-        let (ask, partition, consumer) = (props.ask.clone(), props.partition.clone(), consumer.clone());
-        Callback::from(move |event: PointerEvent| {
-            let (ask, partition, consumer) = (ask.clone(), partition.clone(), consumer.clone());
-            browser::drag_along(event, position, move |offset| {
-                ask.emit(Command::Act(format!("seek {consumer} {partition} {}", offset.max(0))));
-            });
-        })
-    };
-    let title = format!("{consumer}: position {position}, committed {committed}. Drag to seek.");
-    html! {
-        <div class="hands" {style}>
-            <b class="window" />
-            <b class="committed-at" />
-            <b class="position-at" {title} onpointerdown={drag} onclick={|event: MouseEvent| event.stop_propagation()}>
-                <svg viewBox="0 0 12 10"><path d="M6 0.5 11.5 9.5H0.5z" /></svg>
-                <span>{ consumer }</span>
-            </b>
-        </div>
+impl Part for Hands {
+    fn draw(&self) -> Html {
+        let Cursor { consumer, committed, position, .. } = &self.cursor;
+        let Some(position) = *position else { return html! {} };
+        let committed = committed.unwrap_or(0).min(position);
+        let style = format!("--c:{};--p:{};--lane:{}", committed - self.base, position - self.base, self.lane);
+        let drag = {
+            let (ask, partition, consumer) = (self.ask.clone(), self.partition.clone(), consumer.clone());
+            Callback::from(move |event: PointerEvent| {
+                let (ask, partition, consumer) = (ask.clone(), partition.clone(), consumer.clone());
+                browser::drag_along(event, position, move |offset| {
+                    ask.emit(Command::Act(format!("seek {consumer} {partition} {}", offset.max(0))));
+                });
+            })
+        };
+        let title = format!("{consumer}: position {position}, committed {committed}. Drag to seek.");
+        html! {
+            <div class="hands" {style}>
+                <b class="window" />
+                <b class="committed-at" />
+                <b class="position-at" {title} onpointerdown={drag} onclick={|event: MouseEvent| event.stop_propagation()}>
+                    <svg viewBox="0 0 12 10"><path d="M6 0.5 11.5 9.5H0.5z" /></svg>
+                    <span>{ consumer }</span>
+                </b>
+            </div>
+        }
     }
 }

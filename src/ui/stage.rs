@@ -11,6 +11,7 @@ use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Over;
 use crate::ui::heads::BrokerHead;
 use crate::ui::manage::{ManageButton, Thing};
+use crate::ui::part::{Part, keyed, part};
 use crate::ui::partitions::{Columns, Differs, Row};
 use crate::ui::session::Comparison;
 use crate::ui::tiles::Tiles;
@@ -20,8 +21,8 @@ use crate::view::inspect::Selection;
 use crate::view::outcome::Difference;
 use crate::view::stage::{BrokerState, ControllerChip, ControllerState, Stage as StageView};
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct Stage {
     pub stage: Rc<StageView>,
     pub looking: Rc<Looking>,
     /// Some link is cut.
@@ -39,34 +40,35 @@ pub struct Props {
     pub ask: Ask,
 }
 
-#[component]
-pub fn Stage(props: &Props) -> Html {
-    let level = props.looking.level(&props.stage);
-    let shown = props.looking.rows(&props.stage).len();
-    let density = match shown {
-        _ if shown < props.stage.rows.len() => "roomy",
-        0..=4 => "roomy",
-        5..=8 => "dense",
-        _ => "packed",
-    };
-    html! {
-        <main class={classes!("stage", props.brisk.then_some("brisk"))} data-density={density} data-level={level.name()}>
-            <div class="above">
-                <Guide stage={props.stage.clone()} in_past={props.in_past} />
-                <div class="network" role="group" aria-label="Network">
-                    <button aria-label="Cut the network" title="Cut the network  (x); or drag from one node to another"
-                        onclick={on(&props.ask, Command::Open(Some(Over::Cut)))}>{ "Cut…" }</button>
-                    if props.cut {
-                        <button class="start" aria-label="Heal the network" title="Every link works again"
-                            onclick={on(&props.ask, Command::Act("heal".to_string()))}>{ "Heal" }</button>
-                    }
+impl Part for Stage {
+    fn draw(&self) -> Html {
+        let level = self.looking.level(&self.stage);
+        let shown = self.looking.rows(&self.stage).len();
+        let density = match shown {
+            _ if shown < self.stage.rows.len() => "roomy",
+            0..=4 => "roomy",
+            5..=8 => "dense",
+            _ => "packed",
+        };
+        html! {
+            <main class={classes!("stage", self.brisk.then_some("brisk"))} data-density={density} data-level={level.name()}>
+                <div class="above">
+                    { part(Guide { stage: self.stage.clone(), in_past: self.in_past }) }
+                    <div class="network" role="group" aria-label="Network">
+                        <button aria-label="Cut the network" title="Cut the network  (x); or drag from one node to another"
+                            onclick={on(&self.ask, Command::Open(Some(Over::Cut)))}>{ "Cut…" }</button>
+                        if self.cut {
+                            <button class="start" aria-label="Heal the network" title="Every link works again"
+                                onclick={on(&self.ask, Command::Act("heal".to_string()))}>{ "Heal" }</button>
+                        }
+                    </div>
+                    { part(Control { level, stage: self.stage.clone(), ask: self.ask.clone() }) }
                 </div>
-                <Control {level} stage={props.stage.clone()} ask={props.ask.clone()} />
-            </div>
-            <Controllers chips={props.stage.controllers.clone()} ask={props.ask.clone()} />
-            <Partitions key={level.name()} {level} stage={props.stage.clone()} looking={props.looking.clone()} fitting={props.fitting} compared={props.compared.clone()}
-                brisk={props.brisk} selected={props.selected} rewound={props.rewound} ask={props.ask.clone()} />
-        </main>
+                { part(Controllers { chips: self.stage.controllers.clone(), ask: self.ask.clone() }) }
+                <Partitions key={level.name()} {level} stage={self.stage.clone()} looking={self.looking.clone()} fitting={self.fitting} compared={self.compared.clone()}
+                    brisk={self.brisk} selected={self.selected} rewound={self.rewound} ask={self.ask.clone()} />
+            </main>
+        }
     }
 }
 
@@ -157,8 +159,7 @@ fn Partitions(props: &PartitionsProps) -> Html {
                 <div class="grid-row heads" role="row" aria-rowindex="1">
                     <div class="corner" role="columnheader">{ "Partition" }</div>
                     { for stage.brokers.iter().map(|broker| html! {
-                        <BrokerHead key={broker.id} broker={broker.clone()} slim={columns.is_slim(broker.id)}
-                            selected={props.selected == Some(broker.id)} ask={ask.clone()} />
+                        { keyed(broker.id, BrokerHead { broker: broker.clone(), slim: columns.is_slim(broker.id), selected: props.selected == Some(broker.id), ask: ask.clone() }) }
                     }) }
                 </div>
                 { body }
@@ -173,9 +174,7 @@ fn rows(props: &PartitionsProps, columns: &Rc<Columns>, shown: Range<usize>) -> 
     let row = |(place, row): (usize, &Rc<_>)| {
         let row: Rc<crate::view::partitions::PartitionRow> = Rc::clone(row);
         html! {
-            <Row key={row.name.clone()} row={row.clone()} columns={columns.clone()} index={first + place} fitting={props.fitting}
-                differs={differs(props.compared.as_deref(), &row.name)}
-                brisk={props.brisk} entry={place == 0} level={props.level} rewound={props.rewound} ask={props.ask.clone()} />
+            { keyed(row.name.clone(), Row { row: row.clone(), columns: columns.clone(), index: first + place, fitting: props.fitting, differs: differs(props.compared.as_deref(), &row.name), brisk: props.brisk, entry: place == 0, level: props.level, rewound: props.rewound, ask: props.ask.clone() }) }
         }
     };
     props.stage.rows[shown].iter().enumerate().map(row).collect()
@@ -255,102 +254,105 @@ fn walk(ask: &Ask) -> Callback<KeyboardEvent> {
     })
 }
 
-#[derive(Properties, PartialEq)]
-struct GuideProps {
+/// One sentence: the invitation, then what to look for.
+#[derive(PartialEq)]
+struct Guide {
     stage: Rc<StageView>,
     in_past: bool,
 }
 
-/// One sentence: the invitation, then what to look for.
-#[component]
-fn Guide(props: &GuideProps) -> Html {
-    let stage = &props.stage;
-    let down = |state| stage.brokers.iter().find(move |broker| broker.state == state);
-    let dead = down(BrokerState::Dead);
-    let (strong, rest) = if props.in_past {
-        ("You look at the past.".to_string(), "What you do here begins another future.".to_string())
-    } else if let Some(broker) = dead {
-        let id = broker.id;
-        let led = stage.rows.iter().any(|row| row.leader == Some(id));
-        if !broker.fenced && led {
+impl Part for Guide {
+    fn draw(&self) -> Html {
+        let stage = &self.stage;
+        let down = |state| stage.brokers.iter().find(move |broker| broker.state == state);
+        let dead = down(BrokerState::Dead);
+        let (strong, rest) = if self.in_past {
+            ("You look at the past.".to_string(), "What you do here begins another future.".to_string())
+        } else if let Some(broker) = dead {
+            let id = broker.id;
+            let led = stage.rows.iter().any(|row| row.leader == Some(id));
+            if !broker.fenced && led {
+                (
+                    format!("Broker {id} is gone."),
+                    "The controller notices when its session ends, 9 s after its last heartbeat.".to_string(),
+                )
+            } else {
+                (
+                    format!("Broker {id} is out."),
+                    format!("Others lead now. Start broker {id} again, or drag the time back."),
+                )
+            }
+        } else if let Some(broker) = down(BrokerState::Starting) {
+            (format!("Broker {} returns.", broker.id), "It registers, catches up, and joins the ISR again.".to_string())
+        } else if let Some(broker) = down(BrokerState::Frozen) {
             (
-                format!("Broker {id} is gone."),
-                "The controller notices when its session ends, 9 s after its last heartbeat.".to_string(),
+                format!("Broker {} is frozen.", broker.id),
+                "It believes that no time passes. Thaw it and see what it learns.".to_string(),
             )
         } else {
-            (
-                format!("Broker {id} is out."),
-                format!("Others lead now. Start broker {id} again, or drag the time back."),
-            )
+            ("Kill a broker".to_string(), "and watch who takes over.".to_string())
+        };
+        html! {
+            <p class="guide"><strong>{ strong }</strong>{ " " }<span>{ rest }</span></p>
         }
-    } else if let Some(broker) = down(BrokerState::Starting) {
-        (format!("Broker {} returns.", broker.id), "It registers, catches up, and joins the ISR again.".to_string())
-    } else if let Some(broker) = down(BrokerState::Frozen) {
-        (
-            format!("Broker {} is frozen.", broker.id),
-            "It believes that no time passes. Thaw it and see what it learns.".to_string(),
-        )
-    } else {
-        ("Kill a broker".to_string(), "and watch who takes over.".to_string())
-    };
-    html! {
-        <p class="guide"><strong>{ strong }</strong>{ " " }<span>{ rest }</span></p>
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ControllersProps {
+#[derive(PartialEq)]
+struct Controllers {
     chips: Vec<ControllerChip>,
     ask: Ask,
 }
 
-#[component]
-fn Controllers(props: &ControllersProps) -> Html {
-    html! {
-        <section class="controllers" aria-label="Controllers">
-            <span class="label">{ "KRaft" }</span>
-            { for props.chips.iter().map(|chip| html! { <Chip key={chip.name.clone()} chip={chip.clone()} ask={props.ask.clone()} /> }) }
-            <ManageButton thing={Thing::Controllers} ask={props.ask.clone()} />
-        </section>
+impl Part for Controllers {
+    fn draw(&self) -> Html {
+        html! {
+            <section class="controllers" aria-label="Controllers">
+                <span class="label">{ "KRaft" }</span>
+                { for self.chips.iter().map(|chip| keyed(chip.name.clone(), Chip { chip: chip.clone(), ask: self.ask.clone() })) }
+                { part(ManageButton { thing: Thing::Controllers, ask: self.ask.clone() }) }
+            </section>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ChipProps {
+#[derive(PartialEq)]
+struct Chip {
     chip: ControllerChip,
     ask: Ask,
 }
 
-#[component]
-fn Chip(props: &ChipProps) -> Html {
-    let ControllerChip { name, state, epoch, log_end, high_watermark } = &props.chip;
-    let (class, sign, word) = match state {
-        ControllerState::Leader => ("active", "★", "active"),
-        ControllerState::Follower => ("follower", "✓", "follower"),
-        ControllerState::Candidate => ("candidate", "?", "candidate"),
-        ControllerState::Unattached => ("candidate", "–", "no leader"),
-        ControllerState::Frozen => ("frozen", "❄", "frozen"),
-        ControllerState::Dead => ("dead", "×", "dead"),
-    };
-    let runs = *state != ControllerState::Dead;
-    let number = name.trim_start_matches('c').parse().unwrap_or_default();
-    let (act, verb) = if runs { ("kill", "Kill") } else { ("start", "Start") };
-    html! {
-        <div class={classes!("chip", class)} data-node={format!("controller {name}")}>
-            <button class="what" onclick={on(&props.ask, Command::Select(Selection::Controller(number)))}
-                title={format!("Metadata log: end {log_end}, high watermark {high_watermark}")}>
-                <span class="sign" aria-hidden="true">{ sign }</span>
-                <b>{ name }</b>
-                <span class="role">{ word }</span>
-                <span class="numbers">
-                    if *state == ControllerState::Leader {
-                        <span>{ "epoch " }<i>{ epoch }</i></span><span class="hw">{ "hw " }<i>{ high_watermark }</i></span>
-                    }
-                    if runs { <span>{ "end " }<i>{ log_end }</i></span> }
-                </span>
-            </button>
-            <button class={classes!("quiet", act)} aria-label={format!("{verb} controller {name}")}
-                onclick={on(&props.ask, Command::Act(format!("{act} controller {name}")))}>{ verb }</button>
-        </div>
+impl Part for Chip {
+    fn draw(&self) -> Html {
+        let ControllerChip { name, state, epoch, log_end, high_watermark } = &self.chip;
+        let (class, sign, word) = match state {
+            ControllerState::Leader => ("active", "★", "active"),
+            ControllerState::Follower => ("follower", "✓", "follower"),
+            ControllerState::Candidate => ("candidate", "?", "candidate"),
+            ControllerState::Unattached => ("candidate", "–", "no leader"),
+            ControllerState::Frozen => ("frozen", "❄", "frozen"),
+            ControllerState::Dead => ("dead", "×", "dead"),
+        };
+        let runs = *state != ControllerState::Dead;
+        let number = name.trim_start_matches('c').parse().unwrap_or_default();
+        let (act, verb) = if runs { ("kill", "Kill") } else { ("start", "Start") };
+        html! {
+            <div class={classes!("chip", class)} data-node={format!("controller {name}")}>
+                <button class="what" onclick={on(&self.ask, Command::Select(Selection::Controller(number)))}
+                    title={format!("Metadata log: end {log_end}, high watermark {high_watermark}")}>
+                    <span class="sign" aria-hidden="true">{ sign }</span>
+                    <b>{ name }</b>
+                    <span class="role">{ word }</span>
+                    <span class="numbers">
+                        if *state == ControllerState::Leader {
+                            <span>{ "epoch " }<i>{ epoch }</i></span><span class="hw">{ "hw " }<i>{ high_watermark }</i></span>
+                        }
+                        if runs { <span>{ "end " }<i>{ log_end }</i></span> }
+                    </span>
+                </button>
+                <button class={classes!("quiet", act)} aria-label={format!("{verb} controller {name}")}
+                    onclick={on(&self.ask, Command::Act(format!("{act} controller {name}")))}>{ verb }</button>
+            </div>
+        }
     }
 }

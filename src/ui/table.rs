@@ -6,6 +6,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::ui::form::Text;
+use crate::ui::part::{Part, keyed, part};
 use crate::ui::window::{Windowed, use_window};
 use crate::view::partitions::PartitionRow;
 use crate::view::stage::Stage;
@@ -45,7 +46,7 @@ pub fn PartitionState(props: &Props) -> Html {
     html! {
         <>
             if all.len() > SHORT {
-                <label class="find"><Text name="Find a partition" value={(*wanted).clone()} example="orders-417" {set} /></label>
+                <label class="find">{ part(Text { name: "Find a partition", value: (*wanted).clone(), example: "orders-417", set }) }</label>
             }
             <div class={if all.len() > SHORT { "scroller long" } else { "scroller" }} ref={scroller} {onscroll} tabindex={long.then_some("0")}>
                 <table class="partition-state" aria-label="Partition state" aria-rowcount={(found.len() + 1).to_string()}>
@@ -53,7 +54,7 @@ pub fn PartitionState(props: &Props) -> Html {
                     <tbody>
                         { space(shown.start) }
                         { for found[shown.clone()].iter().enumerate().map(|(place, row)| html! {
-                            <Line key={row.name.clone()} row={Rc::clone(row)} index={shown.start + place} />
+                            { keyed(row.name.clone(), Line { row: Rc::clone(row), index: shown.start + place }) }
                         }) }
                         { space(found.len() - shown.end) }
                     </tbody>
@@ -63,26 +64,27 @@ pub fn PartitionState(props: &Props) -> Html {
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct LineProps {
+#[derive(PartialEq)]
+struct Line {
     row: Rc<PartitionRow>,
     index: usize,
 }
 
-#[component]
-fn Line(props: &LineProps) -> Html {
-    let row = &props.row;
-    html! {
-        <tr aria-rowindex={(props.index + 2).to_string()}>
-            <th scope="row">{ &row.name }</th>
-            <td>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</td>
-            <td>{ row.leader_epoch }</td>
-            <td>{ list(&row.isr) }</td>
-            <td>{ list(&row.elr) }</td>
-            <td>{ list(&row.replicas) }</td>
-            <td>{ row.high_watermark }</td>
-            <td>{ row.log_end }</td>
-        </tr>
+impl Part for Line {
+    fn draw(&self) -> Html {
+        let row = &self.row;
+        html! {
+            <tr aria-rowindex={(self.index + 2).to_string()}>
+                <th scope="row">{ &row.name }</th>
+                <td>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</td>
+                <td>{ row.leader_epoch }</td>
+                <td>{ list(&row.isr) }</td>
+                <td>{ list(&row.elr) }</td>
+                <td>{ list(&row.replicas) }</td>
+                <td>{ row.high_watermark }</td>
+                <td>{ row.log_end }</td>
+            </tr>
+        }
     }
 }
 

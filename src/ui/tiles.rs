@@ -11,6 +11,7 @@ use crate::sorted::SortedMap;
 use crate::ui::browser::{custom, document, prefers, window};
 use crate::ui::command::{Ask, Command};
 use crate::ui::flights::show_tip;
+use crate::ui::part::{Part, part};
 use crate::ui::partitions::{Columns, standing};
 use crate::ui::zoom::Zoom;
 use crate::view::partitions::{PartitionRow, ReplicaRole};
@@ -151,7 +152,7 @@ pub fn Tiles(props: &Props) -> Html {
     }
     html! {
         <div class="tiles">
-            <Summary stage={props.stage.clone()} />
+            { part(Summary { stage: props.stage.clone() }) }
             <canvas ref={canvas} aria-hidden="true" onpointermove={point} onpointerleave={leave} onclick={press} />
         </div>
     }
@@ -336,30 +337,31 @@ fn prepare(canvas: &HtmlCanvasElement, width: f64, height: f64) -> Option<Canvas
     Some(pen)
 }
 
-#[derive(Properties, PartialEq)]
-struct SummaryProps {
+/// How the partitions are, in numbers; at the same time what the tiles mean.
+#[derive(PartialEq)]
+struct Summary {
     stage: Rc<Stage>,
 }
 
-/// How the partitions are, in numbers; at the same time what the tiles mean.
-#[component]
-fn Summary(props: &SummaryProps) -> Html {
-    let rows = &props.stage.rows;
-    let count = |holds: fn(&PartitionRow) -> bool| rows.iter().filter(|row| holds(row)).count();
-    let under = count(|row| row.isr.len() < row.replicas.len());
-    let offline = count(|row| row.leader.is_none());
-    let line = |class: &'static str, number: usize, what: &str| html! { <p class={class}><i>{ number }</i>{ " " }{ what.to_string() }</p> };
-    html! {
-        <div class="summary">
-            { line("", rows.len(), "partitions") }
-            { line(if under > 0 { "bad" } else { "" }, under, "under-replicated") }
-            { line(if offline > 0 { "bad" } else { "" }, offline, "without a leader") }
-            <ul aria-label="Tiles">
-                <li class="leads">{ "leader" }</li>
-                <li class="follows">{ "in sync" }</li>
-                <li class="behind">{ "out of sync" }</li>
-                <li class="gone">{ "offline" }</li>
-            </ul>
-        </div>
+impl Part for Summary {
+    fn draw(&self) -> Html {
+        let rows = &self.stage.rows;
+        let count = |holds: fn(&PartitionRow) -> bool| rows.iter().filter(|row| holds(row)).count();
+        let under = count(|row| row.isr.len() < row.replicas.len());
+        let offline = count(|row| row.leader.is_none());
+        let line = |class: &'static str, number: usize, what: &str| html! { <p class={class}><i>{ number }</i>{ " " }{ what.to_string() }</p> };
+        html! {
+            <div class="summary">
+                { line("", rows.len(), "partitions") }
+                { line(if under > 0 { "bad" } else { "" }, under, "under-replicated") }
+                { line(if offline > 0 { "bad" } else { "" }, offline, "without a leader") }
+                <ul aria-label="Tiles">
+                    <li class="leads">{ "leader" }</li>
+                    <li class="follows">{ "in sync" }</li>
+                    <li class="behind">{ "out of sync" }</li>
+                    <li class="gone">{ "offline" }</li>
+                </ul>
+            </div>
+        }
     }
 }

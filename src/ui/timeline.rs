@@ -13,6 +13,7 @@ use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::ui::browser::{custom, document, window};
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::part::{Part, part};
 use crate::view::timeline::{Band, Mark, MarkKind, Timeline as View};
 
 /// The places of the speed slider, in virtual microseconds per real second; before them, Follow.
@@ -20,8 +21,8 @@ const SPEEDS: [i64; 7] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000
 /// Half the width of the hand: where the lane begins and ends within the slider.
 const INSET: f64 = 7.0;
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct Timeline {
     pub playing: bool,
     pub in_past: bool,
     pub speed: Speed,
@@ -33,49 +34,50 @@ pub struct Props {
     pub ask: Ask,
 }
 
-#[component]
-pub fn Timeline(props: &Props) -> Html {
-    let ask = &props.ask;
-    let (play, icon) = if props.playing { ("Pause", PAUSE) } else { ("Play", PLAY) };
-    let button = |name: &'static str, key: &'static str, path: &'static str, command: Command| {
+impl Part for Timeline {
+    fn draw(&self) -> Html {
+        let ask = &self.ask;
+        let (play, icon) = if self.playing { ("Pause", PAUSE) } else { ("Play", PLAY) };
+        let button = |name: &'static str, key: &'static str, path: &'static str, command: Command| {
+            html! {
+                <button class="icon" aria-label={name} title={format!("{name}  ({key})")} onclick={on(ask, command)}>{ part(Icon { path }) }</button>
+            }
+        };
         html! {
-            <button class="icon" aria-label={name} title={format!("{name}  ({key})")} onclick={on(ask, command)}><Icon {path} /></button>
-        }
-    };
-    html! {
-        <footer class={classes!("timeline", props.in_past.then_some("in-past"))}>
-            <section aria-label="Timeline">
-                <div class="transport">
-                    { button("Previous event", "p", PREVIOUS, Command::PreviousEvent) }
-                    { button("Step back", ",", BACK, Command::StepBack) }
-                    <button class="icon primary play" aria-label={play} title={format!("{play}  (Space)")}
-                        onclick={on(ask, Command::Play(!props.playing))}><Icon path={icon} /></button>
-                    { button("Step", ".", STEP, Command::Step) }
-                    { button("Next event", "n", NEXT, Command::NextEvent) }
-                </div>
-                <SpeedSlider speed={props.speed} rate={props.rate} ask={ask.clone()} />
-                <div class="lane">
-                    <canvas id="lane" aria-hidden="true" />
-                    <input id="time" type="range" aria-label="Time" min="0" step="1" oninput={seek(ask)} />
-                    if let Some(since) = props.since {
-                        <span class="since" title="So long a history is not kept whole. The script still leads through all of it: share it, or carry it out again.">
-                            { format!("from {since}") }
+            <footer class={classes!("timeline", self.in_past.then_some("in-past"))}>
+                <section aria-label="Timeline">
+                    <div class="transport">
+                        { button("Previous event", "p", PREVIOUS, Command::PreviousEvent) }
+                        { button("Step back", ",", BACK, Command::StepBack) }
+                        <button class="icon primary play" aria-label={play} title={format!("{play}  (Space)")}
+                            onclick={on(ask, Command::Play(!self.playing))}>{ part(Icon { path: icon }) }</button>
+                        { button("Step", ".", STEP, Command::Step) }
+                        { button("Next event", "n", NEXT, Command::NextEvent) }
+                    </div>
+                    { part(SpeedSlider { speed: self.speed, rate: self.rate, ask: ask.clone() }) }
+                    <div class="lane">
+                        <canvas id="lane" aria-hidden="true" />
+                        <input id="time" type="range" aria-label="Time" min="0" step="1" oninput={seek(ask)} />
+                        if let Some(since) = self.since {
+                            <span class="since" title="So long a history is not kept whole. The script still leads through all of it: share it, or carry it out again.">
+                                { format!("from {since}") }
+                            </span>
+                        }
+                        if let Some(partition) = &self.partition { <span class="of" aria-hidden="true">{ "leaders of " }{ partition }</span> }
+                    </div>
+                    <div class="reading-time">
+                        <span class="now" id="now" />
+                        <span class="end">
+                            if self.in_past { <span class="back">{ "looking back · " }</span> }
+                            { "of " }<span id="end" />
                         </span>
-                    }
-                    if let Some(partition) = &props.partition { <span class="of" aria-hidden="true">{ "leaders of " }{ partition }</span> }
-                </div>
-                <div class="reading-time">
-                    <span class="now" id="now" />
-                    <span class="end">
-                        if props.in_past { <span class="back">{ "looking back · " }</span> }
-                        { "of " }<span id="end" />
-                    </span>
-                    <button class={classes!("jump", (!props.in_past).then_some("idle"))} aria-label="Jump to now" title="Jump to now" onclick={on(ask, Command::JumpToNow)}>
-                        <Icon path={NOW} /><span>{ "Now" }</span>
-                    </button>
-                </div>
-            </section>
-        </footer>
+                        <button class={classes!("jump", (!self.in_past).then_some("idle"))} aria-label="Jump to now" title="Jump to now" onclick={on(ask, Command::JumpToNow)}>
+                            { part(Icon { path: NOW }) }<span>{ "Now" }</span>
+                        </button>
+                    </div>
+                </section>
+            </footer>
+        }
     }
 }
 
@@ -87,47 +89,49 @@ const NEXT: &str = "M3.5 4.8v10.4L9.5 10zM9.5 4.8v10.4L15.5 10zM15.3 4.8h1.8v10.
 const PREVIOUS: &str = "M16.5 4.8v10.4L10.5 10zM10.5 4.8v10.4L4.5 10zM2.9 4.8h1.8v10.4H2.9z";
 const NOW: &str = "M4 9h7.2L8.4 6.2l1.3-1.3L14.8 10l-5.1 5.1-1.3-1.3L11.2 11H4zM15.4 4.8h1.8v10.4h-1.8z";
 
-#[derive(Properties, PartialEq)]
-struct IconProps {
+#[derive(PartialEq)]
+struct Icon {
     path: &'static str,
 }
 
-#[component]
-fn Icon(props: &IconProps) -> Html {
-    html! { <svg viewBox="0 0 20 20" aria-hidden="true"><path d={props.path} fill="currentColor" /></svg> }
+impl Part for Icon {
+    fn draw(&self) -> Html {
+        html! { <svg viewBox="0 0 20 20" aria-hidden="true"><path d={self.path} fill="currentColor" /></svg> }
+    }
 }
 
-#[derive(Properties, PartialEq)]
-struct SpeedProps {
+#[derive(PartialEq)]
+struct SpeedSlider {
     speed: Speed,
     rate: i64,
     ask: Ask,
 }
 
-#[component]
-fn SpeedSlider(props: &SpeedProps) -> Html {
-    let place = match props.speed {
-        Speed::Follow => 0,
-        Speed::Fixed(rate) => 1 + SPEEDS.iter().position(|speed| *speed >= rate).unwrap_or(SPEEDS.len() - 1),
-    };
-    let choose = {
-        let ask = props.ask.clone();
-        Callback::from(move |event: InputEvent| {
-            let place: usize = event.target_unchecked_into::<HtmlInputElement>().value().parse().unwrap_or(0);
-            let speed = place.checked_sub(1).and_then(|place| SPEEDS.get(place));
-            ask.emit(Command::Speed(speed.map_or(Speed::Follow, |rate| Speed::Fixed(*rate))));
-        })
-    };
-    let (name, note) = match props.speed {
-        Speed::Follow => ("Follow", "slows down for what you set off"),
-        Speed::Fixed(_) => ("Fixed", "virtual time per real time"),
-    };
-    html! {
-        <div class="speed" title={note}>
-            <span class="what"><b>{ name }</b><span class="rate">{ times(props.rate) }</span></span>
-            <input type="range" aria-label="Speed" min="0" max={SPEEDS.len().to_string()} step="1" value={place.to_string()}
-                aria-valuetext={format!("{name}, {}", times(props.rate))} oninput={choose} />
-        </div>
+impl Part for SpeedSlider {
+    fn draw(&self) -> Html {
+        let place = match self.speed {
+            Speed::Follow => 0,
+            Speed::Fixed(rate) => 1 + SPEEDS.iter().position(|speed| *speed >= rate).unwrap_or(SPEEDS.len() - 1),
+        };
+        let choose = {
+            let ask = self.ask.clone();
+            Callback::from(move |event: InputEvent| {
+                let place: usize = event.target_unchecked_into::<HtmlInputElement>().value().parse().unwrap_or(0);
+                let speed = place.checked_sub(1).and_then(|place| SPEEDS.get(place));
+                ask.emit(Command::Speed(speed.map_or(Speed::Follow, |rate| Speed::Fixed(*rate))));
+            })
+        };
+        let (name, note) = match self.speed {
+            Speed::Follow => ("Follow", "slows down for what you set off"),
+            Speed::Fixed(_) => ("Fixed", "virtual time per real time"),
+        };
+        html! {
+            <div class="speed" title={note}>
+                <span class="what"><b>{ name }</b><span class="rate">{ times(self.rate) }</span></span>
+                <input type="range" aria-label="Speed" min="0" max={SPEEDS.len().to_string()} step="1" value={place.to_string()}
+                    aria-valuetext={format!("{name}, {}", times(self.rate))} oninput={choose} />
+            </div>
+        }
     }
 }
 

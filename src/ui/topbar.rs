@@ -4,47 +4,48 @@ use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::{Dialog, Over};
+use crate::ui::part::Part;
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+#[derive(PartialEq)]
+pub struct TopBar {
     pub scenario: AttrValue,
     pub shared: bool,
     pub presenting: bool,
     pub ask: Ask,
 }
 
-#[component]
-pub fn TopBar(props: &Props) -> Html {
-    let ask = &props.ask;
-    let share = if props.shared { "Link copied" } else { "Share" };
-    html! {
-        <header class="topbar">
-            <h1 class="logo"><Logo />{ "Highwater" }</h1>
-            <span class="scenario" title={props.scenario.clone()}>{ &props.scenario }</span>
-            <span class="spacer" />
-            <button aria-label="Lessons" title="True stories, a few minutes each (l)"
-                onclick={on(ask, Command::Open(Some(Over::Lessons)))}>{ "Lessons" }</button>
-            <button class="wide-only" aria-label="Presenter mode" aria-pressed={props.presenting.to_string()}
-                title="Larger, for a room; Page Up and Page Down turn the pages (b)" onclick={on(ask, Command::Present)}>{ "Present" }</button>
-            <button class="wide-only" aria-label="Embed" title="Show this run inside a page of yours"
-                onclick={on(ask, Command::Open(Some(Over::Embed)))}>{ "Embed" }</button>
-            <button class="primary" aria-label="Share" title="Copy a link to this very run"
-                onclick={on(ask, Command::Share)}>{ share }</button>
-            <button class="icon" aria-label="Theme" title="Light, dark, and both with high contrast" onclick={on(ask, Command::Theme)}>
-                <svg viewBox="0 0 20 20" aria-hidden="true">
-                    <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
-                    <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
-                </svg>
-            </button>
-            <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
-                onclick={on(ask, Command::Open(Some(Over::Help)))}>{ "?" }</button>
-        </header>
+impl Part for TopBar {
+    fn draw(&self) -> Html {
+        let ask = &self.ask;
+        let share = if self.shared { "Link copied" } else { "Share" };
+        html! {
+            <header class="topbar">
+                <h1 class="logo">{ logo() }{ "Highwater" }</h1>
+                <span class="scenario" title={self.scenario.clone()}>{ &self.scenario }</span>
+                <span class="spacer" />
+                <button aria-label="Lessons" title="True stories, a few minutes each (l)"
+                    onclick={on(ask, Command::Open(Some(Over::Lessons)))}>{ "Lessons" }</button>
+                <button class="wide-only" aria-label="Presenter mode" aria-pressed={self.presenting.to_string()}
+                    title="Larger, for a room; Page Up and Page Down turn the pages (b)" onclick={on(ask, Command::Present)}>{ "Present" }</button>
+                <button class="wide-only" aria-label="Embed" title="Show this run inside a page of yours"
+                    onclick={on(ask, Command::Open(Some(Over::Embed)))}>{ "Embed" }</button>
+                <button class="primary" aria-label="Share" title="Copy a link to this very run"
+                    onclick={on(ask, Command::Share)}>{ share }</button>
+                <button class="icon" aria-label="Theme" title="Light, dark, and both with high contrast" onclick={on(ask, Command::Theme)}>
+                    <svg viewBox="0 0 20 20" aria-hidden="true">
+                        <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+                        <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
+                    </svg>
+                </button>
+                <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
+                    onclick={on(ask, Command::Open(Some(Over::Help)))}>{ "?" }</button>
+            </header>
+        }
     }
 }
 
 /// Three logs, and the water that they all reach.
-#[component]
-pub fn Logo() -> Html {
+pub fn logo() -> Html {
     html! {
         <svg class="mark" viewBox="0 0 26 24" aria-hidden="true">
             <rect x="2" y="4" width="6" height="17" rx="2" />
@@ -55,55 +56,56 @@ pub fn Logo() -> Html {
     }
 }
 
-/// What you see, and the keys.
-#[component]
-pub fn Help(props: &HelpProps) -> Html {
-    let keys = [
-        ("Space", "play or pause"),
-        (".  ,", "one step forward, one step back"),
-        ("n  p", "next event, previous event"),
-        ("1 – 9", "select a broker"),
-        ("k", "kill or start the selected broker"),
-        ("+  -", "zoom in, zoom out"),
-        ("0", "zoom to what fits"),
-        ("x", "cut the network"),
-        ("⇧ ← →", "along a log, from a cell"),
-        ("/", "type into the console"),
-        ("l", "lessons"),
-        ("b", "presenter mode: larger, for a room"),
-        ("PgDn", "presenting: next part or event"),
-        ("PgUp", "presenting: previous part or event"),
-        ("?", "this help"),
-        ("Esc", "close"),
-    ];
-    html! {
-        <Dialog name="Help" ask={props.ask.clone()}>
-                <h2>{ "A Kafka cluster in this tab" }</h2>
-                <p>{ "Every broker, controller and client follows Kafka 4.2's rules, request by request. \
-                     Nothing here is a recording: break it and see." }</p>
-                <dl class="legend">
-                    <dt><span class="sample committed">{ "a" }</span></dt>
-                    <dd>{ "A record. Its colour and letter are its key’s, its number is its offset." }</dd>
-                    <dt><span class="sample open">{ "a" }</span></dt>
-                    <dd>{ "Above the high watermark: not on all in-sync replicas yet, nobody may read it." }</dd>
-                    <dt><span class="sample water" /></dt>
-                    <dd>{ "The high watermark, as this replica knows it." }</dd>
-                    <dt><span class="sample leader">{ "★" }</span></dt>
-                    <dd>{ "The leader, which producers and consumers talk to." }</dd>
-                    <dt><span class="sample window" /></dt>
-                    <dd>{ "Read but not committed: delivered again if the consumer dies now." }</dd>
-                </dl>
-                <p>{ "The panels below: what was promised and kept, what happened and why, any part up close, Kafka’s own metrics as \
-                     charts, every message on its way, the script’s console, other futures, all partitions as a table." }</p>
-                <p>{ "Drag the time to see the cluster as it was. Act there, and another future begins." }</p>
-                <dl class="keys">
-                    { for keys.iter().map(|(key, what)| html! { <><dt><kbd>{ *key }</kbd></dt><dd>{ *what }</dd></> }) }
-                </dl>
-        </Dialog>
+impl Part for Help {
+    fn draw(&self) -> Html {
+        let keys = [
+            ("Space", "play or pause"),
+            (".  ,", "one step forward, one step back"),
+            ("n  p", "next event, previous event"),
+            ("1 – 9", "select a broker"),
+            ("k", "kill or start the selected broker"),
+            ("+  -", "zoom in, zoom out"),
+            ("0", "zoom to what fits"),
+            ("x", "cut the network"),
+            ("⇧ ← →", "along a log, from a cell"),
+            ("/", "type into the console"),
+            ("l", "lessons"),
+            ("b", "presenter mode: larger, for a room"),
+            ("PgDn", "presenting: next part or event"),
+            ("PgUp", "presenting: previous part or event"),
+            ("?", "this help"),
+            ("Esc", "close"),
+        ];
+        html! {
+            <Dialog name="Help" ask={self.ask.clone()}>
+                    <h2>{ "A Kafka cluster in this tab" }</h2>
+                    <p>{ "Every broker, controller and client follows Kafka 4.2's rules, request by request. \
+                         Nothing here is a recording: break it and see." }</p>
+                    <dl class="legend">
+                        <dt><span class="sample committed">{ "a" }</span></dt>
+                        <dd>{ "A record. Its colour and letter are its key’s, its number is its offset." }</dd>
+                        <dt><span class="sample open">{ "a" }</span></dt>
+                        <dd>{ "Above the high watermark: not on all in-sync replicas yet, nobody may read it." }</dd>
+                        <dt><span class="sample water" /></dt>
+                        <dd>{ "The high watermark, as this replica knows it." }</dd>
+                        <dt><span class="sample leader">{ "★" }</span></dt>
+                        <dd>{ "The leader, which producers and consumers talk to." }</dd>
+                        <dt><span class="sample window" /></dt>
+                        <dd>{ "Read but not committed: delivered again if the consumer dies now." }</dd>
+                    </dl>
+                    <p>{ "The panels below: what was promised and kept, what happened and why, any part up close, Kafka’s own metrics as \
+                         charts, every message on its way, the script’s console, other futures, all partitions as a table." }</p>
+                    <p>{ "Drag the time to see the cluster as it was. Act there, and another future begins." }</p>
+                    <dl class="keys">
+                        { for keys.iter().map(|(key, what)| html! { <><dt><kbd>{ *key }</kbd></dt><dd>{ *what }</dd></> }) }
+                    </dl>
+            </Dialog>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub struct HelpProps {
+/// What you see, and the keys.
+#[derive(PartialEq)]
+pub struct Help {
     pub ask: Ask,
 }

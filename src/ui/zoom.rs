@@ -7,6 +7,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::part::Part;
 use crate::view::stage::{Focus, Stage};
 
 /// More rows than these are not all in the page at once, only those near the view.
@@ -145,29 +146,30 @@ impl Looking {
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub struct Props {
+/// The buttons that change it.
+#[derive(PartialEq)]
+pub struct Control {
     pub level: Level,
     pub stage: Rc<Stage>,
     pub ask: Ask,
 }
 
-/// The buttons that change it.
-#[component]
-pub fn Control(props: &Props) -> Html {
-    let button = |name: &'static str, sign: &'static str, key: &'static str, zoom: Zoom, able: bool| {
+impl Part for Control {
+    fn draw(&self) -> Html {
+        let button = |name: &'static str, sign: &'static str, key: &'static str, zoom: Zoom, able: bool| {
+            html! {
+                <button class="icon" aria-label={name} title={format!("{name}  ({key})")} disabled={!able}
+                    onclick={on(&self.ask, Command::Zoom(zoom))}>{ sign }</button>
+            }
+        };
+        let fits = Level::fitting(&self.stage) == self.level;
         html! {
-            <button class="icon" aria-label={name} title={format!("{name}  ({key})")} disabled={!able}
-                onclick={on(&props.ask, Command::Zoom(zoom))}>{ sign }</button>
+            <div class="zoom" role="group" aria-label="Zoom">
+                { button("Zoom out", "−", "-", Zoom::Out, self.level.farther().is_some()) }
+                <span class="level" aria-live="off">{ self.level.name() }</span>
+                { button("Zoom in", "+", "+", Zoom::In, self.level.closer().is_some()) }
+                { button("Zoom to fit", "⤢", "0", Zoom::Fit, !fits) }
+            </div>
         }
-    };
-    let fits = Level::fitting(&props.stage) == props.level;
-    html! {
-        <div class="zoom" role="group" aria-label="Zoom">
-            { button("Zoom out", "−", "-", Zoom::Out, props.level.farther().is_some()) }
-            <span class="level" aria-live="off">{ props.level.name() }</span>
-            { button("Zoom in", "+", "+", Zoom::In, props.level.closer().is_some()) }
-            { button("Zoom to fit", "⤢", "0", Zoom::Fit, !fits) }
-        </div>
     }
 }

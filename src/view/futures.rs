@@ -114,7 +114,7 @@ impl Futures {
     fn draw_below(&self, parent: Option<u64>, from: usize, lines: &mut Vec<Drawn>) {
         let mut parting: Vec<&Future> = self.kept.iter().filter(|future| future.of == parent).collect();
         // Those that part last come first: then no branch crosses another.
-        parting.sort_by_key(|future| std::cmp::Reverse((future.left_at, future.id)));
+        parting.sort_unstable_by_key(|future| std::cmp::Reverse((future.left_at, future.id)));
         for future in parting {
             lines.push(Drawn { future: future.clone(), from });
             self.draw_below(Some(future.id), lines.len(), lines);

@@ -60,7 +60,7 @@ impl<'a> Replicas<'a> {
                     role: None,
                 };
                 found.replicas.extend(registration.replicas.iter().map(replica));
-                found.replicas[first..].sort_by_key(|replica| replica.broker);
+                found.replicas[first..].sort_unstable_by_key(|replica| replica.broker);
                 let replicas = first..found.replicas.len();
                 found.partitions.push(Here { topic, partition: *partition, registration, replicas });
             }

@@ -173,6 +173,9 @@ impl Scene {
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
             Scene::Manage => {
+                // Back to the theme that the system asks for.
+                page.script("localStorage.clear()", vec![]).await;
+                page.open("icons/highwater.svg").await;
                 page.open("").await;
                 press(page, "Manage topic orders").await;
             }
@@ -180,11 +183,13 @@ impl Scene {
                 page.open("").await;
                 page.find("textbox", "Console input").await.fill("cut 1,c1 | 2,3,c2,c3").await;
                 page.press("\u{e007}").await;
+                page.script("scrollTo(0, 0)", vec![]).await;
                 tokio::time::sleep(Duration::from_millis(1_500)).await;
             }
             Scene::Tiles => {
                 page.open(&shared(LARGE)).await;
                 page.find("grid", "Partitions").await;
+                page.script("scrollTo(0, 0)", vec![]).await;
                 tokio::time::sleep(Duration::from_millis(1_500)).await;
             }
             Scene::TilesFailover => {

@@ -134,7 +134,7 @@ impl Accumulator {
                 }
             }
         }
-        self.led.sort_by_key(|(node, _)| *node);
+        self.led.sort_unstable_by_key(|(node, _)| *node);
     }
 
     /// Where a record without a key goes: to the partition that the topic sticks to.

@@ -107,7 +107,7 @@ impl Process {
             return self.send_sync(turn, config, Vec::new());
         }
         let mut topics: Vec<_> = Membership::subscriptions(response).into_iter().flat_map(|s| s.topics).collect();
-        topics.sort();
+        topics.sort_unstable();
         topics.dedup();
         topics.iter().for_each(|topic| self.metadata.want(topic));
         self.member.group_topics = topics;

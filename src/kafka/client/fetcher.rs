@@ -137,7 +137,7 @@ impl Buffered {
         }
         let mut aborted: Vec<(Offset, ProducerId)> =
             data.aborted_transactions.iter().flatten().map(|t| (Offset(t.first_offset), t.producer_id)).collect();
-        aborted.sort();
+        aborted.sort_unstable();
         Ok(Buffered {
             partition,
             next: position,

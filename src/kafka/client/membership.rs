@@ -105,7 +105,7 @@ pub struct Membership {
 impl Membership {
     pub fn new(group: &str, topics: &[TopicName], assignors: Vec<Assignor>, config: &ConsumerConfig) -> Membership {
         let mut topics = topics.to_vec();
-        topics.sort();
+        topics.sort_unstable();
         Membership {
             group: GroupId(str_bytes(group)),
             instance: config.group_instance_id.as_deref().map(str_bytes),
@@ -370,7 +370,7 @@ pub fn decode_assignment(bytes: &Bytes) -> Vec<TopicPartition> {
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(|p| TopicPartition::new(topic.topic.clone(), *p)))
         .collect();
-    partitions.sort();
+    partitions.sort_unstable();
     partitions
 }
 

@@ -248,7 +248,7 @@ impl Metadata {
         self.refused.remove(name);
         let known = self.topics.get(name).filter(|known| known.id == topic.topic_id);
         let mut told: Vec<&MetadataResponsePartition> = topic.partitions.iter().collect();
-        told.sort_by_key(|p| p.partition_index);
+        told.sort_unstable_by_key(|p| p.partition_index);
         let mut partitions = Vec::with_capacity(told.len());
         for partition in told {
             if error(partition.error_code).is_some_and(errors::is_stale_metadata) {

@@ -92,7 +92,7 @@ impl RackList {
             rack.unfenced.begin_anywhere(draw);
         }
         let mut order: Vec<u32> = (0..racks.len() as u32).collect();
-        order.sort_by(|a, b| racks[*a as usize].0.cmp(&racks[*b as usize].0));
+        order.sort_unstable_by(|a, b| racks[*a as usize].0.cmp(&racks[*b as usize].0));
         let offset = if order.is_empty() { 0 } else { draw.below(order.len() as u32) };
         RackList { racks, order, total, unfenced, epoch: 0, offset }
     }

@@ -152,7 +152,7 @@ impl Leader {
     /// (LeaderState.maybeUpdateHighWatermark; Raft, section 5.4.2).
     pub fn committed(&self) -> Option<Offset> {
         let mut ends: Vec<Option<Offset>> = self.voters.values().map(|progress| progress.end).collect();
-        ends.sort_by_key(|end| Reverse(*end));
+        ends.sort_unstable_by_key(|end| Reverse(*end));
         ends[self.voters.len() / 2].filter(|end| *end > self.epoch_start)
     }
 
@@ -164,7 +164,7 @@ impl Leader {
             .filter(|(voter, _)| **voter != me)
             .map(|(voter, progress)| (Reverse(progress.end), *voter))
             .collect();
-        others.sort();
+        others.sort_unstable();
         others.into_iter().map(|(_, voter)| voter).collect()
     }
 

@@ -218,9 +218,9 @@ impl Comparison {
 }
 
 fn same_set<T: Ord>(mut a: Vec<T>, mut b: Vec<T>) -> bool {
-    a.sort();
+    a.sort_unstable();
     a.dedup();
-    b.sort();
+    b.sort_unstable();
     b.dedup();
     a == b
 }

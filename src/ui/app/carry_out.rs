@@ -55,6 +55,7 @@ impl App {
                 }
                 self.selection = Some(selection);
                 self.tab = Tab::Inspector;
+                browser::come_into_view(".dock");
             }
             Command::Why(id) => {
                 self.why = id;

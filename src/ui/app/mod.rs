@@ -36,6 +36,7 @@ use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
 use crate::ui::manage::{ManageButton, ManageDialog, Thing};
 use crate::ui::metrics;
+use crate::ui::part::{keyed, part};
 use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
 use crate::ui::theme;
@@ -335,18 +336,17 @@ impl Component for App {
                 onpointerdown={ctx.link().callback(Msg::Pressed)} onpointerup={ctx.link().callback(Msg::Released)}
                 onpointerleave={ctx.link().callback(|_| Msg::Pointed(None))}>
                 if self.embedded.is_some() {
-                    <embed::Bar scenario={self.scenario()} />
+                    { part(embed::Bar { scenario: self.scenario() }) }
                 } else {
-                    <TopBar scenario={self.scenario()} shared={self.shared} presenting={self.presenting} ask={ask.clone()} />
+                    { part(TopBar { scenario: self.scenario(), shared: self.shared, presenting: self.presenting, ask: ask.clone() }) }
                 }
-                <Stage stage={self.shown.stage.clone()} compared={self.shown.comparison.clone()} fitting={self.fitting} cut={!self.shown.cuts.is_empty()} looking={self.looking.clone()} {in_past} brisk={self.brisk} selected={self.selected_broker()} rewound={self.rewound} ask={ask.clone()} />
+                { part(Stage { stage: self.shown.stage.clone(), compared: self.shown.comparison.clone(), fitting: self.fitting, cut: !self.shown.cuts.is_empty(), looking: self.looking.clone(), in_past, brisk: self.brisk, selected: self.selected_broker(), rewound: self.rewound, ask: ask.clone() }) }
                 if controls == Controls::All { { self.clients() } }
                 if self.embedded.is_none() { { self.dock() } } else if self.shown.lesson.is_some() {
                     <section class="lesson-beside" aria-label="Lesson"><LessonPanel view={self.shown.lesson.clone()} ask={ask.clone()} /></section>
                 }
                 if controls != Controls::None {
-                    <Timeline playing={self.session.is_playing()} {in_past} speed={self.session.speed()}
-                        rate={self.shown.rate} partition={self.focus()} since={self.shown.since} ask={ask.clone()} />
+                    { part(Timeline { playing: self.session.is_playing(), in_past, speed: self.session.speed(), rate: self.shown.rate, partition: self.focus(), since: self.shown.since, ask: ask.clone() }) }
                 }
                 <canvas id="flights" aria-hidden="true" />
                 <div id="flight-tip" hidden=true aria-hidden="true" />
@@ -355,16 +355,15 @@ impl Component for App {
                 </div>
                 if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_) | Over::Manage(_) | Over::Cut)) { { self.problems() } }
                 { match &self.over {
-                    Some(Over::Help) => html! { <Help ask={ask.clone()} /> },
-                    Some(Over::Lessons) => html! { <Lessons finished={finished()} ask={ask.clone()} /> },
+                    Some(Over::Help) => part(Help { ask: ask.clone() }),
+                    Some(Over::Lessons) => part(Lessons { finished: finished(), ask: ask.clone() }),
                     Some(Over::Embed) => {
                         let link = self.session.link().map(AttrValue::from).map_err(AttrValue::from);
                         html! { <EmbedDialog {link} ask={ask.clone()} /> }
                     }
                     Some(Over::Add(what)) => html! { <AddDialog what={*what} problems={self.problems.clone()} ask={ask.clone()} /> },
                     Some(Over::Manage(thing)) => html! {
-                        <ManageDialog thing={thing.clone()} stage={self.shown.stage.clone()} now={self.settings.clone()}
-                            problems={self.problems.clone()} ask={ask.clone()} />
+                        { part(ManageDialog { thing: thing.clone(), stage: self.shown.stage.clone(), now: self.settings.clone(), problems: self.problems.clone(), ask: ask.clone() }) }
                     },
                     Some(Over::Cut) => html! {
                         <CutDialog stage={self.shown.stage.clone()} cuts={self.shown.cuts.clone()} problems={self.problems.clone()} ask={ask.clone()} />
@@ -391,7 +390,7 @@ impl App {
                     { for shown.topics.iter().map(|topic| html! {
                         <p class="topic" key={topic.name.clone()}>
                             <b>{ &topic.name }</b><span>{ format!("{} × {}", topic.partitions, topic.replication) }</span>
-                            <ManageButton thing={Thing::Topic(topic.name.clone())} ask={ask.clone()} />
+                            { part(ManageButton { thing: Thing::Topic(topic.name.clone()), ask: ask.clone() }) }
                         </p>
                     }) }
                     <div class="adders">
@@ -402,7 +401,7 @@ impl App {
                 </aside>
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
-                    { for shown.stage.groups.iter().map(|card| html! { <Group key={card.id.clone()} card={card.clone()} ask={ask.clone()} /> }) }
+                    { for shown.stage.groups.iter().map(|card| keyed(card.id.clone(), Group { card: card.clone(), ask: ask.clone() })) }
                     { self.adder(Addition::Consumer) }
                 </aside>
             </>

@@ -16,6 +16,7 @@ use self::table::Table;
 use crate::time::Instant;
 use crate::ui::browser::{document, window};
 use crate::ui::command::{Ask, Command, on};
+use crate::ui::part::{Part, part};
 use crate::view::metrics::{About, Area, Chart, Metrics as View};
 use crate::view::timeline::MarkKind;
 
@@ -53,20 +54,35 @@ pub fn Metrics(props: &Props) -> Html {
             }
         }
     });
+    let shown_as = Choice {
+        name: "Shown as",
+        options: vec!["Charts", "Table"],
+        chosen: usize::from(*table),
+        choose: {
+            let table = table.clone();
+            Callback::from(move |index| table.set(index == 1))
+        },
+    };
+    let of_area = Choice {
+        name: "Area",
+        options: [vec!["All"], Area::ALL.map(Area::name).to_vec()].concat(),
+        chosen: area.map_or(0, |area| area as usize + 1),
+        choose: {
+            let area = area.clone();
+            Callback::from(move |index: usize| area.set(index.checked_sub(1).map(|index| Area::ALL[index])))
+        },
+    };
     // What is pointed at may not have been yet, or be gone because another future began.
     let at = at.map(|at| at.min(view.end));
     html! {
         <div class="metrics" id="metrics">
             <div class="bar">
-                <Choice name="Shown as" options={vec!["Charts", "Table"]} chosen={usize::from(*table)}
-                    choose={let table = table.clone(); move |index| table.set(index == 1)} />
-                <Choice name="Area" options={[vec!["All"], Area::ALL.map(Area::name).to_vec()].concat()}
-                    chosen={area.map_or(0, |area| area as usize + 1)}
-                    choose={let area = area.clone(); move |index: usize| area.set(index.checked_sub(1).map(|index| Area::ALL[index]))} />
-                if !*table { <ReadAt {at} now={view.now} end={view.end} point={point.clone()} ask={ask.clone()} /> }
+                { part(shown_as) }
+                { part(of_area) }
+                if !*table { { part(ReadAt { at, now: view.now, end: view.end, point: point.clone(), ask: ask.clone() }) } }
             </div>
             if *table {
-                <Table {charts} now={view.now} />
+                { part(Table { charts, now: view.now }) }
             } else {
                 <p class="about" aria-live="polite">{ about.map_or_else(
                     || html! { "Point at a chart to read all of them at that instant; click to go there. Press a name for its meaning." },
@@ -135,29 +151,31 @@ fn use_width() -> u32 {
     *width
 }
 
-#[derive(Properties, PartialEq)]
-struct ChoiceProps {
+/// One of a few, side by side.
+#[derive(PartialEq)]
+struct Choice {
     name: &'static str,
     options: Vec<&'static str>,
     chosen: usize,
     choose: Callback<usize>,
 }
 
-/// One of a few, side by side.
-#[component]
-fn Choice(props: &ChoiceProps) -> Html {
-    html! {
-        <div class="choice" role="group" aria-label={props.name}>
-            { for props.options.iter().enumerate().map(|(index, option)| {
-                let choose = props.choose.clone();
-                html! { <button aria-pressed={(index == props.chosen).to_string()} onclick={move |_| choose.emit(index)}>{ *option }</button> }
-            }) }
-        </div>
+impl Part for Choice {
+    fn draw(&self) -> Html {
+        html! {
+            <div class="choice" role="group" aria-label={self.name}>
+                { for self.options.iter().enumerate().map(|(index, option)| {
+                    let choose = self.choose.clone();
+                    html! { <button aria-pressed={(index == self.chosen).to_string()} onclick={move |_| choose.emit(index)}>{ *option }</button> }
+                }) }
+            </div>
+        }
     }
 }
 
-#[derive(Properties, PartialEq)]
-struct ReadAtProps {
+/// The instant at which the charts are read, for the keyboard and for fingers.
+#[derive(PartialEq)]
+struct ReadAt {
     at: Option<Instant>,
     now: Instant,
     end: Instant,
@@ -165,29 +183,29 @@ struct ReadAtProps {
     ask: Ask,
 }
 
-/// The instant at which the charts are read, for the keyboard and for fingers.
-#[component]
-fn ReadAt(props: &ReadAtProps) -> Html {
-    let at = props.at.unwrap_or(props.now);
-    let end = props.end;
-    let place = at.0.max(0) * READING_STEPS / end.0.max(1);
-    let read = {
-        let point = props.point.clone();
-        Callback::from(move |event: InputEvent| {
-            let place: i64 = event.target_unchecked_into::<HtmlInputElement>().value().parse().unwrap_or(0);
-            // At its end the charts follow the time again.
-            let at = (place < READING_STEPS).then_some(Instant(end.0 * place / READING_STEPS));
-            point.emit((at, None));
-        })
-    };
-    html! {
-        <div class="read-at">
-            <span class="hint">{ if props.at.is_some() { "read at" } else { "read now" } }</span>
-            <input type="range" aria-label="Read the charts at" min="0" max={READING_STEPS.to_string()} step="1" value={place.to_string()}
-                aria-valuetext={at.to_string()} oninput={read} />
-            <span class="when">{ at.to_string() }</span>
-            <button disabled={props.at.is_none()} onclick={on(&props.ask, Command::Seek(at))}>{ "Go there" }</button>
-        </div>
+impl Part for ReadAt {
+    fn draw(&self) -> Html {
+        let at = self.at.unwrap_or(self.now);
+        let end = self.end;
+        let place = at.0.max(0) * READING_STEPS / end.0.max(1);
+        let read = {
+            let point = self.point.clone();
+            Callback::from(move |event: InputEvent| {
+                let place: i64 = event.target_unchecked_into::<HtmlInputElement>().value().parse().unwrap_or(0);
+                // At its end the charts follow the time again.
+                let at = (place < READING_STEPS).then_some(Instant(end.0 * place / READING_STEPS));
+                point.emit((at, None));
+            })
+        };
+        html! {
+            <div class="read-at">
+                <span class="hint">{ if self.at.is_some() { "read at" } else { "read now" } }</span>
+                <input type="range" aria-label="Read the charts at" min="0" max={READING_STEPS.to_string()} step="1" value={place.to_string()}
+                    aria-valuetext={at.to_string()} oninput={read} />
+                <span class="when">{ at.to_string() }</span>
+                <button disabled={self.at.is_none()} onclick={on(&self.ask, Command::Seek(at))}>{ "Go there" }</button>
+            </div>
+        }
     }
 }
 

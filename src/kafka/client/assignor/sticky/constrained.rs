@@ -10,6 +10,7 @@ pub(super) fn assign(group: &Group<'_>) -> (Given, SortedMap<TopicPartition, Pla
     shares.keep_owned();
     let mut free = shares.unassigned();
     if group.racks.matter() {
+        // Equal ones stay in the order of topics and partitions.
         free.sort_by_key(|partition| group.racks.neighbours(partition));
         shares.deal_within_racks(&mut free);
     }
@@ -60,7 +61,7 @@ impl<'a> Shares<'a> {
             let held = self.group.ownership.owned[member].iter().cloned();
             let (far, mut near): (Vec<_>, Vec<_>) = held.partition(|p| self.group.racks.mismatch(member, p));
             near.retain(|p| !self.group.ownership.disputed.contains(p));
-            near.sort_by(|a, b| (a.partition, &a.topic).cmp(&(b.partition, &b.topic)));
+            near.sort_unstable_by(|a, b| (a.partition, &a.topic).cmp(&(b.partition, &b.topic)));
             let keep = if near.len() < self.share {
                 self.below.push(member);
                 near.len()

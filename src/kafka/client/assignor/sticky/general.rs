@@ -39,7 +39,7 @@ impl<'a> Balance<'a> {
             .map(|(topic, _)| (*topic, places.clone().filter(|p| group.members[*p].topics.contains(topic)).collect()))
             .collect();
         let mut topics = group.topics.clone();
-        topics.sort_by_key(|(topic, _)| (subscribers[topic].len(), *topic));
+        topics.sort_unstable_by_key(|(topic, _)| (subscribers[topic].len(), *topic));
         Balance {
             group,
             partitions: topics.iter().flat_map(|(topic, count)| Group::partitions_of(topic, *count)).collect(),
@@ -118,7 +118,7 @@ impl<'a> Balance<'a> {
 
     fn by_load(&self) -> Vec<Place> {
         let mut members = self.movable.clone();
-        members.sort_by_key(|member| (self.given[*member].len(), *member));
+        members.sort_unstable_by_key(|member| (self.given[*member].len(), *member));
         members
     }
 

@@ -82,7 +82,7 @@ pub(super) fn assign(kind: Kind, topics: &TopicRacks, members: &[&Subscription])
 impl<'a> Group<'a> {
     fn new(kind: Kind, topics: &'a TopicRacks, members: &[&'a Subscription]) -> Group<'a> {
         let mut members = members.to_vec();
-        members.sort_by(|a, b| utf16_order(&a.member_id, &b.member_id));
+        members.sort_unstable_by(|a, b| utf16_order(&a.member_id, &b.member_id));
         let subscribed: SortedSet<&TopicName> = members.iter().flat_map(|m| &m.topics).collect();
         let known: Vec<_> =
             topics.iter().filter(|(topic, racks)| subscribed.contains(topic) && !racks.is_empty()).collect();
