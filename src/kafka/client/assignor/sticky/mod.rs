@@ -9,6 +9,8 @@ mod general;
 mod movements;
 mod ownership;
 mod racks;
+#[cfg(test)]
+mod tests;
 mod user_data;
 
 use crate::sorted::{SortedMap, SortedSet};
