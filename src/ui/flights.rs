@@ -347,7 +347,8 @@ impl Layer {
         }
         self.places.clear();
         for name in ["data-node", "data-cell"] {
-            let Ok(found) = document().query_selector_all(&format!("[{name}]")) else { continue };
+            // Rows that are there only to be read aloud stand nowhere.
+            let Ok(found) = document().query_selector_all(&format!("[{name}]:not(.unseen *)")) else { continue };
             for element in (0..found.length()).filter_map(|i| found.item(i)?.dyn_into::<Element>().ok()) {
                 let edge = element.get_bounding_client_rect();
                 let place = Place { left: edge.left(), top: edge.top(), right: edge.right(), bottom: edge.bottom() };

@@ -91,6 +91,14 @@ fn a_thousand_partitions_are_tiles_and_zoom_leads_back_to_records() {
         page.press("0").await;
         assert_eq!(level(&page).await, "tiles");
 
+        // Where all stands in one column, the rows scroll in a place of their own.
+        page.look(820, 1100, Theme::Light).await;
+        page.press("+").await;
+        assert_eq!(level(&page).await, "bars");
+        assert!(rows_in_page(&page).await < 80, "only what is near is in the page");
+        page.press("-").await;
+        page.look(1440, 900, Theme::Light).await;
+
         // The keyboard reads on where the page had no rows yet.
         page.script("document.querySelector('.unseen [data-cell]').focus()", vec![]).await;
         for _ in 0..40 {
