@@ -165,7 +165,8 @@ facts! {
     SendRetried { producer: ClientId, partition: TopicPartition, count: u32, error: Option<ErrorCode> },
     /// The client could not send: told to the application at once (no metadata, buffer exhausted, too large).
     SendRejected { producer: ClientId, topic: TopicName, error: StrBytes },
-    Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, generation: i32 },
+    /// What the consumer reads from now on; it has read `kept` all the time (KIP-429).
+    Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, kept: Vec<TopicPartition>, generation: i32 },
     Revoked { consumer: ClientId, partitions: Vec<TopicPartition>, lost: bool },
     PositionSet { consumer: ClientId, partition: TopicPartition, to: Offset, reason: PositionReason },
     /// The consumer's position lies outside of the log: what it was to read next is gone, or never was.

@@ -1,7 +1,7 @@
 //! Whether the lines of a script fit together: what is named was declared, nothing is declared
 //! twice, and nothing is asked for that the engine cannot do yet.
 
-use crate::kafka::config::consumer::{names_a_sticky_assignor, uses_consumer_protocol};
+use crate::kafka::config::consumer::uses_consumer_protocol;
 use crate::scenario::condition::{Comparison, Condition, Question, Value};
 use crate::scenario::error::ScriptError;
 use crate::scenario::names::{ClientKind, Names};
@@ -147,9 +147,6 @@ impl Check<'_> {
                 }
                 if uses_consumer_protocol(configs) {
                     self.refuse(Feature::ConsumerProtocol, "group.protocol");
-                }
-                if names_a_sticky_assignor(configs) {
-                    self.refuse(Feature::StickyAssignors, "partition.assignment.strategy");
                 }
             }
             Action::Send { producer, record } => {

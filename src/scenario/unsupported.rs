@@ -6,7 +6,6 @@
 pub enum Feature {
     Transactions,
     ConsumerProtocol,
-    StickyAssignors,
     ShareConsumers,
     Streams,
     ControllerDisks,
@@ -15,7 +14,6 @@ pub enum Feature {
 const NOT_YET: &[(Feature, &str)] = &[
     (Feature::Transactions, "transactions are not simulated yet"),
     (Feature::ConsumerProtocol, "group.protocol=consumer (KIP-848) is not simulated yet"),
-    (Feature::StickyAssignors, "the assignors sticky and cooperative-sticky are not simulated yet"),
     (Feature::ShareConsumers, "share groups are not simulated yet"),
     (Feature::Streams, "stream readers are not simulated yet"),
     (

@@ -35,7 +35,7 @@ pub fn check_assignor(assignor: Assignor, file: &str) {
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn read_topics(topics: &Value) -> TopicRacks {
+pub fn read_topics(topics: &Value) -> TopicRacks {
     let topics = topics.as_object().expect("topics");
     topics
         .iter()
@@ -50,7 +50,7 @@ fn read_topics(topics: &Value) -> TopicRacks {
         .collect()
 }
 
-fn read_member(member: &Value) -> Subscription {
+pub fn read_member(member: &Value) -> Subscription {
     Subscription {
         member_id: str_bytes(member["member_id"].as_str().expect("a member id")),
         group_instance_id: member["group_instance_id"].as_str().map(str_bytes),
@@ -60,6 +60,6 @@ fn read_member(member: &Value) -> Subscription {
     }
 }
 
-fn strings(value: &Value) -> impl Iterator<Item = &str> {
+pub fn strings(value: &Value) -> impl Iterator<Item = &str> {
     value.as_array().into_iter().flatten().map(|v| v.as_str().expect("text"))
 }

@@ -1,6 +1,7 @@
 //! A consumer and its application: an endless loop of `poll`, which handles records in no time
 //! (KafkaConsumer with the classic group protocol). Here are its face and the order of a poll;
-//! `consumer_group` is its part in the group, `consumer_fetch` its positions and records.
+//! `consumer_group` is its part in the group, `consumer_rebalance` what a rebalance does to it,
+//! `consumer_fetch` its positions and records.
 
 use std::collections::VecDeque;
 
@@ -236,12 +237,8 @@ impl Consumer {
     }
 
     fn start(&mut self, turn: &mut Turn<'_>) {
-        let assignors: Vec<Assignor> = self.config.assignors.iter().filter_map(|name| Assignor::parse(name)).collect();
-        if assignors.is_empty() {
-            let names = self.config.assignors.join(", ");
-            let error = str_bytes(&format!("partition.assignment.strategy {names} is not supported yet"));
-            return turn.tell(Fact::ConsumerError { consumer: self.id, error });
-        }
+        let assignor = |name: &String| Assignor::parse(name).expect("the settings name only Kafka's own assignors");
+        let assignors: Vec<Assignor> = self.config.assignors.iter().map(assignor).collect();
         let times = MetadataTimes {
             max_age: self.config.metadata_max_age,
             backoff: self.config.retry_backoff,

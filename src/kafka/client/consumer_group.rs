@@ -1,20 +1,14 @@
-//! The consumer's part in its group: what it does with the coordinator's answers, and when it
-//! joins, heartbeats, commits and leaves (AbstractCoordinator, ConsumerCoordinator).
+//! The consumer's part in its group between rebalances: finding the coordinator, heartbeats,
+//! commits, leaving (AbstractCoordinator, ConsumerCoordinator).
 
 use crate::kafka::client::consumer::{Close, CommitFor, Process, Purpose};
-use crate::kafka::client::membership::{Lookup, Membership, Offsets, Phase, decode_assignment};
+use crate::kafka::client::membership::{Lookup, Offsets, Phase};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, error_name};
 use crate::kafka::node::{Alarm, Turn};
-use crate::time::{Duration, Instant};
-use crate::wire::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatResponse, JoinGroupResponse, OffsetCommitResponse,
-    SyncGroupResponse,
-};
+use crate::time::Instant;
+use crate::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatResponse, OffsetCommitResponse};
 use crate::wire::{BrokerId, ErrorCode, NodeId, error};
-
-/// What JOIN_GROUP's timeout adds to the rebalance timeout (AbstractCoordinator.JOIN_GROUP_TIMEOUT_LAPSE).
-const JOIN_TIMEOUT_LAPSE: Duration = Duration::from_secs(5);
 
 impl Process {
     /// ConsumerCoordinator.poll: what the group needs before records are handed out.
@@ -79,7 +73,7 @@ impl Process {
         }
         if !self.member.is_static() {
             self.send_leave(turn, config, "consumer poll timeout has expired.");
-            self.member.reset(true, turn.now);
+            self.member.reset(true, "consumer pro-actively leaving the group", turn.now);
         }
     }
 
@@ -110,191 +104,8 @@ impl Process {
     }
 
     /// A coordinator that requests can be sent to now.
-    fn ready_coordinator(&self, now: Instant) -> Option<NodeId> {
+    pub(super) fn ready_coordinator(&self, now: Instant) -> Option<NodeId> {
         self.member.coordinator().filter(|node| self.network.ready(*node, now))
-    }
-
-    // ---- joining ----
-
-    fn rejoin_if_needed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if let Phase::Revoking { deadline, retry_at } = self.member.phase {
-            if deadline <= turn.now {
-                self.revoke_and_join(turn, config);
-            } else if retry_at.is_some_and(|at| at <= turn.now) {
-                self.commit_before_revocation(turn, deadline, config);
-            }
-            return;
-        }
-        if !self.member.rejoin
-            || self.member.rejoin_at > turn.now
-            || !matches!(self.member.phase, Phase::Unjoined | Phase::Stable)
-            || self.ready_coordinator(turn.now).is_none()
-        {
-            return;
-        }
-        if self.member.phase == Phase::Stable && config.auto_commit && !self.subscription.consumed().is_empty() {
-            // onJoinPrepare: nothing is handed out any more, so that the commit is the last word.
-            self.subscription.assigned.values_mut().for_each(|a| a.pending_revocation = true);
-            self.commit_before_revocation(turn, turn.now + config.max_poll_interval, config);
-        } else {
-            self.revoke_and_join(turn, config);
-        }
-    }
-
-    fn commit_before_revocation(&mut self, turn: &mut Turn<'_>, deadline: Instant, config: &ConsumerConfig) {
-        let offsets = self.subscription.consumed();
-        let sent = self.send_commit(turn, config, CommitFor::Revocation, offsets);
-        let retry_at = if sent { None } else { Some(turn.now + config.retry_backoff) };
-        self.member.phase = Phase::Revoking { deadline, retry_at };
-    }
-
-    /// The eager protocol: everything is given up, then the member joins.
-    fn revoke_and_join(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        self.revoke(turn);
-        let Some(node) = self.ready_coordinator(turn.now) else {
-            self.member.phase = Phase::Unjoined;
-            self.member.rejoin = true;
-            return;
-        };
-        let timeout = config.request_timeout.max(config.max_poll_interval + JOIN_TIMEOUT_LAPSE);
-        let request = self.member.join_request(config);
-        let purpose = Purpose::Join(self.member.attempt);
-        self.network.send(turn, node, request, timeout, purpose);
-    }
-
-    fn revoke(&mut self, turn: &mut Turn<'_>) {
-        let partitions = self.subscription.partitions();
-        if !partitions.is_empty() {
-            let lost = self.member.has_lost_its_partitions();
-            turn.tell(Fact::Revoked { consumer: self.id, partitions, lost });
-        }
-        self.subscription.assign(&[]);
-        self.buffered.clear();
-    }
-
-    pub(super) fn join_answered(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        attempt: u64,
-        response: &JoinGroupResponse,
-    ) {
-        if self.member.phase != Phase::Joining(attempt) {
-            return;
-        }
-        let Some(error) = error(response.error_code) else {
-            return self.joined(turn, config, response);
-        };
-        if error == ErrorCode::MemberIdRequired {
-            // KIP-394: the same request again, with the id that the coordinator gave.
-            self.member.member_id = response.member_id.clone();
-            self.member.phase = Phase::Unjoined;
-            self.member.rejoin_at = turn.now;
-            return;
-        }
-        self.rebalance_failed(turn, config, error);
-    }
-
-    fn joined(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, response: &JoinGroupResponse) {
-        self.member.joined(turn.now, config, response);
-        if !self.member.is_leader || response.skip_assignment {
-            return self.send_sync(turn, config, Vec::new());
-        }
-        let mut topics: Vec<_> = Membership::subscriptions(response).into_iter().flat_map(|s| s.topics).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        topics.iter().for_each(|topic| self.metadata.want(topic));
-        self.member.group_topics = topics;
-        self.member.phase = Phase::Assigning(Box::new(response.clone()));
-        self.assign_when_known(turn, config);
-    }
-
-    /// The leader assigns once it knows all topics of the group.
-    fn assign_when_known(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        let Phase::Assigning(response) = &self.member.phase else { return };
-        if !self.metadata.is_complete() {
-            return;
-        }
-        let members = Membership::subscriptions(response);
-        let assignments = self.member.assign(&self.metadata, &members);
-        self.send_sync(turn, config, assignments);
-    }
-
-    fn send_sync(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        assignments: Vec<crate::wire::messages::sync_group_request::SyncGroupRequestAssignment>,
-    ) {
-        let Some(node) = self.member.coordinator() else { return };
-        let request = self.member.sync_request(assignments);
-        let timeout = config.request_timeout.max(config.max_poll_interval + JOIN_TIMEOUT_LAPSE);
-        let purpose = Purpose::Sync(self.member.attempt);
-        self.network.send(turn, node, request, timeout, purpose);
-    }
-
-    pub(super) fn sync_answered(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        attempt: u64,
-        response: &SyncGroupResponse,
-    ) {
-        if self.member.phase != Phase::Syncing(attempt) {
-            return;
-        }
-        if let Some(error) = error(response.error_code) {
-            return self.rebalance_failed(turn, config, error);
-        }
-        let partitions = decode_assignment(&response.assignment);
-        self.subscription.assign(&partitions);
-        self.member.phase = Phase::Stable;
-        self.member.rejoin = false;
-        self.next_auto_commit = turn.now + config.auto_commit_interval;
-        self.offsets_at = turn.now;
-        turn.tell(Fact::Assigned { consumer: self.id, partitions, generation: self.member.generation });
-        self.rejoin_if_outdated(turn.now);
-    }
-
-    /// The leader joins again when its topics are not what it assigned any more.
-    pub(super) fn rejoin_if_outdated(&mut self, now: Instant) {
-        if self.member.phase == Phase::Stable && !self.member.rejoin && self.member.is_outdated(&self.metadata) {
-            self.member.rejoin = true;
-            self.member.rejoin_at = now;
-        }
-    }
-
-    /// JOIN_GROUP or SYNC_GROUP was refused.
-    fn rebalance_failed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, error: ErrorCode) {
-        let later = turn.now + config.retry_backoff;
-        match error {
-            ErrorCode::CoordinatorLoadInProgress => {
-                self.member.phase = Phase::Unjoined;
-                self.member.rejoin = true;
-                self.member.rejoin_at = later;
-            }
-            ErrorCode::RebalanceInProgress => {
-                self.member.phase = Phase::Unjoined;
-                self.member.rejoin = true;
-                self.member.rejoin_at = turn.now;
-            }
-            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
-                self.member.coordinator_unknown(turn.now, later);
-            }
-            ErrorCode::UnknownMemberId => self.member.reset(true, turn.now),
-            ErrorCode::IllegalGeneration => self.member.reset(false, turn.now),
-            error => {
-                self.member.phase = Phase::Unjoined;
-                self.fail(turn, &error_name(error));
-            }
-        }
-    }
-
-    pub(super) fn join_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, attempt: u64) {
-        let current = matches!(self.member.phase, Phase::Joining(a) | Phase::Syncing(a) if a == attempt);
-        if current {
-            self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
-        }
     }
 
     // ---- heartbeats ----
@@ -331,16 +142,15 @@ impl Process {
             ErrorCode::RebalanceInProgress => {
                 self.member.session_ends = turn.now + config.session_timeout;
                 if self.member.phase == Phase::Stable && !self.member.rejoin {
-                    self.member.rejoin = true;
-                    self.member.rejoin_at = turn.now;
+                    self.member.request_rejoin("group is already rebalancing", turn.now);
                 }
             }
-            ErrorCode::IllegalGeneration if current => self.member.reset(false, turn.now),
-            ErrorCode::UnknownMemberId if current => self.member.reset(true, turn.now),
+            ErrorCode::IllegalGeneration if current => self.reset_on_error(turn, "HEARTBEAT", error),
+            ErrorCode::UnknownMemberId if current => self.reset_on_error(turn, "HEARTBEAT", error),
             ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId => {}
             ErrorCode::CoordinatorLoadInProgress => self.member.next_heartbeat = turn.now + config.retry_backoff,
             error => {
-                self.member.reset(true, turn.now);
+                self.reset_on_error(turn, "HEARTBEAT", error);
                 self.fail(turn, &error_name(error));
             }
         }
@@ -386,7 +196,13 @@ impl Process {
     }
 
     /// False when there is no coordinator to send it to.
-    fn send_commit(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, why: CommitFor, offsets: Offsets) -> bool {
+    pub(super) fn send_commit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        why: CommitFor,
+        offsets: Offsets,
+    ) -> bool {
         let Some(node) = self.ready_coordinator(turn.now) else { return false };
         let request = self.member.commit_request(&offsets);
         let purpose = Purpose::Commit { why, offsets, generation: self.member.generation };
@@ -443,13 +259,14 @@ impl Process {
                 self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
             }
             ErrorCode::RebalanceInProgress if current && self.member.phase == Phase::Stable => {
-                self.member.rejoin = true;
-                self.member.rejoin_at = turn.now;
+                let reason = "offset commit failed since group is already rebalancing";
+                self.member.request_rejoin(reason, turn.now);
             }
-            ErrorCode::UnknownMemberId if current => self.member.reset(true, turn.now),
-            ErrorCode::IllegalGeneration if current => self.member.reset(false, turn.now),
+            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration if current => {
+                self.reset_on_error(turn, "OFFSET_COMMIT", error);
+            }
             ErrorCode::FencedInstanceId => {
-                self.member.reset(true, turn.now);
+                self.reset_on_error(turn, "OFFSET_COMMIT", error);
                 self.fail(turn, &error_name(error));
             }
             _ => {}
@@ -501,7 +318,7 @@ impl Process {
 
     fn revocation_committed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         if matches!(self.member.phase, Phase::Revoking { .. }) {
-            self.revoke_and_join(turn, config);
+            self.join(turn, config);
         }
     }
 
@@ -535,7 +352,9 @@ impl Process {
     /// The last of a consumer: LEAVE_GROUP unless its membership is static (KIP-345), and the end of
     /// its fetch sessions.
     pub(super) fn leave(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        self.revoke(turn);
+        // onLeavePrepare: in the middle of a rebalance somebody else may own them already.
+        let rebalancing = matches!(self.member.phase, Phase::Joining(_) | Phase::Assigning(_) | Phase::Syncing(_));
+        self.give_up(turn, self.subscription.partitions(), rebalancing || self.member.has_lost_its_partitions());
         if !self.member.is_static() && self.member.phase != Phase::Unjoined {
             self.send_leave(turn, config, "the consumer is being closed");
         }

@@ -28,7 +28,7 @@ use crate::wire::{
 const ONE: &[(&str, &[(i32, i32)])] = &[("orders", &[(1, 0)])];
 const TWO: &[(&str, &[(i32, i32)])] = &[("orders", &[(1, 0), (2, 0)])];
 
-fn consumer(topics: &[(&str, &[(i32, i32)])], change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
+pub(super) fn consumer(topics: &[(&str, &[(i32, i32)])], change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
     let mut config = ConsumerConfig { offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
     change(&mut config);
     let consumer =
@@ -37,7 +37,7 @@ fn consumer(topics: &[(&str, &[(i32, i32)])], change: impl FnOnce(&mut ConsumerC
 }
 
 /// A stored batch of `count` records from `base` on.
-fn batch(base: i64, count: i64, epoch: i32) -> Bytes {
+pub(super) fn batch(base: i64, count: i64, epoch: i32) -> Bytes {
     let header = BatchHeader {
         producer_id: ProducerId(-1),
         producer_epoch: -1,
@@ -56,7 +56,11 @@ fn batch(base: i64, count: i64, epoch: i32) -> Bytes {
     Batch::build(&header, &records).stamped(Offset(base), LeaderEpoch(epoch)).bytes().clone()
 }
 
-fn answer_to(bench: &mut Bench<Consumer>, api: ApiKey, respond: impl FnOnce(&Request) -> Response) -> NodeId {
+pub(super) fn answer_to(
+    bench: &mut Bench<Consumer>,
+    api: ApiKey,
+    respond: impl FnOnce(&Request) -> Response,
+) -> NodeId {
     let (from, correlation, request) = bench.take(api);
     let response = respond(&request);
     bench.answer(from, correlation, response);
@@ -64,7 +68,7 @@ fn answer_to(bench: &mut Bench<Consumer>, api: ApiKey, respond: impl FnOnce(&Req
 }
 
 /// Plays the coordinator (broker 3) until the member is in the group with these partitions.
-fn join(bench: &mut Bench<Consumer>, partitions: &[i32], generation: i32, as_leader: bool) {
+pub(super) fn join(bench: &mut Bench<Consumer>, partitions: &[i32], generation: i32, as_leader: bool) {
     if bench.try_take_coordinator() {
         answer_to(bench, ApiKey::JoinGroup, |_| {
             JoinGroupResponse::default()
@@ -82,7 +86,7 @@ fn join(bench: &mut Bench<Consumer>, partitions: &[i32], generation: i32, as_lea
         JoinGroupResponse::default()
             .with_generation_id(generation)
             .with_protocol_type(Some(str_bytes("consumer")))
-            .with_protocol_name(Some(str_bytes("range")))
+            .with_protocol_name(Some(request.protocols[0].name.clone()))
             .with_leader(str_bytes(if as_leader { "c1-1" } else { "other" }))
             .with_member_id(str_bytes("c1-1"))
             .with_members(if as_leader { vec![me] } else { Vec::new() })
@@ -109,7 +113,7 @@ impl Bench<Consumer> {
 }
 
 /// The group's committed offsets, and the epoch of the last committed record; -1: none.
-fn committed(bench: &mut Bench<Consumer>, offsets: &[(i32, i64)]) {
+pub(super) fn committed(bench: &mut Bench<Consumer>, offsets: &[(i32, i64)]) {
     answer_to(bench, ApiKey::OffsetFetch, |_| {
         let partitions = offsets.iter().map(|(p, offset)| {
             OffsetFetchResponsePartitions::default()
@@ -124,7 +128,7 @@ fn committed(bench: &mut Bench<Consumer>, offsets: &[(i32, i64)]) {
     });
 }
 
-fn fetched(partition: i32, high_watermark: i64, records: Option<Bytes>) -> FetchResponse {
+pub(super) fn fetched(partition: i32, high_watermark: i64, records: Option<Bytes>) -> FetchResponse {
     let data = PartitionData::default()
         .with_partition_index(partition)
         .with_high_watermark(high_watermark)
@@ -200,13 +204,13 @@ fn an_incremental_fetch_names_only_what_changed() {
     assert_eq!((request.session_epoch, request.topics.len()), (2, 0));
 }
 
-fn commit_answer(error: Option<ErrorCode>) -> Response {
+pub(super) fn commit_answer(error: Option<ErrorCode>) -> Response {
     let partition = OffsetCommitResponsePartition::default().with_partition_index(0).with_error_code(code(error));
     let topic = OffsetCommitResponseTopic::default().with_name(topic_name("orders")).with_partitions(vec![partition]);
     OffsetCommitResponse::default().with_topics(vec![topic]).into()
 }
 
-fn committed_offset(request: &Request) -> i64 {
+pub(super) fn committed_offset(request: &Request) -> i64 {
     let Request::OffsetCommit(request) = request else { unreachable!() };
     request.topics[0].partitions[0].committed_offset
 }

@@ -4,13 +4,15 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use crate::kafka::client::assignor::{self, Assignor, TopicRacks};
+use crate::kafka::client::assignor::sticky::Memory;
+use crate::kafka::client::assignor::{self, Assignor, RebalanceProtocol, TopicRacks};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::Position;
 use crate::kafka::config::ConsumerConfig;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::messages::consumer_protocol_assignment::TopicPartition as AssignedTopic;
+use crate::wire::messages::consumer_protocol_subscription::TopicPartition as OwnedTopic;
 use crate::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::wire::messages::sync_group_request::SyncGroupRequestAssignment;
@@ -35,8 +37,8 @@ pub const NO_GENERATION: i32 = -1;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
     Unjoined,
-    /// Positions are committed before the partitions are given up; not later than `deadline`, the
-    /// next attempt at `retry_at` (`None` while one is on its way).
+    /// Positions are committed before the member joins, which gives partitions up (onJoinPrepare);
+    /// not later than `deadline`, the next attempt at `retry_at` (`None` while one is on its way).
     Revoking {
         deadline: Instant,
         retry_at: Option<Instant>,
@@ -58,6 +60,13 @@ pub enum Lookup {
     Found(NodeId),
 }
 
+/// One of the member's assignors, with what it remembers of its own last assignment.
+#[derive(Clone, Debug, PartialEq)]
+struct Offer {
+    assignor: Assignor,
+    memory: Option<Memory>,
+}
+
 /// A member of a classic group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Membership {
@@ -66,7 +75,9 @@ pub struct Membership {
     /// `client.rack` is set.
     has_rack: bool,
     topics: Vec<TopicName>,
-    assignors: Vec<Assignor>,
+    /// In the order of preference.
+    offers: Vec<Offer>,
+    pub rebalance_protocol: RebalanceProtocol,
     pub coordinator: Lookup,
     pub member_id: StrBytes,
     pub generation: i32,
@@ -76,6 +87,8 @@ pub struct Membership {
     /// The member must join (again), from `rejoin_at` on.
     pub rejoin: bool,
     pub rejoin_at: Instant,
+    /// What JOIN_GROUP will give as its reason (KIP-800).
+    rejoin_reason: String,
     /// Counts JOIN_GROUP and SYNC_GROUP requests.
     pub attempt: u64,
     pub is_leader: bool,
@@ -98,7 +111,8 @@ impl Membership {
             instance: config.group_instance_id.as_deref().map(str_bytes),
             has_rack: config.client_rack.is_some(),
             topics,
-            assignors,
+            rebalance_protocol: RebalanceProtocol::of(&assignors),
+            offers: assignors.into_iter().map(|assignor| Offer { assignor, memory: None }).collect(),
             coordinator: Lookup::At(Instant(i64::MIN)),
             member_id: StrBytes::default(),
             generation: NO_GENERATION,
@@ -106,6 +120,7 @@ impl Membership {
             phase: Phase::Unjoined,
             rejoin: true,
             rejoin_at: Instant(i64::MIN),
+            rejoin_reason: String::new(),
             attempt: 0,
             is_leader: false,
             assigned_from: None,
@@ -145,20 +160,36 @@ impl Membership {
         self.heartbeat_out = false;
         if matches!(self.phase, Phase::Joining(_) | Phase::Syncing(_) | Phase::Assigning(_)) {
             self.phase = Phase::Unjoined;
-            self.rejoin = true;
-            self.rejoin_at = retry_at;
+            self.request_rejoin("rebalance failed due to DisconnectException", retry_at);
+        }
+    }
+
+    /// AbstractCoordinator.requestRejoin: the member joins again, not before `at`.
+    pub fn request_rejoin(&mut self, reason: &str, at: Instant) {
+        self.rejoin = true;
+        self.rejoin_at = at;
+        self.rejoin_reason = reason.to_string();
+    }
+
+    /// The member is in a stable generation with this assignment (onJoinComplete).
+    pub fn synced(&mut self, partitions: &[TopicPartition]) {
+        self.phase = Phase::Stable;
+        self.rejoin = false;
+        self.rejoin_reason.clear();
+        // onAssignment: only the assignor that the group chose learns what it assigned.
+        if let Some(offer) = self.offers.iter_mut().find(|offer| Some(offer.assignor) == self.protocol) {
+            offer.memory = Some(Memory { partitions: partitions.to_vec(), generation: Some(self.generation) });
         }
     }
 
     /// resetStateOnResponseError: the generation is gone, and with UNKNOWN_MEMBER_ID the member id.
-    pub fn reset(&mut self, forget_member: bool, rejoin_at: Instant) {
+    pub fn reset(&mut self, forget_member: bool, reason: &str, rejoin_at: Instant) {
         self.generation = NO_GENERATION;
         if forget_member {
             self.member_id = StrBytes::default();
         }
         self.phase = Phase::Unjoined;
-        self.rejoin = true;
-        self.rejoin_at = rejoin_at;
+        self.request_rejoin(reason, rejoin_at);
         self.next_heartbeat = Instant::FAR_FUTURE;
         self.session_ends = Instant::FAR_FUTURE;
     }
@@ -168,16 +199,23 @@ impl Membership {
         self.generation == NO_GENERATION || self.member_id.is_empty()
     }
 
-    pub fn join_request(&mut self, config: &ConsumerConfig) -> JoinGroupRequest {
+    /// `owned` is what the member keeps while the group rebalances.
+    pub fn join_request(&mut self, config: &ConsumerConfig, owned: &[TopicPartition]) -> JoinGroupRequest {
         self.attempt += 1;
         self.phase = Phase::Joining(self.attempt);
+        let owned =
+            by_topic(owned).into_iter().map(|(t, p)| OwnedTopic::default().with_topic(t.clone()).with_partitions(p));
         let subscription = ConsumerProtocolSubscription::default()
             .with_topics(self.topics.iter().map(|t| t.0.clone()).collect())
+            .with_owned_partitions(owned.collect())
             .with_generation_id(self.generation)
             .with_rack_id(config.client_rack.as_deref().map(str_bytes));
-        let metadata = versioned(&subscription, SUBSCRIPTION_VERSION);
-        let protocols = self.assignors.iter().map(|assignor| {
-            JoinGroupRequestProtocol::default().with_name(str_bytes(assignor.name())).with_metadata(metadata.clone())
+        let protocols = self.offers.iter().map(|offer| {
+            let user_data = Memory::user_data(offer.assignor, offer.memory.as_ref());
+            let subscription = subscription.clone().with_user_data(user_data);
+            JoinGroupRequestProtocol::default()
+                .with_name(str_bytes(offer.assignor.name()))
+                .with_metadata(versioned(&subscription, SUBSCRIPTION_VERSION))
         });
         JoinGroupRequest::default()
             .with_group_id(self.group.clone())
@@ -187,6 +225,7 @@ impl Membership {
             .with_group_instance_id(self.instance.clone())
             .with_protocol_type(str_bytes(PROTOCOL_TYPE))
             .with_protocols(protocols.collect())
+            .with_reason(Some(str_bytes(&self.rejoin_reason)))
     }
 
     /// JOIN_GROUP succeeded: the member is in the generation; heartbeats begin.
@@ -336,15 +375,19 @@ pub fn decode_assignment(bytes: &Bytes) -> Vec<TopicPartition> {
 }
 
 pub fn encode_assignment(partitions: &[TopicPartition]) -> Bytes {
-    let mut topics: SortedMap<&TopicName, Vec<i32>> = SortedMap::new();
-    for partition in partitions {
-        topics.entry(&partition.topic).or_default().push(partition.partition);
-    }
-    let topics = topics
+    let topics = by_topic(partitions)
         .into_iter()
         .map(|(topic, partitions)| AssignedTopic::default().with_topic(topic.clone()).with_partitions(partitions));
     let assignment = ConsumerProtocolAssignment::default().with_assigned_partitions(topics.collect());
     versioned(&assignment, ASSIGNMENT_VERSION)
+}
+
+fn by_topic(partitions: &[TopicPartition]) -> SortedMap<&TopicName, Vec<i32>> {
+    let mut topics: SortedMap<&TopicName, Vec<i32>> = SortedMap::new();
+    for partition in partitions {
+        topics.entry(&partition.topic).or_default().push(partition.partition);
+    }
+    topics
 }
 
 /// For each known topic the racks of every partition's replicas.

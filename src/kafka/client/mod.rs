@@ -10,8 +10,11 @@ pub mod assignor;
 pub mod consumer;
 mod consumer_fetch;
 mod consumer_group;
+mod consumer_rebalance;
 #[cfg(test)]
 mod consumer_tests;
+#[cfg(test)]
+mod cooperative_tests;
 pub mod errors;
 pub mod fetcher;
 pub mod idempotence;

@@ -244,12 +244,6 @@ pub fn uses_consumer_protocol(configs: &Configs) -> bool {
     configs.get("group.protocol").is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("consumer"))
 }
 
-/// Whether a consumer's settings ask for an assignor that keeps partitions where they are (KIP-54, KIP-429).
-pub fn names_a_sticky_assignor(configs: &Configs) -> bool {
-    let strategy = configs.get("partition.assignment.strategy").map_or("", String::as_str);
-    strategy.split(',').any(|name| name.trim().to_ascii_lowercase().trim_end_matches("assignor").ends_with("sticky"))
-}
-
 /// `earliest`, `latest`, `none` or `by_duration:` with an ISO-8601 duration (KIP-1106).
 pub(super) fn offset_reset(text: &str) -> Option<OffsetReset> {
     match text {

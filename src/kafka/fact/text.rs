@@ -232,8 +232,14 @@ impl Fact {
             Fact::SendRejected { producer, topic, error } => {
                 format!("{}: record to {} rejected: {error}", names.client(*producer), topic.0)
             }
-            Fact::Assigned { consumer, partitions, generation } => {
-                format!("{} is assigned {}, generation {generation}", names.client(*consumer), list(partitions))
+            Fact::Assigned { consumer, partitions, kept, generation } => {
+                let new: Vec<TopicPartition> = partitions.iter().filter(|p| !kept.contains(p)).cloned().collect();
+                let what = match (kept.is_empty(), new.is_empty()) {
+                    (true, _) => format!("is assigned {}", list(&new)),
+                    (false, true) => format!("keeps {}", list(kept)),
+                    (false, false) => format!("keeps {} and is assigned {}", list(kept), list(&new)),
+                };
+                format!("{} {what}, generation {generation}", names.client(*consumer))
             }
             Fact::Revoked { consumer, partitions, lost } => {
                 let verb = if *lost { "lost" } else { "gives up" };

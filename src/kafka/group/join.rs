@@ -204,7 +204,12 @@ impl Work<'_, '_> {
     ) -> Option<Decided> {
         let member = group.member_mut(&request.member_id)?;
         apply_join(member, request, context.reply());
-        let reason = format!("{} {what}", member.client_id.as_str());
+        let client = member.client_id.as_str();
+        // KIP-800: the member says itself why it is back.
+        let reason = match request.reason.as_deref().filter(|why| !why.is_empty()) {
+            Some(why) => format!("{client} rejoins: {why}"),
+            None => format!("{client} {what}"),
+        };
         self.maybe_prepare_rebalance_or_complete_join(group, &reason)
     }
 

@@ -3,6 +3,7 @@
 
 mod range;
 mod roundrobin;
+pub mod sticky;
 
 use std::cmp::Ordering;
 
@@ -40,11 +41,32 @@ pub type Assignment = SortedMap<StrBytes, Vec<TopicPartition>>;
 pub enum Assignor {
     Range,
     RoundRobin,
+    Sticky,
+    CooperativeSticky,
+}
+
+/// What a member does with its partitions while the group rebalances
+/// (ConsumerPartitionAssignor.RebalanceProtocol, KIP-429). The more advanced comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RebalanceProtocol {
+    /// It gives all of them up before it joins.
+    Eager,
+    /// It keeps them, and gives up only what the new assignment takes away.
+    Cooperative,
+}
+
+impl RebalanceProtocol {
+    /// The most advanced protocol that all of a member's assignors support; eager is always one.
+    pub fn of(assignors: &[Assignor]) -> RebalanceProtocol {
+        let supported = assignors.iter().map(|a| a.protocol());
+        supported.min().unwrap_or(RebalanceProtocol::Eager)
+    }
 }
 
 impl Assignor {
     pub fn parse(name: &str) -> Option<Assignor> {
-        [Assignor::Range, Assignor::RoundRobin].into_iter().find(|a| a.name() == name)
+        use Assignor::{CooperativeSticky, Range, RoundRobin, Sticky};
+        [Range, RoundRobin, Sticky, CooperativeSticky].into_iter().find(|a| a.name() == name)
     }
 
     /// The assignor's name, which is also the name of the group's protocol.
@@ -52,6 +74,16 @@ impl Assignor {
         match self {
             Assignor::Range => "range",
             Assignor::RoundRobin => "roundrobin",
+            Assignor::Sticky => "sticky",
+            Assignor::CooperativeSticky => "cooperative-sticky",
+        }
+    }
+
+    /// The most advanced protocol that it supports (`supportedProtocols`); all support the eager one.
+    pub const fn protocol(self) -> RebalanceProtocol {
+        match self {
+            Assignor::Range | Assignor::RoundRobin | Assignor::Sticky => RebalanceProtocol::Eager,
+            Assignor::CooperativeSticky => RebalanceProtocol::Cooperative,
         }
     }
 
@@ -62,6 +94,8 @@ impl Assignor {
         match self {
             Assignor::Range => range::assign(topics, &ordered),
             Assignor::RoundRobin => roundrobin::assign(topics, &ordered),
+            Assignor::Sticky => sticky::assign(sticky::Kind::Eager, topics, &ordered),
+            Assignor::CooperativeSticky => sticky::assign(sticky::Kind::Cooperative, topics, &ordered),
         }
     }
 }
@@ -112,9 +146,17 @@ mod tests {
 
     #[test]
     fn a_topic_that_is_not_known_yet_is_assigned_to_nobody() {
-        for assignor in [Assignor::Range, Assignor::RoundRobin] {
+        for assignor in [Assignor::Range, Assignor::RoundRobin, Assignor::Sticky, Assignor::CooperativeSticky] {
             let assignment = assignor.assign(&TopicRacks::new(), &[member("a", None)]);
             assert_eq!(assignment[&str_bytes("a")], []);
         }
+    }
+
+    #[test]
+    fn only_cooperative_assignors_make_a_cooperative_member() {
+        use Assignor::{CooperativeSticky, Range, Sticky};
+        assert_eq!(RebalanceProtocol::of(&[CooperativeSticky]), RebalanceProtocol::Cooperative);
+        assert_eq!(RebalanceProtocol::of(&[Range, CooperativeSticky]), RebalanceProtocol::Eager);
+        assert_eq!(RebalanceProtocol::of(&[CooperativeSticky, Sticky]), RebalanceProtocol::Eager);
     }
 }
