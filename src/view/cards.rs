@@ -102,6 +102,8 @@ pub struct DeliveredRecord {
     pub again: bool,
 }
 
+/// A delivery is told to be a repetition when the first one is among so many before.
+const AGAIN_WITHIN: usize = 256;
 /// How many batches and deliveries a card shows.
 const SHOWN: usize = 8;
 /// A card lists the partitions one by one up to so many; beyond, only some of them.
@@ -131,7 +133,7 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         failed: failed.values().sum::<u64>() + producer.rejected(),
         pending: producer.pending(),
         in_flight: pending(producer),
-        last_error: producer.results().iter().rev().take(64).find_map(|result| result.outcome.err()).map(error_name),
+        last_error: producer.results().backwards().take(64).find_map(|result| result.outcome.err()).map(error_name),
         loading: producer.is_loading(),
     }
 }
@@ -275,12 +277,10 @@ fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -
 
 fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
     let records = world.delivered_records(consumer, Some(SHOWN as u64));
-    let earlier = consumer.delivered();
+    let earlier: Vec<_> = consumer.delivered().backwards().take(AGAIN_WITHIN).collect();
     let again = |partition: &TopicPartition, offset: i64| {
         let same = earlier
             .iter()
-            .rev()
-            .take(256)
             .filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
         same.count() > 1
     };

@@ -21,16 +21,16 @@ impl Log {
         }
         let mut found = self.stored_batches(from).take_while(|(_, stored)| stored.batch.base_offset < end);
         let Some((segment, first)) = found.next() else { return Ok(nothing) };
-        let mut chosen = vec![&first.batch];
-        let mut size = first.batch.size();
+        let (base, mut size) = (first.batch.base_offset, first.batch.size());
+        let mut chosen = vec![first.batch];
         for (of, stored) in found {
             if of != segment || size.saturating_add(stored.batch.size()) > max_bytes {
                 break;
             }
             size += stored.batch.size();
-            chosen.push(&stored.batch);
+            chosen.push(stored.batch);
         }
-        Ok(Read { first: first.batch.base_offset, records: joined(&chosen, size) })
+        Ok(Read { first: base, records: joined(&chosen, size) })
     }
 
     /// How far a reader may see.
@@ -63,18 +63,18 @@ impl Log {
     }
 
     /// The batches from the one that contains `from` on, in offset order.
-    pub fn batches(&self, from: Offset) -> impl Iterator<Item = &Batch> {
-        self.stored_batches(from).map(|(_, stored)| &stored.batch)
+    pub fn batches(&self, from: Offset) -> impl Iterator<Item = Batch> {
+        self.stored_batches(from).map(|(_, stored)| stored.batch)
     }
 
     /// With the number of their segment.
-    fn stored_batches(&self, from: Offset) -> impl Iterator<Item = (u32, &StoredBatch)> {
+    fn stored_batches(&self, from: Offset) -> impl Iterator<Item = (u32, StoredBatch)> {
         let first_segment = self.segment_at(from);
         let segments = self.segments.len() as u32;
         (first_segment..segments).filter_map(|number| Some((number, self.segment(number)?))).flat_map(
             move |(number, segment)| {
                 let start = if number == first_segment { segment.find(from) } else { 0 };
-                (start..).map_while(move |at| segment.batch(at)).map(move |stored| (number, stored))
+                segment.batches_from(start).map(move |stored| (number, stored))
             },
         )
     }
@@ -88,7 +88,10 @@ impl Log {
         let number = self.segment_at(read.first);
         let Some(segment) = self.segment(number) else { return Vec::new() };
         let (mut behind, mut left) = (segment.find(read.first), read.records.len() as i32);
-        while let Some(stored) = segment.batch(behind).filter(|_| left > 0) {
+        for stored in segment.batches_from(behind) {
+            if left <= 0 {
+                break;
+            }
             left -= stored.batch.size();
             behind += 1;
         }
@@ -117,7 +120,7 @@ impl Log {
 }
 
 /// One batch is shared, several are copied once.
-fn joined(batches: &[&Batch], size: i32) -> Bytes {
+fn joined(batches: &[Batch], size: i32) -> Bytes {
     if let [only] = batches {
         return only.bytes().clone();
     }
