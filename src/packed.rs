@@ -231,10 +231,10 @@ impl<T: Pack> Packed<T> {
     pub fn iter_from(&self, index: usize) -> impl Iterator<Item = T> {
         let place = index + self.gone;
         let young = index.saturating_sub(self.packed());
-        let packed = self.blocks.iter().skip(place / BLOCK).enumerate().flat_map(move |(number, block)| {
-            block.open::<T>().into_iter().skip(if number == 0 { place % BLOCK } else { 0 })
+        let packed = (place / BLOCK..self.blocks.len()).flat_map(move |number| {
+            self.blocks[number].open::<T>().into_iter().skip(place.saturating_sub(number * BLOCK))
         });
-        packed.chain(self.young.iter().skip(young).cloned())
+        packed.chain((young..self.young.len()).map(|at| self.young[at].clone()))
     }
 
     /// The elements from the youngest to the oldest.

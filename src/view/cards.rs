@@ -279,9 +279,7 @@ fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
     let records = world.delivered_records(consumer, Some(SHOWN as u64));
     let earlier: Vec<_> = consumer.delivered().backwards().take(AGAIN_WITHIN).collect();
     let again = |partition: &TopicPartition, offset: i64| {
-        let same = earlier
-            .iter()
-            .filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
+        let same = earlier.iter().filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
         same.count() > 1
     };
     records

@@ -63,6 +63,8 @@ pub struct Segment {
     /// The last append: its age for retention if no record has a timestamp.
     modified: Instant,
     batches: Packed<StoredBatch>,
+    /// The largest timestamp of the first batch.
+    first_timestamp: Option<i64>,
     /// Bytes of all batches.
     size: i32,
     /// The largest timestamp and its batch's last offset; -1 when there is none.
@@ -82,6 +84,7 @@ impl Segment {
             created: now,
             modified: now,
             batches: Packed::default(),
+            first_timestamp: None,
             size: 0,
             max_timestamp: TimeEntry { timestamp: NO_TIMESTAMP, offset: Offset::UNKNOWN },
             offsets: OffsetIndex::default(),
@@ -144,7 +147,7 @@ impl Segment {
 
     /// The first batch's largest timestamp (LogSegment.getFirstBatchTimestamp).
     pub fn first_timestamp(&self) -> Option<i64> {
-        self.batches.first().map(|first| first.batch.max_timestamp)
+        self.first_timestamp
     }
 
     /// Whether a new segment begins with what comes (LogSegment.shouldRoll).
@@ -178,6 +181,7 @@ impl Segment {
             self.bytes_since_index = 0;
         }
         let size = batch.size();
+        self.first_timestamp.get_or_insert(batch.max_timestamp);
         self.batches.push_back(StoredBatch { batch, position: self.size });
         self.size += size;
         self.bytes_since_index += size;
@@ -223,6 +227,7 @@ impl Segment {
         }
         if self.batches.is_empty() {
             self.created = now;
+            self.first_timestamp = None;
         }
         self.offsets.truncate(end);
         self.times.truncate(end);
