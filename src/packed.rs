@@ -13,9 +13,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use imbl::Vector;
 
 /// The elements of a block. To look at one, all before it in its block are unpacked.
-const BLOCK: usize = 64;
+const BLOCK: usize = 32;
 /// So many of the youngest elements at least are not packed: they are the ones that are looked at.
-const YOUNG: usize = 64;
+const YOUNG: usize = 16;
 /// Longer strings of bytes are shared instead of written down: they are worth their place.
 const SHARED_FROM: usize = 512;
 
@@ -131,12 +131,12 @@ struct Block {
 }
 
 impl Block {
-    fn of<T: Pack>(elements: &Vector<T>) -> Block {
+    fn of<T: Pack>(elements: &[T]) -> Block {
         let (mut past, mut packing) = (T::Past::default(), Packing::default());
         for element in elements {
             element.pack(&mut past, &mut packing);
         }
-        let key = elements.front().map_or(0, T::key);
+        let key = elements.first().map_or(0, T::key);
         Block { key, code: Bytes::copy_from_slice(&packing.code), shared: packing.shared }
     }
 
@@ -153,12 +153,12 @@ pub struct Packed<T: Pack> {
     blocks: Vector<Arc<Block>>,
     /// How many of the first block's elements have been taken from the front.
     gone: usize,
-    young: Vector<T>,
+    young: Vec<T>,
 }
 
 impl<T: Pack> Default for Packed<T> {
     fn default() -> Packed<T> {
-        Packed { blocks: Vector::new(), gone: 0, young: Vector::new() }
+        Packed { blocks: Vector::new(), gone: 0, young: Vec::new() }
     }
 }
 
@@ -193,11 +193,10 @@ impl<T: Pack> Packed<T> {
     }
 
     pub fn push_back(&mut self, element: T) {
-        self.young.push_back(element);
+        self.young.push(element);
         if self.young.len() >= BLOCK + YOUNG {
-            let later = self.young.split_off(BLOCK);
-            let old = std::mem::replace(&mut self.young, later);
-            self.blocks.push_back(Arc::new(Block::of(&old)));
+            self.blocks.push_back(Arc::new(Block::of(&self.young[..BLOCK])));
+            self.young.drain(..BLOCK);
         }
     }
 
@@ -218,9 +217,8 @@ impl<T: Pack> Packed<T> {
             self.blocks.pop_front();
             self.gone = 0;
         }
-        while self.young.front().is_some_and(&mut is_so) {
-            self.young.pop_front();
-        }
+        let gone = self.young.iter().take_while(|element| is_so(element)).count();
+        self.young.drain(..gone);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = T> {
@@ -234,7 +232,7 @@ impl<T: Pack> Packed<T> {
         let packed = (place / BLOCK..self.blocks.len()).flat_map(move |number| {
             self.blocks[number].open::<T>().into_iter().skip(place.saturating_sub(number * BLOCK))
         });
-        packed.chain((young..self.young.len()).map(|at| self.young[at].clone()))
+        packed.chain(self.young[young.min(self.young.len())..].iter().cloned())
     }
 
     /// The elements from the youngest to the oldest.
@@ -249,9 +247,8 @@ impl<T: Pack> Packed<T> {
     /// The number of the first element for which `before` does not hold, in a list where it holds for
     /// those in front only. An element with a greater key than `key` is never before.
     pub fn partition_point(&self, key: i64, before: impl Fn(&T) -> bool) -> usize {
-        if self.young.front().is_some_and(&before) || self.blocks.is_empty() {
-            let order = |element: &T| if before(element) { Ordering::Less } else { Ordering::Greater };
-            return self.packed() + self.young.binary_search_by(order).unwrap_or_else(|at| at);
+        if self.young.first().is_some_and(&before) || self.blocks.is_empty() {
+            return self.packed() + self.young.partition_point(before);
         }
         // The first element of each later block has a greater key, so the place is in this one or right behind it.
         let later = |block: &Arc<Block>| if block.key <= key { Ordering::Less } else { Ordering::Greater };
@@ -264,8 +261,9 @@ impl<T: Pack> Packed<T> {
     fn unpack_last(&mut self) -> bool {
         let Some(block) = self.blocks.pop_back() else { return false };
         let gone = if self.blocks.is_empty() { std::mem::take(&mut self.gone) } else { 0 };
-        let mut opened: Vector<T> = block.open::<T>().into_iter().skip(gone).collect();
-        opened.append(std::mem::take(&mut self.young));
+        let mut opened = block.open::<T>();
+        opened.drain(..gone);
+        opened.append(&mut self.young);
         self.young = opened;
         true
     }
@@ -381,7 +379,7 @@ mod tests {
             again.extend(plain.iter().cloned());
             assert_eq!(packed, again, "how it came about makes no difference");
         }
-        assert!(plain.len() > 3 * BLOCK, "it became long: {}", plain.len());
+        assert!(plain.len() > 6 * BLOCK, "it became long: {}", plain.len());
     }
 
     #[test]

@@ -133,9 +133,15 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         failed: failed.values().sum::<u64>() + producer.rejected(),
         pending: producer.pending(),
         in_flight: pending(producer),
-        last_error: producer.results().backwards().take(64).find_map(|result| result.outcome.err()).map(error_name),
+        last_error: last_error(producer),
         loading: producer.is_loading(),
     }
+}
+
+/// Why a batch failed, if one of the newest did.
+fn last_error(producer: &Producer) -> Option<String> {
+    let newest = if producer.failed().is_empty() { 0 } else { 64 };
+    producer.results().backwards().take(newest).find_map(|result| result.outcome.err()).map(error_name)
 }
 
 fn pending(producer: &Producer) -> Vec<PendingBatch> {
@@ -277,7 +283,10 @@ fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -
 
 fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
     let records = world.delivered_records(consumer, Some(SHOWN as u64));
-    let earlier: Vec<_> = consumer.delivered().backwards().take(AGAIN_WITHIN).collect();
+    // Where nothing was ever handed to the group twice, nothing needs to be looked through.
+    let some_twice = world.ledger().duplicated(consumer.group()) > 0;
+    let within = if some_twice { AGAIN_WITHIN } else { 0 };
+    let earlier: Vec<_> = consumer.delivered().backwards().take(within).collect();
     let again = |partition: &TopicPartition, offset: i64| {
         let same = earlier.iter().filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
         same.count() > 1
