@@ -221,27 +221,18 @@ impl<T: Pack> Packed<T> {
         self.young.drain(..gone);
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = T> {
+    pub fn iter(&self) -> Iter<'_, T> {
         self.iter_from(0)
     }
 
     /// The elements from this one on.
-    pub fn iter_from(&self, index: usize) -> impl Iterator<Item = T> {
-        let place = index + self.gone;
-        let young = index.saturating_sub(self.packed());
-        let packed = (place / BLOCK..self.blocks.len()).flat_map(move |number| {
-            self.blocks[number].open::<T>().into_iter().skip(place.saturating_sub(number * BLOCK))
-        });
-        packed.chain(self.young[young.min(self.young.len())..].iter().cloned())
+    pub fn iter_from(&self, index: usize) -> Iter<'_, T> {
+        Iter { list: self, place: index + self.gone, opened: Vec::new().into_iter() }
     }
 
     /// The elements from the youngest to the oldest.
-    pub fn backwards(&self) -> impl Iterator<Item = T> {
-        let opened = |number: usize| {
-            let gone = if number == 0 { self.gone } else { 0 };
-            self.blocks[number].open::<T>().into_iter().skip(gone).rev()
-        };
-        self.young.iter().rev().cloned().chain((0..self.blocks.len()).rev().flat_map(opened))
+    pub fn backwards(&self) -> Backwards<'_, T> {
+        Backwards { list: self, left: self.gone + self.len(), opened: Vec::new() }
     }
 
     /// The number of the first element for which `before` does not hold, in a list where it holds for
@@ -266,6 +257,60 @@ impl<T: Pack> Packed<T> {
         opened.append(&mut self.young);
         self.young = opened;
         true
+    }
+}
+
+/// The elements in order, one block opened at a time. A place counts from the first block's first element.
+pub struct Iter<'a, T: Pack> {
+    list: &'a Packed<T>,
+    place: usize,
+    /// The elements of a block from `place` on.
+    opened: std::vec::IntoIter<T>,
+}
+
+impl<T: Pack> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let list = self.list;
+        if self.opened.len() == 0
+            && let Some(block) = list.blocks.get(self.place / BLOCK)
+        {
+            let mut opened = block.open::<T>();
+            opened.drain(..self.place % BLOCK);
+            self.opened = opened.into_iter();
+        }
+        let young = || list.young.get(self.place - list.blocks.len() * BLOCK).cloned();
+        let next = self.opened.next().or_else(young)?;
+        self.place += 1;
+        Some(next)
+    }
+}
+
+/// The elements backwards.
+pub struct Backwards<'a, T: Pack> {
+    list: &'a Packed<T>,
+    /// So many places lie in front of what was handed out.
+    left: usize,
+    /// The elements of a block up to there.
+    opened: Vec<T>,
+}
+
+impl<T: Pack> Iterator for Backwards<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        if self.left == self.list.gone {
+            return None;
+        }
+        self.left -= 1;
+        if let Some(young) = self.left.checked_sub(self.list.blocks.len() * BLOCK) {
+            return self.list.young.get(young).cloned();
+        }
+        if self.opened.is_empty() {
+            self.opened = self.list.blocks[self.left / BLOCK].open();
+        }
+        self.opened.pop()
     }
 }
 

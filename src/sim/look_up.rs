@@ -2,20 +2,20 @@
 
 use bytes::Bytes;
 
-use crate::kafka::log::Log;
+use crate::kafka::log::{Batches, Log};
 use crate::wire::Offset;
 use crate::wire::batch::{Batch, HEADER_SIZE};
 
 /// Looks batches up in a log. It goes on from where it looked last, so that many in a row cost little.
 pub(super) struct LookUp<'a> {
     log: &'a Log,
-    rest: Box<dyn Iterator<Item = Batch> + 'a>,
+    rest: Batches<'a>,
     at: Option<Batch>,
 }
 
 impl LookUp<'_> {
     pub fn new(log: &Log) -> LookUp<'_> {
-        LookUp { log, rest: Box::new(std::iter::empty()), at: None }
+        LookUp { log, rest: log.batches(log.log_end()), at: None }
     }
 
     /// Whether the log still has these very records there (or had them, before its present start).
@@ -35,7 +35,7 @@ impl LookUp<'_> {
         // Backwards it has to begin again; what lies further ahead is found sooner than gone through.
         let is_near = |at: &Batch| at.base_offset <= offset && offset - at.last_offset < 64;
         if !self.at.as_ref().is_some_and(is_near) {
-            self.rest = Box::new(self.log.batches(offset));
+            self.rest = self.log.batches(offset);
             self.at = self.rest.next();
         }
         while self.at.as_ref().is_some_and(|at| at.last_offset < offset) {

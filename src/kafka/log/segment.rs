@@ -4,7 +4,7 @@ use imbl::Vector;
 
 use crate::kafka::config::TopicConfig;
 use crate::kafka::log::index::{AbortedTxn, OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
-use crate::packed::{Pack, Packed, Packing, Unpacking};
+use crate::packed::{Iter, Pack, Packed, Packing, Unpacking};
 use crate::time::Instant;
 use crate::wire::Offset;
 use crate::wire::batch::{Batch, NO_TIMESTAMP, PastBatch};
@@ -209,7 +209,7 @@ impl Segment {
     }
 
     /// The batches from this one on.
-    pub fn batches_from(&self, number: u32) -> impl Iterator<Item = StoredBatch> {
+    pub fn batches_from(&self, number: u32) -> Iter<'_, StoredBatch> {
         self.batches.iter_from(number as usize)
     }
 
