@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | [`time`], [`rng`] | virtual instants in microseconds; a portable seeded generator |
 //! | [`sorted`] | ordered maps and sets, small in memory and in the download |
+//! | [`packed`] | long lists whose old elements are written down small |
 //! | [`wire`] | ids, error codes, envelopes, record batches: a thin face on the crate `kafka-protocol` |
 //! | [`kafka::node`] | the contract of a node: one [`Input`](kafka::node::Input) in, one [`Turn`](kafka::node::Turn) of effects out |
 //! | [`kafka::config`] | Kafka's settings with their names, defaults, ranges and reasons |
@@ -68,6 +69,7 @@ pub mod command;
 pub mod history;
 pub mod kafka;
 pub mod lesson;
+pub mod packed;
 pub mod rng;
 pub mod scenario;
 pub mod sim;

@@ -12,15 +12,14 @@ use imbl::Vector;
 
 use crate::kafka::fact::{Fact, PositionReason};
 use crate::kafka::log::Log;
+use crate::packed::{Pack, Packed, Packing, Unpacking};
 use crate::sim::event::EventId;
+use crate::sim::look_up::{LookUp, holds};
 use crate::sim::loss::{Elections, LossCause};
 use crate::sim::world::World;
 use crate::sorted::SortedMap;
-use crate::wire::batch::Batch;
+use crate::wire::batch::{Batch, PastBatch};
 use crate::wire::{BrokerId, ClientId, NodeId, Offset, TopicPartition};
-
-/// Where the records begin in a batch: what stands before is stamped by the leader.
-const RECORDS_AT: usize = 61;
 
 /// A batch that a producer was told is safe.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,8 +76,8 @@ pub struct Anomaly {
 /// What the ledger knows of one partition.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct PartitionLedger {
-    pub acked: Vector<AckedBatch>,
-    handed: Vector<Handed>,
+    pub acked: Packed<AckedBatch>,
+    handed: Packed<Handed>,
     elections: Elections,
     /// Found when the present leader took over, or by a late acknowledgement.
     lost: Vec<Anomaly>,
@@ -192,22 +191,24 @@ impl Ledger {
             |first, last, records: &Bytes| elections.cause(world, partition, (leader, log), (first, last), records);
         // What was found lost before keeps its cause.
         let known = |base: Offset| ledger.lost.iter().find(|lost| lost.first == base).cloned();
-        let gone = ledger.acked.iter().filter(|batch| !holds(log, batch.base, batch.last(), &batch.records));
+        let mut look_up = LookUp::new(log);
+        let gone = ledger.acked.iter().filter(|batch| !look_up.holds(batch.base, batch.last(), &batch.records));
         let lost: Vec<Anomaly> = gone
             .map(|batch| {
                 known(batch.base).unwrap_or_else(|| {
                     let alone = batch.acks == 1 && !elections.has_committed(batch.last());
                     let (first, last) = (batch.base, batch.last());
                     let cause = if alone { LossCause::NotReplicated } else { cause(first, last, &batch.records) };
-                    lost(partition, batch, event, cause)
+                    lost(partition, &batch, event, cause)
                 })
             })
             .collect();
+        let mut look_up = LookUp::new(log);
         let phantom: Vec<Anomaly> = ledger
             .handed
             .iter()
             .filter_map(|handed| {
-                let found = phantom(partition, handed, log, event)?;
+                let found = phantom(partition, &handed, &mut look_up, event)?;
                 let cause = cause(found.first, found.last, &handed.records);
                 Some(Anomaly { cause: Some(cause), ..found })
             })
@@ -369,11 +370,89 @@ impl AckedBatch {
     }
 }
 
+/// The records of the one before, its running numbers, its producer.
+#[derive(Default)]
+pub struct PastAcked {
+    records: PastBatch,
+    base: i64,
+    first_record: u64,
+    event: u64,
+    producer: u32,
+}
+
+impl Pack for AckedBatch {
+    type Past = PastAcked;
+
+    fn pack(&self, past: &mut PastAcked, into: &mut Packing) {
+        let AckedBatch { producer, base, count, acks, first_record, records, event } = self;
+        past.records.pack(records, into);
+        into.number(i64::from(producer.0) - i64::from(past.producer));
+        into.number(base.0 - past.base);
+        into.number(i64::from(*count));
+        into.number(i64::from(*acks));
+        into.number(first_record.wrapping_sub(past.first_record) as i64);
+        into.number(event.0.wrapping_sub(past.event) as i64);
+        past.remember(self);
+    }
+
+    fn unpack(past: &mut PastAcked, from: &mut Unpacking<'_>) -> AckedBatch {
+        let batch = AckedBatch {
+            records: past.records.unpack(from),
+            producer: ClientId((i64::from(past.producer) + from.number()) as u32),
+            base: Offset(past.base + from.number()),
+            count: from.number() as u32,
+            acks: from.number() as i16,
+            first_record: past.first_record.wrapping_add(from.number() as u64),
+            event: EventId(past.event.wrapping_add(from.number() as u64)),
+        };
+        past.remember(&batch);
+        batch
+    }
+
+    fn key(&self) -> i64 {
+        self.base.0
+    }
+}
+
+impl PastAcked {
+    fn remember(&mut self, batch: &AckedBatch) {
+        self.base = batch.last().next().0;
+        self.first_record = batch.first_record + u64::from(batch.count);
+        self.event = batch.event.0;
+        self.producer = batch.producer.0;
+    }
+}
+
+impl Pack for Handed {
+    /// The records of the one before, and its end.
+    type Past = (PastBatch, i64);
+
+    fn pack(&self, past: &mut Self::Past, into: &mut Packing) {
+        past.0.pack(&self.records, into);
+        into.number(self.first.0 - past.1);
+        into.number(self.last - self.first);
+        into.number(i64::from(self.count));
+        past.1 = self.last.next().0;
+    }
+
+    fn unpack(past: &mut Self::Past, from: &mut Unpacking<'_>) -> Handed {
+        let records = past.0.unpack(from);
+        let first = Offset(past.1 + from.number());
+        let last = first + from.number();
+        past.1 = last.next().0;
+        Handed { first, last, count: from.number() as u32, records }
+    }
+
+    fn key(&self) -> i64 {
+        self.first.0
+    }
+}
+
 impl PartitionLedger {
     /// Whether a batch that the same producer sent later stands before this one with one of its keys.
     fn overtaken(&self, partition: &TopicPartition, batch: &AckedBatch) -> Option<Anomaly> {
         // Acknowledgements come nearly in order, so only the youngest need a look.
-        let other = self.acked.iter().rev().take(16).find(|other| {
+        let other = self.acked.backwards().take(16).find(|other| {
             other.producer == batch.producer
                 && (other.first_record < batch.first_record) != (other.base < batch.base)
                 && other.base != batch.base
@@ -427,38 +506,16 @@ fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId, cause: L
 }
 
 /// What a reader was handed is looked for batch by batch: one answer may bring several.
-fn phantom(partition: &TopicPartition, handed: &Handed, log: &Log, event: EventId) -> Option<Anomaly> {
+fn phantom(partition: &TopicPartition, handed: &Handed, look_up: &mut LookUp<'_>, event: EventId) -> Option<Anomaly> {
     let batches = Batch::parse_all(handed.records.clone(), false).unwrap_or_default();
     let mut gone = batches.iter().filter_map(|batch| {
         let (first, last) = (batch.base_offset.max(handed.first), batch.last_offset.min(handed.last));
-        (first <= last && !holds(log, first, last, batch.bytes())).then_some((first, last))
+        (first <= last && !look_up.holds(first, last, batch.bytes())).then_some((first, last))
     });
     let (first, last) = gone.next()?;
     let last = gone.last().map_or(last, |(_, last)| last);
     let kind = AnomalyKind::Phantom;
     Some(Anomaly { kind, partition: partition.clone(), first, last, group: None, event, cause: None })
-}
-
-/// Whether the log still has these very records there (or had them, before its present start).
-pub(super) fn holds(log: &Log, first: Offset, last: Offset, records: &Bytes) -> bool {
-    if last < log.log_start() || log.config().compact {
-        return true;
-    }
-    if last >= log.log_end() {
-        return false;
-    }
-    let batch = log.batches(first).next();
-    batch.is_some_and(|batch| batch.last_offset >= last && same_records(batch, records))
-}
-
-fn same_records(batch: &Batch, records: &Bytes) -> bool {
-    let (ours, theirs) = (batch.bytes(), records);
-    if ours.len() == theirs.len() && ours.get(RECORDS_AT..) == theirs.get(RECORDS_AT..) {
-        return true;
-    }
-    // A leader may have compressed them otherwise than the producer did.
-    let Ok(sent) = Batch::split_first(&mut records.clone(), false) else { return false };
-    sent.compression() != batch.compression() && sent.plain_records() == batch.plain_records()
 }
 
 /// Whether the leader that the metadata names is another than the one that appended at `base`: the
@@ -481,8 +538,9 @@ fn missed_records(
 ) -> u64 {
     let Some(log) = world.leader_log(partition) else { return 0 };
     let data = log.batches(from.max(log.log_start())).take_while(|batch| batch.base_offset < to);
-    let kept = data.filter(|batch| !batch.is_control()).flat_map(offsets_of);
-    let deleted = acked.into_iter().flat_map(|ledger| &ledger.acked).filter(|batch| batch.base < log.log_start());
+    let kept = data.filter(|batch| !batch.is_control()).flat_map(|batch| offsets_of(&batch));
+    let acked = acked.filter(|_| from < log.log_start());
+    let deleted = acked.into_iter().flat_map(|ledger| ledger.acked.iter()).filter(|batch| batch.base < log.log_start());
     let deleted = deleted.flat_map(|batch| batch.base.0..=batch.last().0.min(log.log_start().0 - 1));
     let between = kept.chain(deleted).filter(|offset| (from.0..to.0).contains(offset));
     between.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64

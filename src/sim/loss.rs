@@ -1,7 +1,7 @@
 //! Why an acknowledged record could vanish: the answer to which setting would have kept it.
 
 use crate::kafka::log::Log;
-use crate::sim::ledger::holds;
+use crate::sim::look_up::holds;
 use crate::sim::world::World;
 use crate::wire::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 

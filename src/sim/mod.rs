@@ -10,6 +10,7 @@ mod disk;
 pub mod event;
 mod faults;
 pub mod ledger;
+mod look_up;
 mod loss;
 pub mod metrics;
 pub mod network;

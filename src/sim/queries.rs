@@ -189,7 +189,7 @@ impl World {
         let batches = consumer.delivered();
         let mut wanted = newest.unwrap_or(u64::MAX);
         let mut groups: Vec<Vec<Delivered>> = Vec::new();
-        for batch in batches.iter().rev() {
+        for batch in batches.backwards() {
             if wanted == 0 {
                 break;
             }

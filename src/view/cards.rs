@@ -102,6 +102,8 @@ pub struct DeliveredRecord {
     pub again: bool,
 }
 
+/// A delivery is told to be a repetition when the first one is among so many before.
+const AGAIN_WITHIN: usize = 256;
 /// How many batches and deliveries a card shows.
 const SHOWN: usize = 8;
 /// A card lists the partitions one by one up to so many; beyond, only some of them.
@@ -131,9 +133,15 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         failed: failed.values().sum::<u64>() + producer.rejected(),
         pending: producer.pending(),
         in_flight: pending(producer),
-        last_error: producer.results().iter().rev().take(64).find_map(|result| result.outcome.err()).map(error_name),
+        last_error: last_error(producer),
         loading: producer.is_loading(),
     }
+}
+
+/// Why a batch failed, if one of the newest did.
+fn last_error(producer: &Producer) -> Option<String> {
+    let newest = if producer.failed().is_empty() { 0 } else { 64 };
+    producer.results().backwards().take(newest).find_map(|result| result.outcome.err()).map(error_name)
 }
 
 fn pending(producer: &Producer) -> Vec<PendingBatch> {
@@ -275,13 +283,12 @@ fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -
 
 fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
     let records = world.delivered_records(consumer, Some(SHOWN as u64));
-    let earlier = consumer.delivered();
+    // Where nothing was ever handed to the group twice, nothing needs to be looked through.
+    let some_twice = world.ledger().duplicated(consumer.group()) > 0;
+    let within = if some_twice { AGAIN_WITHIN } else { 0 };
+    let earlier: Vec<_> = consumer.delivered().backwards().take(within).collect();
     let again = |partition: &TopicPartition, offset: i64| {
-        let same = earlier
-            .iter()
-            .rev()
-            .take(256)
-            .filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
+        let same = earlier.iter().filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
         same.count() > 1
     };
     records

@@ -232,7 +232,7 @@ pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
 /// Whether the records that were overtaken carry a producer id and its sequence.
 fn is_idempotent(world: &World, anomaly: &Anomaly) -> bool {
     let acked = world.ledger().partition(&anomaly.partition);
-    let mut batches = acked.into_iter().flat_map(|ledger| &ledger.acked);
+    let mut batches = acked.into_iter().flat_map(|ledger| ledger.acked.iter());
     let batch = batches.find(|batch| batch.event == anomaly.event);
     batch.is_some_and(|batch| {
         Batch::split_first(&mut batch.records.clone(), false).is_ok_and(|batch| batch.has_producer())

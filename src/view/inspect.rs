@@ -307,7 +307,7 @@ fn record(world: &World, partition: &TopicPartition, id: BrokerId, offset: Offse
     }
     Some(Inspection {
         title: format!("Record {offset} of {partition} on broker {}", id.0),
-        sections: vec![section("Record", rows), batch_section(batch)],
+        sections: vec![section("Record", rows), batch_section(&batch)],
         bytes: Some(hex_dump(batch.bytes())),
         message: None,
     })

@@ -30,7 +30,7 @@ pub fn entries(disk: &QuorumDisk, from: Offset, committed: Offset, image: &Metad
     let mut entries = Vec::new();
     for batch in disk.log.batches(from) {
         for record in batch.records().unwrap_or_default().iter().filter(|record| record.offset >= from.0) {
-            let (kind, text) = described(batch, record, &mut topics);
+            let (kind, text) = described(&batch, record, &mut topics);
             let committed = Offset(record.offset) < committed;
             entries.push(MetadataLogEntry {
                 offset: record.offset,

@@ -203,7 +203,7 @@ fn records(log: &Log, until: Option<i64>) -> Vec<RecordCell> {
     let first = Offset(end - RECORDS_SHOWN).max(log.log_start());
     let high_watermark = log.high_watermark();
     let batches = log.batches(first).take_while(|batch| batch.base_offset.0 < end);
-    let mut cells: Vec<RecordCell> = batches.flat_map(|batch| record_cells(batch, high_watermark)).collect();
+    let mut cells: Vec<RecordCell> = batches.flat_map(|batch| record_cells(&batch, high_watermark)).collect();
     cells.retain(|cell| (first.0..end).contains(&cell.offset));
     cells
 }

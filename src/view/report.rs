@@ -226,7 +226,7 @@ fn replica_log(broker: BrokerId, log: &Log, brief: bool) -> Value {
         })).collect::<Vec<_>>(),
     });
     if !brief {
-        let records: Vec<Value> = log.batches(log.log_start()).flat_map(records).collect();
+        let records: Vec<Value> = log.batches(log.log_start()).flat_map(|batch| records(&batch)).collect();
         value["records"] = Value::Array(records);
     }
     value
@@ -342,7 +342,7 @@ fn producer(name: &str, producer: &Producer, brief: bool) -> Value {
         "pending": producer.pending(),
     });
     if !brief {
-        value["results"] = Value::Array(producer.results().iter().flat_map(results).collect());
+        value["results"] = Value::Array(producer.results().iter().flat_map(|result| results(&result)).collect());
     }
     value
 }

@@ -7,6 +7,7 @@
 mod build;
 mod compression;
 mod control;
+mod packing;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use crate::wire::{ErrorCode, LeaderEpoch, Offset, ProducerId};
 pub use build::{BatchBuilder, NewRecord};
 pub use compression::Compression;
 pub use control::{ControlType, EndTxnMarker};
+pub use packing::PastBatch;
 pub use records::{Record, RecordIter, get_varint, get_varlong, put_varint, put_varlong, varint_size, varlong_size};
 
 /// Bytes of a batch header: where the records begin.

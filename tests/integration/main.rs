@@ -34,6 +34,7 @@ mod imports;
 mod laws;
 mod lessons;
 mod log_cases;
+mod memory;
 mod metrics;
 mod partition_cases;
 mod prevention;

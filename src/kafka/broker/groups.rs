@@ -24,7 +24,7 @@ pub trait Host {
     fn with_log(
         &mut self,
         partition: i32,
-        load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = &Batch>),
+        load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = Batch>),
     );
 }
 
@@ -108,8 +108,8 @@ mod tests {
             Some(self.high_watermark)
         }
 
-        fn with_log(&mut self, _: i32, load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = &Batch>)) {
-            load(&mut self.coordinator, &mut self.log.iter());
+        fn with_log(&mut self, _: i32, load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = Batch>)) {
+            load(&mut self.coordinator, &mut self.log.iter().cloned());
         }
     }
 

@@ -411,7 +411,7 @@ impl groups::Host for Home<'_> {
     fn with_log(
         &mut self,
         partition: i32,
-        load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = &Batch>),
+        load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = Batch>),
     ) {
         if let Some(log) = self.disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)) {
             load(&mut self.process.groups, &mut log.batches(log.log_start()));

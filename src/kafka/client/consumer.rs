@@ -16,6 +16,7 @@ use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason};
 use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn};
+use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::{Body, ClientId, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
@@ -44,7 +45,7 @@ pub struct Consumer {
     config: ConsumerConfig,
     bootstrap: Vec<NodeId>,
     /// What the application was given, over all its processes.
-    delivered: imbl::Vector<DeliveredBatch>,
+    delivered: Packed<DeliveredBatch>,
     /// Records that the application was given.
     delivered_count: u64,
     process: Option<Process>,
@@ -143,7 +144,7 @@ impl Consumer {
             topics: topics.iter().map(|t| topic_name(t)).collect(),
             config,
             bootstrap,
-            delivered: imbl::Vector::new(),
+            delivered: Packed::default(),
             delivered_count: 0,
             process: None,
             alarm: None,
@@ -181,7 +182,7 @@ impl Consumer {
     }
 
     /// Everything that the application was given, in order.
-    pub fn delivered(&self) -> &imbl::Vector<DeliveredBatch> {
+    pub fn delivered(&self) -> &Packed<DeliveredBatch> {
         &self.delivered
     }
 

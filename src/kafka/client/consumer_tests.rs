@@ -260,7 +260,7 @@ fn one_poll_hands_out_at_most_max_poll_records() {
     });
     let told: Vec<_> = bench.node.delivered().iter().map(|d| (d.first.0, d.last.0, d.count)).collect();
     assert_eq!(told, [(0, 2, 3), (3, 5, 3), (6, 6, 1)]);
-    let whole = &bench.node.delivered()[0].records;
+    let whole = &bench.node.delivered().first().unwrap().records;
     assert_eq!(Batch::parse_all(whole.clone(), true).unwrap().len(), 2);
 }
 

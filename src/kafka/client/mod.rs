@@ -21,6 +21,7 @@ pub mod idempotence;
 pub mod membership;
 pub mod metadata;
 pub mod network;
+mod packing;
 pub mod partitioner;
 pub mod producer;
 pub mod producer_batch;

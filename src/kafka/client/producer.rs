@@ -15,6 +15,7 @@ use crate::kafka::client::sender::{BatchResult, Ledger, Purpose, Sender};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Command, Input, Node, ProducerRecord, Turn};
+use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant, Rate};
 use crate::wire::batch::NewRecord;
@@ -154,7 +155,7 @@ impl Producer {
     }
 
     /// Every batch with an outcome, in the order of the outcomes.
-    pub fn results(&self) -> &imbl::Vector<BatchResult> {
+    pub fn results(&self) -> &Packed<BatchResult> {
         &self.ledger.results
     }
 

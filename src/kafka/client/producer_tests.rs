@@ -76,8 +76,8 @@ fn a_record_with_a_key_goes_to_its_partition_once_the_producer_has_an_id() {
     assert_eq!((batches[0].1.producer_id.0, batches[0].1.base_sequence), (7, 0));
     bench.answer(to, correlation, response(vec![answer(partition, None, 12)]));
     assert_eq!((bench.node.sent(), bench.node.acked(), bench.node.pending()), (1, 1, 0));
-    assert_eq!(bench.node.results()[0].outcome, Ok(Offset(12)));
-    assert_eq!(bench.node.results()[0].partition, TopicPartition::named("orders", partition));
+    assert_eq!(bench.node.results().first().unwrap().outcome, Ok(Offset(12)));
+    assert_eq!(bench.node.results().first().unwrap().partition, TopicPartition::named("orders", partition));
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn acks_0_counts_as_sent_at_once_and_close_flushes() {
     assert_eq!(bench.node.acked(), 0);
     bench.command(Command::Close);
     assert_eq!((bench.node.acked(), bench.node.is_running()), (1, false));
-    assert_eq!(bench.node.results()[0].outcome, Ok(Offset::UNKNOWN));
+    assert_eq!(bench.node.results().first().unwrap().outcome, Ok(Offset::UNKNOWN));
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_killed_producer_forgets_what_it_had_and_counts_it_as_lost() {
     bench.run_to(10);
     let (to, correlation, _) = take(&mut bench);
     bench.answer(to, correlation, response(vec![answer(0, None, 0)]));
-    assert_eq!(bench.node.results()[0].first_record, 1);
+    assert_eq!(bench.node.results().first().unwrap().first_record, 1);
 }
 
 /// A partition's leader as an idempotent producer knows it (ProducerStateManager).
@@ -398,7 +398,7 @@ fn storm(seed: u64, delivery_timeout: Duration) {
         }
     }
     assert_eq!(bench.node.pending(), 0, "seed {seed}: everything has an outcome");
-    for result in bench.node.results() {
+    for result in bench.node.results().iter() {
         let Ok(offset) = result.outcome else { continue };
         let batch = Batch::split_first(&mut result.records.clone(), true).unwrap();
         for (i, record) in batch.records().unwrap().iter().enumerate() {

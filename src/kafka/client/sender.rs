@@ -14,6 +14,7 @@ use crate::kafka::client::producer_batch::ProducerBatch;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
+use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::messages::ProduceRequest;
@@ -48,7 +49,7 @@ pub struct Ledger {
     pub rejected: u64,
     /// Records whose fate was unknown when the process died.
     pub lost: u64,
-    pub results: imbl::Vector<BatchResult>,
+    pub results: Packed<BatchResult>,
 }
 
 /// What a request was for.
@@ -76,7 +77,7 @@ pub struct Sender {
 
 impl Ledger {
     pub fn new(id: ClientId, acks: i16) -> Ledger {
-        let results = imbl::Vector::new();
+        let results = Packed::default();
         Ledger { id, acks, sent: 0, acked: 0, failed: SortedMap::new(), rejected: 0, lost: 0, results }
     }
 

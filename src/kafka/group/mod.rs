@@ -151,7 +151,7 @@ impl GroupCoordinator {
         turn: &mut Turn<'_>,
         partition: i32,
         epoch: LeaderEpoch,
-        log: &mut dyn Iterator<Item = &Batch>,
+        log: &mut dyn Iterator<Item = Batch>,
     ) {
         let mut records = Vec::new();
         for batch in log.filter(|batch| !batch.is_control()) {

@@ -188,11 +188,10 @@ impl Log {
         for number in first.. {
             let Some(segment) = self.segment(number).filter(|segment| segment.base() < up_to) else { break };
             let start = segment.find(from);
-            let stored = segment.batches().iter().skip(start as usize);
-            for StoredBatch { batch, .. } in stored {
+            for StoredBatch { batch, .. } in segment.batches_from(start) {
                 if batch.is_control() {
-                    transactions.read_marker(batch);
-                } else if !transactions.read_data(batch) && !keys.add(batch, from) {
+                    transactions.read_marker(&batch);
+                } else if !transactions.read_data(&batch) && !keys.add(&batch, from) {
                     return keys;
                 }
                 keys.latest = keys.latest.max(batch.last_offset);
@@ -226,9 +225,9 @@ impl Log {
             let Some(segment) = self.segment(number) else { break };
             // The index of the whole stretch is needed, for the new segment's index is built from it.
             round.transactions.add(self.aborted_transactions(segment.base(), self.end_of(segment)));
-            for StoredBatch { batch, .. } in segment.batches() {
+            for StoredBatch { batch, .. } in segment.batches().iter() {
                 // A batch that cannot be decoded stays as it is.
-                let kept = round.filter(batch).unwrap_or_else(|_| Some(batch.clone()));
+                let kept = round.filter(&batch).unwrap_or_else(|_| Some(batch.clone()));
                 if let Some(kept) = kept {
                     cleaned.append(kept, self.config.index_interval_bytes, segment.modified());
                 }

@@ -32,6 +32,7 @@ use crate::wire::{LeaderEpoch, Offset, ProducerId};
 pub use append::UNEXPECTED_APPEND_OFFSET;
 pub use compaction::{Cleanable, Compacted};
 pub use offsets::{FoundOffset, Lookup};
+pub use read::Batches;
 pub use retention::Deleted;
 
 /// What an append did.

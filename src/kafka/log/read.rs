@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::kafka::log::index::AbortedTxn;
 use crate::kafka::log::segment::{Segment, StoredBatch};
 use crate::kafka::log::{Log, Read, ReadUpTo};
+use crate::packed::Iter;
 use crate::wire::batch::Batch;
 use crate::wire::{ErrorCode, Offset};
 
@@ -19,18 +20,19 @@ impl Log {
         if from >= end {
             return Ok(nothing);
         }
-        let mut found = self.stored_batches(from).take_while(|(_, stored)| stored.batch.base_offset < end);
-        let Some((segment, first)) = found.next() else { return Ok(nothing) };
-        let mut chosen = vec![&first.batch];
-        let mut size = first.batch.size();
-        for (of, stored) in found {
-            if of != segment || size.saturating_add(stored.batch.size()) > max_bytes {
+        let mut found = self.batches(from);
+        let Some(first) = found.next().filter(|batch| batch.base_offset < end) else { return Ok(nothing) };
+        let (base, mut size) = (first.base_offset, first.size());
+        let mut chosen = vec![first];
+        // No further than the segment that the first one stands in.
+        for batch in found.rest.map(|stored| stored.batch) {
+            if batch.base_offset >= end || size.saturating_add(batch.size()) > max_bytes {
                 break;
             }
-            size += stored.batch.size();
-            chosen.push(&stored.batch);
+            size += batch.size();
+            chosen.push(batch);
         }
-        Ok(Read { first: first.batch.base_offset, records: joined(&chosen, size) })
+        Ok(Read { first: base, records: joined(&chosen, size) })
     }
 
     /// How far a reader may see.
@@ -63,20 +65,10 @@ impl Log {
     }
 
     /// The batches from the one that contains `from` on, in offset order.
-    pub fn batches(&self, from: Offset) -> impl Iterator<Item = &Batch> {
-        self.stored_batches(from).map(|(_, stored)| &stored.batch)
-    }
-
-    /// With the number of their segment.
-    fn stored_batches(&self, from: Offset) -> impl Iterator<Item = (u32, &StoredBatch)> {
-        let first_segment = self.segment_at(from);
-        let segments = self.segments.len() as u32;
-        (first_segment..segments).filter_map(|number| Some((number, self.segment(number)?))).flat_map(
-            move |(number, segment)| {
-                let start = if number == first_segment { segment.find(from) } else { 0 };
-                (start..).map_while(move |at| segment.batch(at)).map(move |stored| (number, stored))
-            },
-        )
+    pub fn batches(&self, from: Offset) -> Batches<'_> {
+        let number = self.segment_at(from);
+        let segment = self.segment(number).expect("the log's segments are never empty");
+        Batches { log: self, number, rest: segment.batches_from(segment.find(from)) }
     }
 
     /// The aborted transactions that go with what was read (LocalLog.addAbortedTransactions): up to the
@@ -88,7 +80,10 @@ impl Log {
         let number = self.segment_at(read.first);
         let Some(segment) = self.segment(number) else { return Vec::new() };
         let (mut behind, mut left) = (segment.find(read.first), read.records.len() as i32);
-        while let Some(stored) = segment.batch(behind).filter(|_| left > 0) {
+        for stored in segment.batches_from(behind) {
+            if left <= 0 {
+                break;
+            }
             left -= stored.batch.size();
             behind += 1;
         }
@@ -116,8 +111,30 @@ impl Log {
     }
 }
 
+/// The batches of a log from some offset on.
+pub struct Batches<'a> {
+    log: &'a Log,
+    /// The segment that is read.
+    number: u32,
+    rest: Iter<'a, StoredBatch>,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        loop {
+            if let Some(stored) = self.rest.next() {
+                return Some(stored.batch);
+            }
+            self.number += 1;
+            self.rest = self.log.segment(self.number)?.batches_from(0);
+        }
+    }
+}
+
 /// One batch is shared, several are copied once.
-fn joined(batches: &[&Batch], size: i32) -> Bytes {
+fn joined(batches: &[Batch], size: i32) -> Bytes {
     if let [only] = batches {
         return only.bytes().clone();
     }

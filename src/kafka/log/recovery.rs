@@ -61,7 +61,7 @@ impl Log {
     fn replay_producers(&mut self) {
         let from = self.producers.end();
         if from < self.log_end {
-            let batches: Vec<_> = self.batches(from).cloned().collect();
+            let batches: Vec<_> = self.batches(from).collect();
             for batch in batches {
                 if let Some(completed) = self.replay_producer(&batch) {
                     self.producers.complete(&completed);

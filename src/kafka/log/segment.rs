@@ -4,9 +4,10 @@ use imbl::Vector;
 
 use crate::kafka::config::TopicConfig;
 use crate::kafka::log::index::{AbortedTxn, OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
+use crate::packed::{Iter, Pack, Packed, Packing, Unpacking};
 use crate::time::Instant;
 use crate::wire::Offset;
-use crate::wire::batch::{Batch, NO_TIMESTAMP};
+use crate::wire::batch::{Batch, NO_TIMESTAMP, PastBatch};
 
 /// A batch in its segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,34 @@ pub struct StoredBatch {
     pub batch: Batch,
     /// Bytes of the segment before it.
     pub position: i32,
+}
+
+/// The batch before, and where the next one stands.
+#[derive(Default)]
+pub struct PastStored {
+    batch: PastBatch,
+    next: i32,
+}
+
+impl Pack for StoredBatch {
+    type Past = PastStored;
+
+    fn pack(&self, past: &mut PastStored, into: &mut Packing) {
+        into.number(i64::from(self.position - past.next));
+        self.batch.pack(&mut past.batch, into);
+        past.next = self.position + self.batch.size();
+    }
+
+    fn unpack(past: &mut PastStored, from: &mut Unpacking<'_>) -> StoredBatch {
+        let position = past.next + from.number() as i32;
+        let batch = Batch::unpack(&mut past.batch, from);
+        past.next = position + batch.size();
+        StoredBatch { batch, position }
+    }
+
+    fn key(&self) -> i64 {
+        self.batch.base_offset.0
+    }
 }
 
 /// What is to be appended, as far as the decision to roll needs it (RollParams).
@@ -33,7 +62,9 @@ pub struct Segment {
     created: Instant,
     /// The last append: its age for retention if no record has a timestamp.
     modified: Instant,
-    batches: Vector<StoredBatch>,
+    batches: Packed<StoredBatch>,
+    /// The largest timestamp of the first batch.
+    first_timestamp: Option<i64>,
     /// Bytes of all batches.
     size: i32,
     /// The largest timestamp and its batch's last offset; -1 when there is none.
@@ -52,7 +83,8 @@ impl Segment {
             base,
             created: now,
             modified: now,
-            batches: Vector::new(),
+            batches: Packed::default(),
+            first_timestamp: None,
             size: 0,
             max_timestamp: TimeEntry { timestamp: NO_TIMESTAMP, offset: Offset::UNKNOWN },
             offsets: OffsetIndex::default(),
@@ -105,7 +137,7 @@ impl Segment {
         &self.aborted
     }
 
-    pub fn batches(&self) -> &Vector<StoredBatch> {
+    pub fn batches(&self) -> &Packed<StoredBatch> {
         &self.batches
     }
 
@@ -115,7 +147,7 @@ impl Segment {
 
     /// The first batch's largest timestamp (LogSegment.getFirstBatchTimestamp).
     pub fn first_timestamp(&self) -> Option<i64> {
-        self.batches.front().map(|first| first.batch.max_timestamp)
+        self.first_timestamp
     }
 
     /// Whether a new segment begins with what comes (LogSegment.shouldRoll).
@@ -149,6 +181,7 @@ impl Segment {
             self.bytes_since_index = 0;
         }
         let size = batch.size();
+        self.first_timestamp.get_or_insert(batch.max_timestamp);
         self.batches.push_back(StoredBatch { batch, position: self.size });
         self.size += size;
         self.bytes_since_index += size;
@@ -166,17 +199,18 @@ impl Segment {
         }
     }
 
-    /// The number of the first batch that ends at `offset` or later, by the offset index.
+    /// The number of the first batch that ends at `offset` or later.
     pub fn find(&self, offset: Offset) -> u32 {
-        let mut at = self.offsets.lookup(offset);
-        while self.batch(at).is_some_and(|stored| stored.batch.last_offset < offset) {
-            at += 1;
-        }
-        at
+        self.batches.partition_point(offset.0, |stored| stored.batch.last_offset < offset) as u32
     }
 
-    pub fn batch(&self, number: u32) -> Option<&StoredBatch> {
+    pub fn batch(&self, number: u32) -> Option<StoredBatch> {
         self.batches.get(number as usize)
+    }
+
+    /// The batches from this one on.
+    pub fn batches_from(&self, number: u32) -> Iter<'_, StoredBatch> {
+        self.batches.iter_from(number as usize)
     }
 
     /// Bytes in front of the first batch that ends at `offset` or later.
@@ -193,6 +227,7 @@ impl Segment {
         }
         if self.batches.is_empty() {
             self.created = now;
+            self.first_timestamp = None;
         }
         self.offsets.truncate(end);
         self.times.truncate(end);
@@ -205,7 +240,7 @@ impl Segment {
 
     fn find_largest_timestamp(&mut self) {
         self.max_timestamp = TimeEntry { timestamp: NO_TIMESTAMP, offset: Offset::UNKNOWN };
-        for StoredBatch { batch, .. } in &self.batches {
+        for StoredBatch { batch, .. } in self.batches.iter() {
             if batch.max_timestamp > self.max_timestamp.timestamp {
                 self.max_timestamp = TimeEntry { timestamp: batch.max_timestamp, offset: batch.last_offset };
             }
@@ -214,32 +249,26 @@ impl Segment {
 
     /// The first record at or after `from` with this timestamp or a later one, in offset order
     /// (LogSegment.findOffsetByTimestamp): the time index says from where to look.
-    pub fn find_timestamp(&self, timestamp: i64, from: Offset) -> Option<(i64, Offset, &Batch)> {
+    pub fn find_timestamp(&self, timestamp: i64, from: Offset) -> Option<(i64, Offset, Batch)> {
         let indexed = self.times.lookup(timestamp).map_or(self.base, |entry| entry.offset);
-        let mut at = self.offsets.lookup(indexed.max(from));
-        while let Some(StoredBatch { batch, .. }) = self.batch(at) {
+        for StoredBatch { batch, .. } in self.batches_from(self.offsets.lookup(indexed.max(from))) {
             if batch.max_timestamp >= timestamp && batch.last_offset >= from {
                 // An unreadable batch is skipped: a leader lets none in.
                 let mut records = batch.record_iter().ok()?.map_while(Result::ok);
-                if let Some(hit) = records.find(|r| r.timestamp >= timestamp && r.offset >= from.0) {
+                let hit = records.find(|r| r.timestamp >= timestamp && r.offset >= from.0);
+                drop(records);
+                if let Some(hit) = hit {
                     return Some((hit.timestamp, Offset(hit.offset), batch));
                 }
             }
-            at += 1;
         }
         None
     }
 
     /// The first batch that carries the largest timestamp.
-    pub fn batch_of_max_timestamp(&self) -> Option<&Batch> {
+    pub fn batch_of_max_timestamp(&self) -> Option<Batch> {
         let from = if self.max_timestamp.offset == Offset::UNKNOWN { self.base } else { self.max_timestamp.offset };
-        let mut at = self.find(from);
-        while let Some(StoredBatch { batch, .. }) = self.batch(at) {
-            if batch.max_timestamp == self.max_timestamp.timestamp {
-                return Some(batch);
-            }
-            at += 1;
-        }
-        None
+        let mut batches = self.batches_from(self.find(from)).map(|stored| stored.batch);
+        batches.find(|batch| batch.max_timestamp == self.max_timestamp.timestamp)
     }
 }

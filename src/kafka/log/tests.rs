@@ -84,9 +84,9 @@ fn an_indexed_lookup_finds_what_a_scan_finds() {
     let mut rng = Dice(11);
     let mut log = random_log(&mut rng);
     for round in 0..20 {
-        let all: Vec<Batch> = log.batches(log.log_start()).cloned().collect();
+        let all: Vec<Batch> = log.batches(log.log_start()).collect();
         for offset in (0..log.log_end().0).map(Offset) {
-            let scanned = all.iter().find(|batch| batch.last_offset >= offset);
+            let scanned = all.iter().find(|batch| batch.last_offset >= offset).cloned();
             assert_eq!(log.batches(offset).next(), scanned, "round {round}, offset {offset}");
             let bytes: i64 = all.iter().filter(|b| b.last_offset >= offset).map(|b| i64::from(b.size())).sum();
             assert_eq!(log.bytes_between(offset, ReadUpTo::LogEnd), bytes);
@@ -280,9 +280,9 @@ fn a_log_that_goes_on_leaves_its_clone_as_it_was() {
     let mut rng = Dice(3);
     let mut log = random_log(&mut rng);
     let kept = log.clone();
-    let batches: Vec<Batch> = log.batches(Offset(0)).cloned().collect();
+    let batches: Vec<Batch> = log.batches(Offset(0)).collect();
     append(&mut log, plain(2)).expect("taken");
     log.truncate_to(Offset(5));
-    assert!(kept.batches(Offset(0)).eq(batches.iter()));
+    assert!(kept.batches(Offset(0)).eq(batches));
     assert_ne!(kept, log);
 }

@@ -413,7 +413,7 @@ impl Quorum {
     pub fn take_committed(&mut self, disk: &QuorumDisk) -> Vec<Batch> {
         let Some(committed) = self.high_watermark.filter(|hw| *hw > self.handed_out) else { return Vec::new() };
         let batches: Vec<Batch> =
-            disk.log.batches(self.handed_out).take_while(|batch| batch.last_offset < committed).cloned().collect();
+            disk.log.batches(self.handed_out).take_while(|batch| batch.last_offset < committed).collect();
         if let Some(last) = batches.last() {
             self.handed_out = last.next_offset();
         }

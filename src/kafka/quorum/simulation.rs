@@ -331,7 +331,7 @@ fn a_leader_that_was_cut_off_resigns_and_gives_up_what_nobody_else_holds() {
         world.cut.clear();
         world.run_for(Duration::from_secs(5));
         world.check_settled();
-        let log = |node: NodeId| world.members[&node].disk.log.batches(Offset::ZERO).cloned().collect::<Vec<_>>();
+        let log = |node: NodeId| world.members[&node].disk.log.batches(Offset::ZERO).collect::<Vec<_>>();
         let shared = log(first).len().min(log(second).len()).saturating_sub(1);
         assert_eq!(log(first)[..shared], log(second)[..shared], "the logs are one again");
     }

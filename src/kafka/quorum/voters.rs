@@ -62,7 +62,7 @@ impl VoterHistory {
             }
         }
         for batch in disk.log.batches(self.read_to) {
-            self.changes.extend(voters_of(batch));
+            self.changes.extend(voters_of(&batch));
         }
         self.read_to = disk.log.log_end();
         before != self.latest()

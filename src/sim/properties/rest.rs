@@ -33,7 +33,7 @@ fn replicas_converge(finder: &mut Finder<'_>, watch: &PartitionWatch) {
     for replica in &registration.replicas {
         let Some(log) = log_of(world, *replica, name, watch.topic()) else { continue };
         let start = leader.log_start().max(log.log_start());
-        let stamps = |log: &Log| -> Vec<Stamp> { log.batches(start).map(Stamp::of).collect() };
+        let stamps = |log: &Log| -> Vec<Stamp> { log.batches(start).map(|batch| Stamp::of(&batch)).collect() };
         if log.log_end() != leader.log_end() || stamps(log) != stamps(leader) {
             let text = format!("broker {} ends at {}, the leader at {}", replica.0, log.log_end(), leader.log_end());
             finder.broken(Property::ReplicasConverge, Some(name), text);
@@ -55,7 +55,7 @@ fn acknowledged_is_kept(finder: &mut Finder<'_>, watch: &PartitionWatch) {
         Batch::split_first(&mut batch.records.clone(), false).is_ok_and(|batch| batch.has_producer())
     };
     let reordered = |a: &&Anomaly| a.kind == AnomalyKind::Reordered && a.partition == *name;
-    let promised = watch.keeps_order() && ledger.acked.iter().all(idempotent);
+    let promised = watch.keeps_order() && ledger.acked.iter().all(|batch| idempotent(&batch));
     if let Some(anomaly) = world.ledger().anomalies().find(reordered).filter(|_| promised) {
         let text = format!(
             "offsets {} to {}: records of a key stand in another order than they were sent",

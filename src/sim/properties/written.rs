@@ -4,9 +4,8 @@
 
 use std::collections::VecDeque;
 
-use imbl::Vector;
-
 use crate::kafka::log::Log;
+use crate::packed::{Pack, Packed, Packing, Unpacking};
 use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
 use crate::wire::{LeaderEpoch, Offset};
@@ -35,7 +34,7 @@ pub enum Conflict {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Written<R: Ord + Copy> {
     /// In order and without gaps in meaning: what any leader has ever held for committed.
-    committed: Vector<Stamp>,
+    committed: Packed<Stamp>,
     /// Everything below is committed; never goes back unless the past is given up (`rebase`).
     end: Offset,
     /// Written by the leader of the epoch, and not committed.
@@ -49,7 +48,7 @@ pub struct Written<R: Ord + Copy> {
 impl<R: Ord + Copy> Default for Written<R> {
     fn default() -> Written<R> {
         Written {
-            committed: Vector::new(),
+            committed: Packed::default(),
             end: Offset::ZERO,
             uncommitted: SortedMap::new(),
             agreed: SortedMap::new(),
@@ -61,6 +60,31 @@ impl<R: Ord + Copy> Default for Written<R> {
 impl Stamp {
     pub fn of(batch: &Batch) -> Stamp {
         Stamp { base: batch.base_offset, last: batch.last_offset, epoch: batch.leader_epoch, crc: batch.crc }
+    }
+}
+
+impl Pack for Stamp {
+    /// The end of the one before, and its epoch.
+    type Past = (i64, i32);
+
+    fn pack(&self, past: &mut (i64, i32), into: &mut Packing) {
+        into.number(self.base.0 - past.0);
+        into.number(self.last - self.base);
+        into.number(i64::from(self.epoch.0) - i64::from(past.1));
+        into.number(i64::from(self.crc as i32));
+        *past = (self.last.next().0, self.epoch.0);
+    }
+
+    fn unpack(past: &mut (i64, i32), from: &mut Unpacking<'_>) -> Stamp {
+        let base = Offset(past.0 + from.number());
+        let last = base + from.number();
+        let epoch = LeaderEpoch((i64::from(past.1) + from.number()) as i32);
+        *past = (last.next().0, epoch.0);
+        Stamp { base, last, epoch, crc: from.number() as u32 }
+    }
+
+    fn key(&self) -> i64 {
+        self.base.0
     }
 }
 
@@ -93,11 +117,8 @@ impl<R: Ord + Copy> Written<R> {
 
     /// The committed batch that begins at `base` or contains it.
     pub fn committed_at(&self, base: Offset) -> Option<Stamp> {
-        let after = match self.committed.binary_search_by(|stamp| stamp.base.cmp(&base)) {
-            Ok(at) => at + 1,
-            Err(at) => at,
-        };
-        let stamp = *self.committed.get(after.checked_sub(1)?)?;
+        let after = self.committed.partition_point(base.0, |stamp| stamp.base <= base);
+        let stamp = self.committed.get(after.checked_sub(1)?)?;
         (stamp.last >= base).then_some(stamp)
     }
 
@@ -107,7 +128,7 @@ impl<R: Ord + Copy> Written<R> {
 
     /// Whether what lies there is forgotten, because it left every leader's log.
     pub fn is_forgotten(&self, at: Offset) -> bool {
-        at < self.end && self.committed.front().is_none_or(|first| at < first.base)
+        at < self.end && self.committed.first().is_none_or(|first| at < first.base)
     }
 
     /// A replica appended what now stands in its log from `first` on. What the epoch's leader wrote
@@ -115,7 +136,7 @@ impl<R: Ord + Copy> Written<R> {
     pub fn appended(&mut self, replica: R, log: &Log, first: Offset, as_leader: bool) -> Result<(), Conflict> {
         let mut result = Ok(());
         for batch in log.batches(first) {
-            let stamp = Stamp::of(batch);
+            let stamp = Stamp::of(&batch);
             if stamp.base < first {
                 continue;
             }
@@ -161,7 +182,7 @@ impl<R: Ord + Copy> Written<R> {
             from = from.max(log.cleanable(crate::time::Instant::ZERO).first_dirty);
         }
         for batch in log.batches(from).take_while(|batch| batch.base_offset < to) {
-            let has = Stamp::of(batch);
+            let has = Stamp::of(&batch);
             match self.committed_at(has.base) {
                 Some(should) if should == has => {}
                 Some(should) if has.base >= from => {
@@ -181,13 +202,13 @@ impl<R: Ord + Copy> Written<R> {
             return Ok(());
         }
         for batch in log.batches(self.end).take_while(|batch| batch.last_offset < to) {
-            let stamp = Stamp::of(batch);
+            let stamp = Stamp::of(&batch);
             if stamp.base < self.end {
                 continue;
             }
             self.committed.push_back(stamp);
             self.uncommitted.remove(&(stamp.epoch, stamp.base));
-            each(batch);
+            each(&batch);
         }
         self.end = to;
         self.set_agreed(replica, to);
@@ -213,9 +234,7 @@ impl<R: Ord + Copy> Written<R> {
 
     /// A replica's log begins later now; what no leader's log has any more is forgotten.
     pub fn trim(&mut self, start: Offset) {
-        while self.committed.front().is_some_and(|stamp| stamp.last < start) {
-            self.committed.pop_front();
-        }
+        self.committed.drop_while(|stamp| stamp.last < start);
         self.uncommitted = self.uncommitted.iter().filter(|(_, s)| s.last >= start).map(|(k, s)| (*k, *s)).collect();
         for tail in self.tails.values_mut() {
             while tail.front().is_some_and(|stamp| stamp.last < start) {
@@ -228,16 +247,17 @@ impl<R: Ord + Copy> Written<R> {
     pub fn rebase(&mut self, log: &Log) {
         let mut end = log.log_start();
         for batch in log.batches(log.log_start()) {
-            let stamp = Stamp::of(batch);
+            let stamp = Stamp::of(&batch);
             if !self.is_committed(&stamp) && !self.is_forgotten(stamp.base) {
                 break;
             }
             end = stamp.last.next();
         }
-        while let Some(stamp) = self.committed.back().copied().filter(|stamp| stamp.last >= end) {
-            self.committed.pop_back();
+        let kept = self.committed.partition_point(end.0, |stamp| stamp.last < end);
+        for stamp in self.committed.iter_from(kept) {
             self.uncommitted.insert((stamp.epoch, stamp.base), stamp);
         }
+        self.committed.truncate(kept);
         self.end = self.end.min(end);
         for agreed in self.agreed.values_mut() {
             *agreed = (*agreed).min(end);
