@@ -1,8 +1,8 @@
 //! The finished page, used as a person would, in a real browser.
 //!
-//! `cargo xtask test page` builds and serves the page, starts the browser's driver and runs what
-//! stands in `scenario`, `access`, `contract`, `instruments`, `lessons`, `metrics`, `scale`, `changes` and `mischief`, `cargo xtask test firefox` what stands in `firefox` (and, in `hands`, that the tests themselves see and
-//! touch rightly); `cargo xtask screenshots` and `cargo xtask bench` run the others.
+//! `cargo xtask test page` builds and serves the page, starts the browser's driver and runs all that stands here
+//! but `firefox`, which is `cargo xtask test firefox`, and `screenshots` and `frames`, which are
+//! `cargo xtask screenshots` and `cargo xtask bench`. `hands` tests that the tests themselves see and touch rightly.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod access;
