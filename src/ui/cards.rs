@@ -220,9 +220,9 @@ impl Part for Group {
                 if let Some(coordinator) = card.coordinator {
                     <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
                 }
-                { for card.consumers.iter().map(|consumer| html! {
-                    { keyed(consumer.name.clone(), Consumer { card: consumer.clone(), ask: self.ask.clone() }) }
-                }) }
+                <>{ for card.consumers.iter().map(|consumer| {
+                    keyed(consumer.name.clone(), Consumer { card: consumer.clone(), ask: self.ask.clone() })
+                }) }</>
                 if !card.unowned.is_empty() {
                     <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }
                         if card.more_unowned > 0 { { format!(" and {} more", card.more_unowned) } }</p>
@@ -266,9 +266,10 @@ impl Part for Consumer {
                 if card.partitions.is_empty() {
                     <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>
                 }
-                { for card.partitions.iter().map(|reading| html! {
+                // A list of its own: however long it is, what stands before it stays, and keeps the focus.
+                <>{ for card.partitions.iter().map(|reading| html! {
                     <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={self.ask.clone()} />
-                }) }
+                }) }</>
                 if card.more > 0 {
                     <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
                 }
