@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::kafka::fact::Fact;
-use crate::sim::event::Because;
+use crate::kafka::node::Input;
+use crate::sim::event::{Because, Event};
 use crate::sorted::SortedMap;
 use crate::wire::{BrokerId, ClientId, NodeId, Offset, TopicPartition};
 
@@ -104,4 +105,24 @@ fn remember<T>(remembered: &mut Vec<T>, new: T) {
         remembered.remove(0);
     }
     remembered.push(new);
+}
+
+/// Whose request a turn answers.
+pub(super) fn asker(input: &Input) -> Option<NodeId> {
+    match input {
+        Input::Deliver { from, envelope } if envelope.is_request() => Some(*from),
+        _ => None,
+    }
+}
+
+/// What the same turn told before that this follows from: the newest about the same partition, or what it
+/// began with, unless that is about another partition. No record is handed over because of another.
+pub(super) fn before_in_turn(events: &[Event], fact: &Fact) -> Option<Because> {
+    if matches!(fact, Fact::RecordSent { .. }) {
+        return None;
+    }
+    let about = fact.partition();
+    let same = events.iter().rev().find(|event| about.is_some() && event.fact.partition() == about);
+    let first = events.first().filter(|first| about.is_none() || first.fact.partition().is_none());
+    same.or(first).map(Event::because)
 }

@@ -16,7 +16,7 @@ use crate::sim::ledger::Ledger;
 use crate::sim::metrics::Meters;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
 use crate::sim::properties::{Broken, Properties};
-use crate::sim::stories::Stories;
+use crate::sim::stories::{Stories, asker, before_in_turn};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{Body, BrokerId, ClientId, ControllerId, Envelope, LeaderEpoch, NodeId, Request, TopicPartition};
@@ -550,26 +550,6 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::DeliveryTimeout
         | Alarm::Shutdown => true,
     }
-}
-
-/// Whose request a turn answers.
-fn asker(input: &Input) -> Option<NodeId> {
-    match input {
-        Input::Deliver { from, envelope } if envelope.is_request() => Some(*from),
-        _ => None,
-    }
-}
-
-/// What the same turn told before that this follows from: the newest about the same partition, or what it
-/// began with, unless that is about another partition. No record is handed over because of another.
-fn before_in_turn(events: &[Event], fact: &Fact) -> Option<Because> {
-    if matches!(fact, Fact::RecordSent { .. }) {
-        return None;
-    }
-    let about = fact.partition();
-    let same = events.iter().rev().find(|event| about.is_some() && event.fact.partition() == about);
-    let first = events.first().filter(|first| about.is_none() || first.fact.partition().is_none());
-    same.or(first).map(Event::because)
 }
 
 /// The epoch in which a node is asked for a pre-vote (KIP-996), if it is.
