@@ -8,7 +8,7 @@ use yew::prelude::*;
 
 use crate::time::Instant;
 use crate::ui::command::{Ask, Command, on};
-use crate::ui::part::{Part, keyed, part};
+use crate::ui::part::{Part, keyed, list, part};
 use crate::ui::session::Comparison;
 use crate::view::futures::{Drawn, Future};
 
@@ -33,9 +33,9 @@ impl Part for Branches {
                     { part(Tree { futures: self.futures.clone(), end: self.end, compared }) }
                     <ul>
                         <li class="this" aria-current="true"><b>{ "This future" }</b><span class="when">{ format!("to {}", self.end) }</span></li>
-                        { for self.futures.iter().map(|drawn| html! {
-                            { keyed(drawn.future.id, Line { future: drawn.future.clone(), compared: compared == Some(drawn.future.id), ask: ask.clone() }) }
-                        }) }
+                        { list(self.futures.iter().map(|drawn| {
+                            keyed(drawn.future.id, Line { future: drawn.future.clone(), compared: compared == Some(drawn.future.id), ask: ask.clone() })
+                        })) }
                     </ul>
                 </div>
                 if let Some(comparison) = &self.comparison { { part(Compared { comparison: comparison.clone(), ask: ask.clone() }) } }

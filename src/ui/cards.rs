@@ -9,7 +9,7 @@ use yew::prelude::*;
 use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::manage::{ManageButton, Thing};
-use crate::ui::part::{Part, keyed, part};
+use crate::ui::part::{Part, keyed, list, part};
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{key_hue, partition_of};
@@ -220,9 +220,9 @@ impl Part for Group {
                 if let Some(coordinator) = card.coordinator {
                     <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
                 }
-                <>{ for card.consumers.iter().map(|consumer| {
+                { list(card.consumers.iter().map(|consumer| {
                     keyed(consumer.name.clone(), Consumer { card: consumer.clone(), ask: self.ask.clone() })
-                }) }</>
+                })) }
                 if !card.unowned.is_empty() {
                     <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }
                         if card.more_unowned > 0 { { format!(" and {} more", card.more_unowned) } }</p>
@@ -266,10 +266,9 @@ impl Part for Consumer {
                 if card.partitions.is_empty() {
                     <p class="hint">{ if card.running { "no partition assigned" } else { "its partitions go to the others" } }</p>
                 }
-                // A list of its own: however long it is, what stands before it stays, and keeps the focus.
-                <>{ for card.partitions.iter().map(|reading| html! {
+                { list(card.partitions.iter().map(|reading| html! {
                     <Reading key={reading.partition.clone()} consumer={name.clone()} reading={reading.clone()} ask={self.ask.clone()} />
-                }) }</>
+                })) }
                 if card.more > 0 {
                     <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
                 }

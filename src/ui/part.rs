@@ -24,6 +24,12 @@ pub fn keyed(key: impl Into<Key>, values: impl Part) -> Html {
     place(Some(key.into()), Rc::new(values))
 }
 
+/// A list beside other things. Yew would count its members among them, and make anew what stands before a
+/// list when it grows: its focus, and what was typed, would be gone.
+pub fn list(members: impl Iterator<Item = Html>) -> Html {
+    html! { <>{ for members }</> }
+}
+
 fn place(key: Option<Key>, part: Rc<dyn Drawn>) -> Html {
     VComp::new::<Place>(Rc::new(Values { part }), key).into()
 }

@@ -7,7 +7,7 @@ use yew::prelude::*;
 
 use crate::ui::browser;
 use crate::ui::command::{Ask, Command, on};
-use crate::ui::part::{Part, keyed, part};
+use crate::ui::part::{Part, keyed, list, part};
 use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
@@ -73,7 +73,7 @@ impl Part for Row {
     fn draw(&self) -> Html {
         let Self { row, columns, level, .. } = self;
         let name = row.name.clone();
-        let list = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
         let shrunk = row.isr.len() < row.replicas.len();
         let shown = SHOWN.min(self.fitting);
         let cell = |column: usize, broker: i32, slim: bool| {
@@ -98,15 +98,15 @@ impl Part for Row {
                     <span class="fact"><span>{ "leader " }</span><i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
                     <span class="fact epoch">{ "epoch " }<i>{ row.leader_epoch }</i></span>
                     <span class={classes!("fact", shrunk.then_some("shrunk"))}>
-                        { "ISR " }<i>{ list(&row.isr) }</i><span>{ format!(" of {}", row.replicas.len()) }</span>
+                        { "ISR " }<i>{ ids(&row.isr) }</i><span>{ format!(" of {}", row.replicas.len()) }</span>
                     </span>
                     if let Some(differs) = &self.differs {
                         <span class="fact differs" title={differs.words.clone()}>{ "≠ " }{ &differs.words }</span>
                     }
-                    if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ list(&row.elr) }</i></span> }
+                    if !row.elr.is_empty() { <span class="fact">{ "ELR " }<i>{ ids(&row.elr) }</i></span> }
                     if *level == Level::Records { { part(Along { row: row.clone(), ask: self.ask.clone() }) } }
                 </div>
-                { for columns.brokers.iter().enumerate().map(|(column, (broker, slim))| cell(column, *broker, *slim)) }
+                { list(columns.brokers.iter().enumerate().map(|(column, (broker, slim))| cell(column, *broker, *slim))) }
             </div>
         }
     }

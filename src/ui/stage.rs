@@ -11,7 +11,7 @@ use crate::ui::command::{Ask, Command, on};
 use crate::ui::dialog::Over;
 use crate::ui::heads::BrokerHead;
 use crate::ui::manage::{ManageButton, Thing};
-use crate::ui::part::{Part, keyed, part};
+use crate::ui::part::{Part, keyed, list, part};
 use crate::ui::partitions::{Columns, Differs, Row};
 use crate::ui::session::Comparison;
 use crate::ui::tiles::Tiles;
@@ -158,9 +158,9 @@ fn Partitions(props: &PartitionsProps) -> Html {
             <div class="cells" role="grid" aria-label="Partitions" onkeydown={walk(ask)} aria-rowcount={(all + 1).to_string()}>
                 <div class="grid-row heads" role="row" aria-rowindex="1">
                     <div class="corner" role="columnheader">{ "Partition" }</div>
-                    { for stage.brokers.iter().map(|broker| html! {
-                        { keyed(broker.id, BrokerHead { broker: broker.clone(), slim: columns.is_slim(broker.id), selected: props.selected == Some(broker.id), ask: ask.clone() }) }
-                    }) }
+                    { list(stage.brokers.iter().map(|broker| {
+                        keyed(broker.id, BrokerHead { broker: broker.clone(), slim: columns.is_slim(broker.id), selected: props.selected == Some(broker.id), ask: ask.clone() })
+                    })) }
                 </div>
                 { body }
             </div>
@@ -309,7 +309,7 @@ impl Part for Controllers {
         html! {
             <section class="controllers" aria-label="Controllers">
                 <span class="label">{ "KRaft" }</span>
-                { for self.chips.iter().map(|chip| keyed(chip.name.clone(), Chip { chip: chip.clone(), ask: self.ask.clone() })) }
+                { list(self.chips.iter().map(|chip| keyed(chip.name.clone(), Chip { chip: chip.clone(), ask: self.ask.clone() }))) }
                 { part(ManageButton { thing: Thing::Controllers, ask: self.ask.clone() }) }
             </section>
         }

@@ -143,6 +143,26 @@ fn clients_are_paused_closed_and_their_group_is_reset() {
     });
 }
 
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn what_is_typed_stays_when_something_is_added_beside_it() {
+    with_page("typing while things are added", async |page| {
+        page.open("").await;
+        page.find("textbox", "Key").await.fill("zoe").await;
+        for (line, button) in [
+            ("topic payments partitions=1 replication-factor=3", "Manage topic payments"),
+            ("producer other", "Manage producer other"),
+        ] {
+            page.find("textbox", "Console input").await.fill(line).await;
+            page.press(ENTER).await;
+            page.find("button", button).await;
+            let app = page.find("region", "Producer app").await;
+            assert_eq!(page.find_within(&app, "textbox", "Key").await.value, "zoe", "after {line}");
+        }
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
 /// Drags from one place on the page to another, as a hand with a mouse does.
 async fn drag(page: &Page, from: &str, to: &str) {
     let script = "

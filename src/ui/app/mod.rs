@@ -37,7 +37,7 @@ use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
 use crate::ui::manage::{ManageButton, ManageDialog, Thing};
 use crate::ui::metrics;
-use crate::ui::part::{keyed, part};
+use crate::ui::part::{keyed, list, part};
 use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
 use crate::ui::theme;
@@ -414,16 +414,16 @@ impl App {
             <>
                 <aside class="producers" aria-label="Producers">
                     <span class="label">{ "Producers" }</span>
-                    { for shown.stage.producers.iter().map(|card| html! {
+                    { list(shown.stage.producers.iter().map(|card| html! {
                         <Producer key={card.name.clone()} card={card.clone()} topics={shown.topics.clone()} ask={ask.clone()} />
-                    }) }
+                    })) }
                     <span class="label">{ "Topics" }</span>
-                    { for shown.topics.iter().map(|topic| html! {
+                    { list(shown.topics.iter().map(|topic| html! {
                         <p class="topic" key={topic.name.clone()}>
                             <b>{ &topic.name }</b><span>{ format!("{} × {}", topic.partitions, topic.replication) }</span>
                             { part(ManageButton { thing: Thing::Topic(topic.name.clone()), ask: ask.clone() }) }
                         </p>
-                    }) }
+                    })) }
                     <div class="adders">
                         { self.adder(Addition::Producer) }
                         { self.adder(Addition::Topic) }
@@ -432,7 +432,7 @@ impl App {
                 </aside>
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
-                    { for shown.stage.groups.iter().map(|card| keyed(card.id.clone(), Group { card: card.clone(), ask: ask.clone() })) }
+                    { list(shown.stage.groups.iter().map(|card| keyed(card.id.clone(), Group { card: card.clone(), ask: ask.clone() }))) }
                     { self.adder(Addition::Consumer) }
                 </aside>
             </>
