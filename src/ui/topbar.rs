@@ -15,47 +15,48 @@ pub struct TopBar {
     pub ask: Ask,
 }
 
-// What a narrow window has no room for unfolds, as the browser's own popover.
+// What a narrow window has no room for becomes a sign, or unfolds as the browser's own popover.
 impl Part for TopBar {
     fn draw(&self) -> Html {
         let ask = &self.ask;
         let share = if self.shared { "Link copied" } else { "Share" };
-        let entry = |class: &'static str, name: &'static str, what: Html, title: &'static str, command: Command| {
-            html! {
-                <button {class} aria-label={name} {title} popovertarget="more" popovertargetaction="hide"
-                    onclick={on(ask, command)}>{ what }</button>
-            }
-        };
-        let theme = html! {
-            <>
-                <svg viewBox="0 0 20 20" aria-hidden="true">
-                    <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
-                    <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
-                </svg>
-                <span>{ "Theme" }</span>
-            </>
-        };
-        let help = html! { <><b aria-hidden="true">{ "?" }</b><span>{ "Help" }</span></> };
         html! {
             <header class="topbar">
-                <h1 class="logo">{ logo() }{ "Highwater" }</h1>
+                <h1 class="logo">{ logo() }<span>{ "Highwater" }</span></h1>
                 <span class="scenario" title={self.scenario.clone()}>{ &self.scenario }</span>
                 <span class="spacer" />
                 <button aria-label="Lessons" title="True stories, a few minutes each (l)"
                     onclick={on(ask, Command::Open(Some(Over::Lessons)))}>{ "Lessons" }</button>
-                <button class="unfold" aria-label="More" popovertarget="more">{ "⋯" }</button>
                 <div id="more" class="entries" popover="auto">
-                    { entry("", "New cluster", "New…".into(), "Another cluster, as you want it", Command::Open(Some(Over::Add(Addition::Cluster)))) }
-                    <button aria-label="Presenter mode" aria-pressed={self.presenting.to_string()} popovertarget="more" popovertargetaction="hide"
-                        title="Larger, for a room; Page Up and Page Down turn the pages (b)" onclick={on(ask, Command::Present)}>{ "Present" }</button>
-                    { entry("", "Embed", "Embed".into(), "Show this run inside a page of yours", Command::Open(Some(Over::Embed))) }
-                    { entry("icon", "Theme", theme, "Light, dark, and both with high contrast", Command::Theme) }
-                    { entry("icon", "Help", help, "What you see, and the keys (?)", Command::Open(Some(Over::Help))) }
+                    <button aria-label="New cluster" popovertarget="more" popovertargetaction="hide"
+                        title="Another cluster, as you want it"
+                        onclick={on(ask, Command::Open(Some(Over::Add(Addition::Cluster))))}>{ "New…" }</button>
+                    <button aria-label="Presenter mode" aria-pressed={self.presenting.to_string()}
+                        popovertarget="more" popovertargetaction="hide"
+                        title="Larger, for a room; Page Up and Page Down turn the pages (b)"
+                        onclick={on(ask, Command::Present)}>{ "Present" }</button>
                 </div>
+                <button class="embed" aria-label="Embed" title="Show this run inside a page of yours"
+                    onclick={on(ask, Command::Open(Some(Over::Embed)))}>{ "Embed" }</button>
+                <button class="icon" aria-label="Theme" title="Light, dark, and both with high contrast"
+                    onclick={on(ask, Command::Theme)}>{ half_lit() }</button>
+                <button class="icon" aria-label="Help" title="What you see, and the keys (?)"
+                    onclick={on(ask, Command::Open(Some(Over::Help)))}><b aria-hidden="true">{ "?" }</b></button>
+                <button class="icon unfold" aria-label="More" popovertarget="more">{ "⋯" }</button>
                 <button class="primary" aria-label="Share" title="Copy a link to this very run"
                     onclick={on(ask, Command::Share)}>{ share }</button>
             </header>
         }
+    }
+}
+
+/// Light on one side, dark on the other.
+fn half_lit() -> Html {
+    html! {
+        <svg viewBox="0 0 20 20" aria-hidden="true">
+            <circle cx="10" cy="10" r="6.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+            <path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
+        </svg>
     }
 }
 
