@@ -14,6 +14,14 @@ const IDLE_MAX: i64 = 20 * REAL_TIME;
 const IDLE_DOUBLING: i64 = 300_000;
 /// A tab that slept does not catch up, it goes on: one tick is worth at most so much real time.
 const TICK_MAX: Duration = Duration::from_millis(100);
+/// What a tick may take of a frame. Where more happens in that time than can be computed, virtual time
+/// passes more slowly, and the picture goes on moving.
+const WORK_MAX: Duration = Duration::from_millis(8);
+/// The same for those who hurry: from this speed on, getting on counts for more than smoothness.
+const HURRY: i64 = 20 * REAL_TIME;
+const HURRIED_WORK_MAX: Duration = Duration::from_millis(40);
+/// The clock is read once in so many steps, for reading it is not free.
+const STEPS_PER_LOOK: u32 = 8;
 
 /// The slowest and the fastest fixed speed, in virtual microseconds per real second.
 pub const SLOWEST: i64 = REAL_TIME / 1_000;
@@ -58,8 +66,9 @@ impl Default for Playback {
 }
 
 impl Playback {
-    /// Moves the viewed instant on by what `real` elapsed time is worth.
-    pub fn tick(&mut self, history: &mut History, real: Duration) {
+    /// Moves the viewed instant on by what `real` elapsed time is worth. `worked` tells for how long
+    /// this has been computing.
+    pub fn tick(&mut self, history: &mut History, real: Duration, worked: impl Fn() -> Duration) {
         self.pace = None;
         if !self.playing {
             return;
@@ -72,22 +81,33 @@ impl Playback {
         let owed = self.rate_of(pace) * real.0 + self.remainder;
         self.remainder = owed % 1_000_000;
         let mut target = history.now() + Duration(owed / 1_000_000);
-        if let Some(hold) = self.hold.filter(|hold| *hold <= target) {
+        let hold = self.hold.filter(|hold| *hold <= target);
+        if let Some(hold) = hold {
             target = hold.max(history.now());
+        }
+        if self.go_on(history, pace, target, worked) && hold.is_some() {
             self.playing = false;
             self.hold = None;
         }
-        match pace {
-            Pace::Slow | Pace::Fixed(_) => history.seek(target),
-            Pace::Idle | Pace::Real => {
-                while history.advance(target) {
-                    self.attention.look(history);
-                    if self.attention.is_awake() && something_travels(history.world()) {
-                        return;
-                    }
+    }
+
+    /// On to `target`, step by step; false if there is a reason to stop before.
+    fn go_on(&mut self, history: &mut History, pace: Pace, target: Instant, worked: impl Fn() -> Duration) -> bool {
+        let limit = if self.rate_of(pace) < HURRY { WORK_MAX } else { HURRIED_WORK_MAX };
+        let mut steps = 0;
+        while history.advance(target) {
+            if matches!(pace, Pace::Idle | Pace::Real) {
+                self.attention.look(history);
+                if self.attention.is_awake() && something_travels(history.world()) {
+                    return false;
                 }
             }
+            steps += 1;
+            if steps % STEPS_PER_LOOK == 0 && worked() > limit {
+                return false;
+            }
         }
+        true
     }
 
     /// The speed at this moment, in virtual microseconds per real second.
@@ -140,12 +160,18 @@ enum Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::Arc;
 
     use super::*;
     use crate::scenario::script::Script;
 
     const FRAME: Duration = Duration::from_micros(16_667);
+
+    /// A machine for which nothing is too much.
+    fn at_once() -> Duration {
+        Duration::ZERO
+    }
 
     fn open(script: &str) -> (History, Playback) {
         let script = Script::read(script).expect("the script is right");
@@ -166,7 +192,7 @@ mod tests {
     fn watched(history: &mut History, playback: &mut Playback, holds: impl Fn(&History) -> bool) -> f64 {
         let mut real = Duration::ZERO;
         while !holds(history) {
-            playback.tick(history, FRAME);
+            playback.tick(history, FRAME, at_once);
             real = Duration(real.0 + FRAME.0);
             assert!(real < Duration::from_secs(60), "watched for a minute in vain, at {}", history.now());
         }
@@ -216,17 +242,40 @@ mod tests {
             playback.hold = Some(hold);
             let mut ticks = 0;
             while playback.playing {
-                playback.tick(&mut history, FRAME);
+                playback.tick(&mut history, FRAME, at_once);
                 ticks += 1;
                 assert!(ticks < 10_000, "it never comes there");
             }
             assert_eq!(history.now(), hold, "{speed:?}");
-            playback.tick(&mut history, FRAME);
+            playback.tick(&mut history, FRAME, at_once);
             assert_eq!(history.now(), hold, "it waits");
             playback.playing = true;
-            playback.tick(&mut history, FRAME);
+            playback.tick(&mut history, FRAME, at_once);
             assert!(history.now() > hold, "it goes on when it is told to");
         }
+    }
+
+    #[test]
+    fn where_too_much_happens_time_passes_more_slowly_and_loses_nothing() {
+        let (mut history, mut playback) = open(BUSY);
+        playback.speed = Speed::Fixed(10 * REAL_TIME);
+        let from = history.now();
+        let mut ticks = 0;
+        while history.now().since(from) < Duration::from_secs(2) {
+            let looks = Cell::new(0);
+            let steps = history.position();
+            playback.tick(&mut history, FRAME, || {
+                looks.set(looks.get() + 1);
+                Duration::from_millis(3 * looks.get())
+            });
+            assert!(history.position() - steps <= 3 * u64::from(STEPS_PER_LOOK), "it stops when its time is over");
+            ticks += 1;
+            assert!(ticks < 10_000, "it gets on all the same");
+        }
+        assert!(ticks > 12, "it could not keep up");
+        let (mut other, _) = open(BUSY);
+        other.seek(history.now());
+        assert_eq!(other.world().digest(), history.world().digest(), "it is the same run");
     }
 
     #[test]
@@ -245,13 +294,13 @@ mod tests {
         let (mut history, mut playback) = open(BUSY);
         let from = history.now();
         for _ in 0..60 {
-            playback.tick(&mut history, FRAME);
+            playback.tick(&mut history, FRAME, at_once);
         }
         let passed = history.now().since(from);
         assert!(passed > Duration::from_millis(990) && passed < Duration::from_millis(1010), "{passed}");
         playback.speed = Speed::Fixed(FASTEST * 2);
         let from = history.now();
-        playback.tick(&mut history, Duration::from_millis(10));
+        playback.tick(&mut history, Duration::from_millis(10), at_once);
         assert_eq!(history.now().since(from), Duration::from_secs(10), "the fastest is 1000 times");
         assert!(history.now() > Instant::ZERO);
     }

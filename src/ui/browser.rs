@@ -10,12 +10,20 @@ use web_sys::{
     ScrollLogicalPosition, Window,
 };
 
+use crate::time::Duration;
+
 pub fn window() -> Window {
     web_sys::window().expect("the page runs in a window")
 }
 
 pub fn document() -> Document {
     window().document().expect("a window shows a document")
+}
+
+/// Real time since the page was opened.
+pub fn since_opened() -> Duration {
+    let milliseconds = window().performance().map_or(0.0, |performance| performance.now());
+    Duration::from_micros((milliseconds * 1_000.0) as i64)
 }
 
 /// The value of the nearest `data-NAME` around what an event hit.

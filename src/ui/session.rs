@@ -12,6 +12,7 @@ use crate::scenario::link;
 use crate::scenario::script::{Script, Statement};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
+use crate::ui::browser;
 use crate::ui::cuts::{Link, word};
 use crate::ui::manage::Thing;
 use crate::view::cards::node_name;
@@ -102,7 +103,9 @@ impl Session {
     /// Lets real time pass: the viewed instant moves on by what it is worth.
     pub fn tick(&mut self, real: Duration) {
         self.playback.hold = self.course.as_ref().and_then(|course| course.hold(self.history.now()));
-        self.playback.tick(&mut self.history, real);
+        let from = browser::since_opened();
+        let worked = || Duration(browser::since_opened().0 - from.0);
+        self.playback.tick(&mut self.history, real, worked);
     }
 
     pub fn now(&self) -> Instant {
