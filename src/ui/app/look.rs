@@ -28,6 +28,7 @@ impl App {
             self.shown.topics = stage.topics.clone().into();
         }
         self.shown.stage = stage;
+        self.turns = None;
         keep(&mut self.shown.guarantees, self.session.guarantees());
         if self.session.has_other_events() || !self.only_what_matters {
             keep(&mut self.shown.events, self.session.events(self.only_what_matters, EVENTS_SHOWN));

@@ -2,27 +2,29 @@
 //! is to see. Only here is the session touched.
 
 mod carry_out;
+mod frame;
 mod gesture;
 mod glow;
 mod lessons;
 mod look;
 mod start;
+mod turns;
 
 use std::rc::Rc;
 
 use gloo::events::EventListener;
-use gloo::render::{AnimationFrame, request_animation_frame};
+use gloo::render::AnimationFrame;
 use gloo::timers::callback::Timeout;
 use wasm_bindgen::JsCast;
 use yew::prelude::*;
 
 use self::gesture::Begun;
-use self::glow::{BRISK, TOO_QUICK, glows, new_records};
 use self::lessons::{fetch_lesson, finished};
 pub use self::start::tell_panics;
 use self::start::{Opened, listeners, open};
+use self::turns::Turns;
 use crate::lesson::Lesson;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::ui::add::{AddDialog, Addition};
 use crate::ui::browser::document;
 use crate::ui::cards::{Group, Producer};
@@ -32,7 +34,7 @@ use crate::ui::cuts::{CutDialog, Link};
 use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
-use crate::ui::flights::{Broken, Flown, Layer, show_tip};
+use crate::ui::flights::{Flown, Layer};
 use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
 use crate::ui::manage::{ManageButton, ManageDialog, Thing};
@@ -131,6 +133,10 @@ pub struct App {
     rewound: bool,
     /// More records arrive than could be watched one by one.
     brisk: bool,
+    /// Rows of a stream that are still to be drawn.
+    turns: Option<Turns>,
+    /// Only such rows have been drawn: nothing has moved.
+    in_turn: bool,
     looking: Rc<Looking>,
     selection: Option<Selection>,
     tab: Tab,
@@ -211,6 +217,8 @@ impl Component for App {
             last_refresh: 0.0,
             rewound: false,
             brisk: false,
+            turns: None,
+            in_turn: false,
             looking: Rc::new(looking),
             selection: None,
             tab: Tab::Guarantees,
@@ -334,6 +342,9 @@ impl Component for App {
     }
 
     fn rendered(&mut self, _: &Context<App>, first: bool) {
+        if std::mem::take(&mut self.in_turn) {
+            return;
+        }
         self.layer.disturb();
         if self.painted_large != self.presenting {
             self.painted_large = self.presenting;
@@ -501,66 +512,6 @@ impl App {
         for (part, name) in self.session.solved() {
             embed::tell_host("solved", &[("step", (part as u32).into()), ("name", name.into())]);
         }
-    }
-
-    fn next_frame(&mut self, ctx: &Context<App>) {
-        let link = ctx.link().clone();
-        self.frame = Some(request_animation_frame(move |at| link.send_message(Msg::Frame(at))));
-    }
-
-    /// A frame: time passes, what moves is drawn. True when words and numbers want drawing too.
-    fn pass(&mut self, at: f64) -> bool {
-        let real = at - self.last_frame.unwrap_or(at);
-        self.last_frame = Some(at);
-        let before = self.session.now();
-        let playing = self.session.is_playing();
-        self.session.tick(Duration::from_micros((real * 1000.0) as i64));
-        let now = self.session.now();
-        self.look_at_flights();
-        let drawn = self.drawing.as_ref().zip(self.pointer).map(|((from, _), to)| (from.as_str(), to));
-        self.layer.draw(&self.flown, now, at, &self.muted, &Broken { links: &self.shown.cuts, drawn });
-        self.point();
-        if std::mem::take(&mut self.unpainted) {
-            self.paint_timeline();
-        }
-        let fitting = self.layer.records_that_fit();
-        let resized = std::mem::replace(&mut self.fitting, fitting) != fitting;
-        // Where a lesson waits, everything is as it is at that very moment.
-        let stopped = playing && !self.session.is_playing();
-        if now == before && !stopped {
-            return resized;
-        }
-        timeline::show_time(self.session.beginning(), now, self.session.end());
-        self.show_now_in_metrics();
-        if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
-            return resized;
-        }
-        self.last_refresh = at;
-        let before = self.shown.stage.clone();
-        self.rewound = false;
-        self.refresh();
-        self.brisk = new_records(&before, &self.shown.stage) > BRISK;
-        if !self.brisk && self.shown.rate >= TOO_QUICK {
-            glows(&before, &self.shown.stage, at).into_iter().for_each(|glow| self.layer.glow(glow));
-        }
-        true
-    }
-
-    fn point(&self) {
-        let hit = self.pointer.and_then(|(x, y)| Some((self.layer.hit(x, y)?, x, y)));
-        let found = hit.and_then(|(id, x, y)| {
-            let flown = self.flown.iter().find(|flown| flown.flight.id == id)?;
-            Some((flown.flight.label.as_str(), x, y))
-        });
-        show_tip(found);
-    }
-
-    fn paint_timeline(&mut self) {
-        let focus = self.focus();
-        let now = self.session.now();
-        let row = self.shown.stage.rows.iter().find(|row| Some(&row.name) == focus.as_ref());
-        let replicas = row.map_or(0, |row| row.replicas.len() as u32);
-        self.brush.paint(self.session.timeline(focus.as_deref()), now, replicas);
     }
 
     /// The partition whose leaders the timeline shows: the selected one, or the one with the most elections.
