@@ -165,6 +165,16 @@ facts! {
     SendRetried { producer: ClientId, partition: TopicPartition, count: u32, error: Option<ErrorCode> },
     /// The client could not send: told to the application at once (no metadata, buffer exhausted, too large).
     SendRejected { producer: ClientId, topic: TopicName, error: StrBytes },
+    /// The application began a transaction; no broker knows of it yet.
+    TxnBegun { producer: ClientId },
+    /// The group's coordinator wrote a consumer's offsets as part of the transaction.
+    TxnOffsetsSent { producer: ClientId, group: GroupId },
+    /// The transaction's coordinator has decided: the application goes on.
+    TxnEnded { producer: ClientId, commit: bool },
+    /// The transaction can only be aborted, or (`fatal`) the producer cannot go on.
+    TxnError { producer: ClientId, error: ErrorCode, fatal: bool },
+    /// A call that the state of the transaction does not allow: told to the application at once.
+    TxnCallRefused { producer: ClientId, call: StrBytes, error: StrBytes },
     /// What the consumer reads from now on; it has read `kept` all the time (KIP-429).
     Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, kept: Vec<TopicPartition>, generation: i32 },
     Revoked { consumer: ClientId, partitions: Vec<TopicPartition>, lost: bool },

@@ -92,7 +92,6 @@ const PRODUCER: &[&str] = &[
     "send.buffer.bytes",
     "socket.connection.setup.timeout.max.ms",
     "socket.connection.setup.timeout.ms",
-    "transaction.timeout.ms",
     "transaction.two.phase.commit.enable",
     "value.serializer",
 ];

@@ -312,6 +312,8 @@ pub struct ProducerConfig {
     pub retry_backoff_max: Duration,
     /// `metadata.max.age.ms`
     pub metadata_max_age: Duration,
+    /// `transaction.timeout.ms`
+    pub transaction_timeout: Duration,
     /// `partitioner.ignore.keys`
     pub ignore_keys: bool,
     /// `partitioner.adaptive.partitioning.enable`
@@ -337,6 +339,7 @@ impl Default for ProducerConfig {
             retry_backoff: ms(100),
             retry_backoff_max: ms(1_000),
             metadata_max_age: ms(300_000),
+            transaction_timeout: ms(60_000),
             ignore_keys: false,
             adaptive_partitioning: true,
         }

@@ -232,6 +232,21 @@ impl Fact {
             Fact::SendRejected { producer, topic, error } => {
                 format!("{}: record to {} rejected: {error}", names.client(*producer), topic.0)
             }
+            Fact::TxnBegun { producer } => format!("{} begins a transaction", names.client(*producer)),
+            Fact::TxnOffsetsSent { producer, group } => {
+                format!("{}: the offsets of group {} are part of the transaction", names.client(*producer), group.0)
+            }
+            Fact::TxnEnded { producer, commit } => {
+                let how = if *commit { "committed" } else { "aborted" };
+                format!("{}: the transaction is {how}", names.client(*producer))
+            }
+            Fact::TxnError { producer, error, fatal } => {
+                let left = if *fatal { "only a new producer can go on" } else { "the transaction can only be aborted" };
+                format!("{}: {}: {left}", names.client(*producer), error_name(*error))
+            }
+            Fact::TxnCallRefused { producer, call, error } => {
+                format!("{}: {call} refused: {error}", names.client(*producer))
+            }
             Fact::Assigned { consumer, partitions, kept, generation } => {
                 let new: Vec<TopicPartition> = partitions.iter().filter(|p| !kept.contains(p)).cloned().collect();
                 let what = match (kept.is_empty(), new.is_empty()) {
