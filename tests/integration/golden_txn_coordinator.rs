@@ -230,7 +230,7 @@ impl Harness {
         let correlation = Correlation(self.next_correlation);
         let context = Context { from: CLIENT, correlation, version };
         let next = &mut self.next_producer_id;
-        let mut ids = || {
+        let mut ids = |_: &mut Turn<'_>| {
             *next += 1;
             Ok(ProducerId(*next - 1))
         };

@@ -61,7 +61,7 @@ impl TransactionCoordinator {
             return Ok(Some(if version.bumps_epoch() { (current.producer_id, current.producer_epoch) } else { none }));
         }
         let exhausted = version.bumps_epoch() && current.is_epoch_exhausted();
-        let next_producer_id = if exhausted { ids()? } else { NO_PRODUCER_ID };
+        let next_producer_id = if exhausted { ids(turn)? } else { NO_PRODUCER_ID };
         let next = transaction.prepare_end(request.committed, version, next_producer_id, turn.now.millis());
         let by = Ender::Client { reply: context.reply(), version };
         self.write(turn, home, id, Some(next), Then::Ended { by });

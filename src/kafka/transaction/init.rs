@@ -27,7 +27,7 @@ impl TransactionCoordinator {
         let reply = context.reply();
         let decided = match &request.transactional_id {
             // An idempotent producer: an id of its own is all it wants.
-            None => ids().map(|id| respond(turn, reply, Ok((id, 0)))),
+            None => ids(turn).map(|id| respond(turn, reply, Ok((id, 0)))),
             Some(id) => self.init_transactional_id(turn, image, ids, reply, id, request),
         };
         if let Err(error) = decided {
@@ -63,7 +63,7 @@ impl TransactionCoordinator {
         let version = server_version(image);
         let Some(shard) = self.shards.get_mut(&partition) else { return Err(ErrorCode::NotCoordinator) };
         if !shard.transactions.contains_key(id) {
-            let metadata = TransactionMetadata::new(ids()?, timeout_ms, now);
+            let metadata = TransactionMetadata::new(ids(turn)?, timeout_ms, now);
             shard.transactions.insert(id.clone(), Transaction::new(metadata));
         }
         let Some(transaction) = shard.transactions.get_mut(id) else { return Err(ErrorCode::NotCoordinator) };
@@ -74,7 +74,7 @@ impl TransactionCoordinator {
                 let by = Ender::NewSession { reply };
                 (transaction.prepare_fence(version, now), Then::Ended { by })
             }
-            _ => (next_session(transaction, ids, expected, timeout_ms, now)?, Then::Initialized { reply }),
+            _ => (next_session(turn, transaction, ids, expected, timeout_ms)?, Then::Initialized { reply }),
         };
         self.write(turn, partition, id, Some(next), then);
         self.catch_up(turn.now);
@@ -116,16 +116,17 @@ fn check_session(transaction: &Transaction, expected: Expected) -> Result<(), Er
 
 /// The next epoch, or a new producer id when there is none left.
 fn next_session(
+    turn: &mut Turn<'_>,
     transaction: &mut Transaction,
     ids: ProducerIds<'_>,
     expected: Expected,
     timeout_ms: i32,
-    now: i64,
 ) -> Result<TransactionMetadata, ErrorCode> {
+    let now = turn.now.millis();
     let current = &transaction.current;
     let is_current = expected.is_none_or(|(_, epoch)| epoch == current.producer_epoch);
     if current.is_epoch_exhausted() && is_current {
-        return Ok(transaction.prepare_rotation(ids()?, timeout_ms, expected.is_some(), now));
+        return Ok(transaction.prepare_rotation(ids(turn)?, timeout_ms, expected.is_some(), now));
     }
     transaction.prepare_next_epoch(timeout_ms, expected.map(|(_, epoch)| epoch), now)
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::node::Turn;
 use crate::kafka::transaction::metadata::{Transaction, TransactionMetadata, TransactionVersion};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
@@ -125,7 +126,7 @@ impl Shard {
 }
 
 /// Where fresh producer ids come from (ProducerIdManager): one of them, or why there is none now.
-pub type ProducerIds<'a> = &'a mut dyn FnMut() -> Result<ProducerId, ErrorCode>;
+pub type ProducerIds<'a> = &'a mut dyn FnMut(&mut Turn<'_>) -> Result<ProducerId, ErrorCode>;
 
 /// What a failed append means to whoever waits for it (TransactionStateManager.updateCacheCallback).
 pub(super) fn write_error(error: ErrorCode) -> ErrorCode {
