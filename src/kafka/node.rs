@@ -91,6 +91,11 @@ pub enum Alarm {
     Group,
     /// When to look for committed offsets that have expired.
     OffsetsExpiry,
+    /// When a transaction coordinator looks for transactions that are open for too long, gives up a
+    /// write, or sends markers again.
+    Transaction,
+    /// When to forget transactional ids that nobody used for long.
+    TransactionalIdExpiry,
     /// When a producer's batch has waited `linger.ms`.
     Linger,
     /// When a client tries again after a back-off.

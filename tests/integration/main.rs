@@ -30,6 +30,7 @@ mod golden_roundrobin_assignor;
 mod golden_segments_retention;
 mod golden_sticky_assignor;
 mod golden_truncation;
+mod golden_txn_coordinator;
 mod imports;
 mod laws;
 mod lessons;

@@ -41,7 +41,7 @@ use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use crate::wire::{
     BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Request, StrBytes, TopicName,
-    TopicPartition, topic_name,
+    TopicPartition, partition_of_key, topic_name,
 };
 
 use classic::ClassicGroup;
@@ -103,9 +103,7 @@ impl GroupCoordinator {
 
     /// `Utils.abs(groupId.hashCode()) % partitions`.
     pub fn partition_for(group: &str, partitions: i32) -> i32 {
-        let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
-        let positive = if hash == i32::MIN { 0 } else { hash.abs() };
-        positive % partitions.max(1)
+        partition_of_key(group, partitions)
     }
 
     /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH:
