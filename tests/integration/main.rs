@@ -44,4 +44,5 @@ mod read_committed;
 mod scripts;
 mod small_cluster;
 mod stage;
+mod transactions;
 mod why;

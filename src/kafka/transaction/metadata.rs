@@ -255,7 +255,9 @@ impl Transaction {
         now_ms: i64,
     ) -> TransactionMetadata {
         let mut next = self.current.clone();
+        next.client_version = TransactionVersion::V0;
         if client_version.bumps_epoch() {
+            next.client_version = client_version;
             next.last_producer_epoch = next.producer_epoch;
             next.producer_epoch = next.producer_epoch.saturating_add(1);
         }
@@ -266,7 +268,6 @@ impl Transaction {
         next.state = TransactionState::prepare(commit);
         next.next_producer_id = next_producer_id;
         next.last_update_ms = now_ms;
-        next.client_version = client_version;
         self.prepare(next)
     }
 
