@@ -192,6 +192,7 @@ impl Comparison {
                 Some(ControllerRef::Id(id)) => answer == Some(*id),
                 Some(ControllerRef::Active) => answer.is_some() && answer == run.controller(),
             },
+            (Answer::TransactionState(answer), Value::TransactionState(value)) => answer == *value,
             (Answer::Controllers(answer), Value::Controllers(value)) => {
                 let ids = value.iter().map(|controller| match controller {
                     ControllerRef::Id(id) => Some(*id),
