@@ -81,7 +81,7 @@ impl Process {
         let appended = self.append(disk, turn, partition, batch.bytes().clone(), claim)?;
         let (partition, broker, offset) = (partition.clone(), self.id, appended.first);
         if is_offsets_partition(&partition) {
-            self.groups.transaction_ended(partition.partition, producer_id, commit, offset);
+            self.groups.transaction_ended(turn, partition.partition, producer_id, commit, offset);
         }
         turn.tell(Fact::MarkerWritten { partition, broker, producer_id, epoch, commit, offset });
         Ok(appended.last.next())

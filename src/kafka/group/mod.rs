@@ -294,10 +294,20 @@ impl GroupCoordinator {
 
     /// The marker of a transaction was appended to the partition at `at`; what it decides counts when the
     /// high watermark passes it.
-    pub fn transaction_ended(&mut self, partition: i32, producer: ProducerId, commit: bool, at: Offset) {
-        if let Some(shard) = self.shards.get_mut(&partition).filter(|shard| shard.loaded) {
-            shard.offsets.end_transaction(producer, commit, at, shard.committed);
-        }
+    pub fn transaction_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: i32,
+        producer: ProducerId,
+        commit: bool,
+        at: Offset,
+    ) {
+        let Some(shard) = self.shards.get_mut(&partition).filter(|shard| shard.loaded) else { return };
+        let facts = shard.offsets.end_transaction(producer, commit, at, shard.committed);
+        self.last_write += 1;
+        let decided = Decided::plain(Vec::new(), Then::Tell(facts));
+        let write = Write { id: self.last_write, partition, decided, at: turn.now.millis(), end: at.next() };
+        self.defer(turn, write);
     }
 
     /// The high watermark of the partition moved: what waited for it is answered.

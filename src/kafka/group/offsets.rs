@@ -78,16 +78,21 @@ impl Offsets {
     }
 
     /// A transaction's marker at `at`: what it left pending counts from here on, unless a younger record
-    /// of the same key counts already, or is dropped (OffsetMetadataManager.replayEndTransactionMarker).
-    pub fn end_transaction(&mut self, producer: ProducerId, commit: bool, at: Offset, committed: Offset) {
+    /// of the same key counts already, or is dropped (OffsetMetadataManager.replayEndTransactionMarker). What is
+    /// to be told of it.
+    pub fn end_transaction(&mut self, producer: ProducerId, commit: bool, at: Offset, committed: Offset) -> Vec<Fact> {
         let taken = self.pending.take(producer);
+        let mut facts = Vec::new();
         for ((group, partition), pending) in taken.into_iter().filter(|_| commit) {
             let latest = self.by_group.get(&group).and_then(|offsets| offsets.get(&partition)).map(|t| &t.latest);
             if latest.is_none_or(|latest| latest.value.is_none() || latest.record < pending.record) {
+                let offset = pending.value.offset;
                 let version = Version { at, record: pending.record, value: Some(pending.value) };
                 self.insert(&group, &partition, version, committed);
+                facts.push(Fact::OffsetCommitted { group, partition, offset });
             }
         }
+        facts
     }
 
     fn insert(&mut self, group: &GroupId, partition: &TopicPartition, version: Version, committed: Offset) {

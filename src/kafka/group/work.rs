@@ -89,6 +89,8 @@ pub(super) enum Then {
         generation: i32,
         assignments: SortedMap<StrBytes, Bytes>,
     },
+    /// What is to be told when a transaction's marker is committed.
+    Tell(Vec<Fact>),
     /// The answer is ready and goes out when the write is committed, with what is to be told then.
     Answer {
         reply: Reply,
