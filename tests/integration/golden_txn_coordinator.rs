@@ -12,7 +12,9 @@ use highwater::kafka::transaction::metadata::{Transaction, TransactionVersion};
 use highwater::kafka::transaction::{Context, TransactionCoordinator};
 use highwater::sorted::SortedMap;
 use highwater::time::{Duration, Instant};
-use highwater::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
+use highwater::wire::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
 use highwater::wire::messages::write_txn_markers_request::WritableTxnMarker;
 use highwater::wire::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -237,9 +239,8 @@ impl Harness {
         let mut turn = Turn::new(self.now, &mut self.effects);
         self.coordinator.handle_as(&mut turn, &self.image, &mut ids, &context, &request.into());
         self.settle();
-        let is_answer = |(to, envelope): &(NodeId, highwater::wire::Envelope)| {
-            *to == CLIENT && envelope.correlation == correlation
-        };
+        let is_answer =
+            |(to, envelope): &(NodeId, highwater::wire::Envelope)| *to == CLIENT && envelope.correlation == correlation;
         let at = self.effects.sends.iter().position(is_answer)?;
         match self.effects.sends.remove(at).1.body {
             Body::Response(response) => Some(response),

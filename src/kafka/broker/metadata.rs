@@ -161,11 +161,7 @@ pub fn find_coordinator(
     FindCoordinatorResponse::default().with_coordinators(request.coordinator_keys.iter().map(answer).collect())
 }
 
-fn coordinator_of(
-    image: &MetadataImage,
-    topic: Option<&TopicImage>,
-    key: &StrBytes,
-) -> Result<BrokerId, ErrorCode> {
+fn coordinator_of(image: &MetadataImage, topic: Option<&TopicImage>, key: &StrBytes) -> Result<BrokerId, ErrorCode> {
     let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
     let partition = partition_of_key(key, topic.partitions.len() as i32);
     let registration = topic.partitions.get(&partition).ok_or(ErrorCode::CoordinatorNotAvailable)?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::kafka::broker::add_partitions::AddPartitionsManager;
 use crate::kafka::broker::alter_partition::AlterPartitionManager;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::fetch_session::Sessions;
 use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
-use crate::kafka::broker::add_partitions::AddPartitionsManager;
 use crate::kafka::broker::groups;
 use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
 use crate::kafka::broker::maintenance::Timers;
@@ -25,8 +25,8 @@ use crate::kafka::log::producer_state::VerificationGuard;
 use crate::kafka::log::{Log, Origin};
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
-use crate::kafka::replica::{Claim, Partition};
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
+use crate::kafka::replica::{Claim, Partition};
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};

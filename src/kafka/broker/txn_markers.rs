@@ -135,9 +135,9 @@ fn answer(turn: &mut Turn<'_>, delayed: DelayedMarkers) {
         let Some(marker) = response.markers.last_mut() else { continue };
         match marker.topics.last_mut() {
             Some(topic) if topic.name == partition.topic => topic.partitions.push(result),
-            _ => marker.topics.push(
-                WritableTxnMarkerTopicResult::default().with_name(partition.topic).with_partitions(vec![result]),
-            ),
+            _ => marker
+                .topics
+                .push(WritableTxnMarkerTopicResult::default().with_name(partition.topic).with_partitions(vec![result])),
         }
     }
     turn.respond(delayed.from, delayed.correlation, response);

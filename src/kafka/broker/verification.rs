@@ -139,8 +139,11 @@ impl Process {
                     continue;
                 }
                 let (producer_id, epoch) = (batch.producer_id, batch.producer_epoch);
-                let wants = found.get_or_insert_with(|| {
-                    Transactional { id: id.clone(), producer_id, epoch, partitions: Vec::new() }
+                let wants = found.get_or_insert_with(|| Transactional {
+                    id: id.clone(),
+                    producer_id,
+                    epoch,
+                    partitions: Vec::new(),
                 });
                 let partition = TopicPartition { topic: name.clone(), partition: data.index };
                 wants.partitions.push((partition, batch.base_sequence));
@@ -175,9 +178,8 @@ impl Process {
                 Some(log) if log.producers().has_ongoing_transaction(*producer_id, *epoch) => continue,
                 Some(_) => {
                     let log = disk.log_mut(partition);
-                    let guard = log.and_then(|log| {
-                        log.start_verification(*producer_id, *sequence, *epoch, true, turn.now)
-                    });
+                    let guard =
+                        log.and_then(|log| log.start_verification(*producer_id, *sequence, *epoch, true, turn.now));
                     guard.ok_or(ErrorCode::NotLeaderOrFollower)
                 }
             };
@@ -260,9 +262,9 @@ fn produce_error(error: ErrorCode) -> ErrorCode {
 fn offsets_error(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
-        ErrorCode::UnknownTopicOrPartition
-        | ErrorCode::NotEnoughReplicas
-        | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
+            ErrorCode::CoordinatorNotAvailable
+        }
         ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
         other => other,
     }

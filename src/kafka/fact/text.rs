@@ -225,7 +225,9 @@ impl Fact {
             Fact::MarkerWritten { partition, broker, producer_id, commit, offset, .. } => {
                 let what = if *commit { "COMMIT" } else { "ABORT" };
                 let (broker, producer) = (broker.0, producer_id.0);
-                format!("{partition}: leader {broker} writes the {what} marker of producer {producer} at offset {offset}")
+                format!(
+                    "{partition}: leader {broker} writes the {what} marker of producer {producer} at offset {offset}"
+                )
             }
             Fact::TransactionCompleted { transactional_id, commit } => {
                 let what = if *commit { "committed" } else { "aborted" };

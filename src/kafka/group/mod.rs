@@ -45,10 +45,10 @@ use crate::wire::{
 };
 
 use classic::ClassicGroup;
-use records::{CommittedOffset, GroupRecord};
-use timers::{Timer, TimerKind, Timers};
 use pending::Pending;
+use records::{CommittedOffset, GroupRecord};
 pub use refusal::refuse;
+use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, WRITE_TIMEOUT, Work, Write, write_error};
 

@@ -3,7 +3,9 @@
 
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
-use crate::wire::messages::txn_offset_commit_response::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic};
+use crate::wire::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use crate::wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use crate::wire::{ErrorCode, LeaderEpoch, Offset, TopicPartition, code};
 

@@ -102,9 +102,8 @@ fn judge_v1(transaction: &Transaction, request: &EndTxnRequest) -> Result<Verdic
 fn judge(transaction: &Transaction, request: &EndTxnRequest) -> Result<Verdict, ErrorCode> {
     let current = &transaction.current;
     let epoch = request.producer_epoch;
-    let after_overflow = current.prev_producer_id == request.producer_id
-        && epoch == i16::MAX - 1
-        && current.producer_epoch == 0;
+    let after_overflow =
+        current.prev_producer_id == request.producer_id && epoch == i16::MAX - 1 && current.producer_epoch == 0;
     let is_retry = i32::from(current.producer_epoch) == i32::from(epoch) + 1 || after_overflow;
     let is_current = epoch == current.producer_epoch;
     if current.producer_id != request.producer_id && !after_overflow {

@@ -106,7 +106,8 @@ impl MarkerChannel {
                 };
                 let leader = registration.leader.filter(|leader| image.brokers.contains_key(leader));
                 let free = |leader: &BrokerId| {
-                    !self.in_flight.contains_key(leader) && self.paused.get(leader).is_none_or(|until| *until <= turn.now)
+                    !self.in_flight.contains_key(leader)
+                        && self.paused.get(leader).is_none_or(|until| *until <= turn.now)
                 };
                 let Some(leader) = leader.filter(free) else {
                     kept.insert(partition);

@@ -17,6 +17,8 @@ mod init;
 mod markers;
 mod partitions;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::VecDeque;
@@ -352,11 +354,7 @@ impl TransactionCoordinator {
     }
 
     /// As `home`, with the id, which must be known.
-    fn known(
-        &mut self,
-        image: &MetadataImage,
-        id: &TransactionalId,
-    ) -> Result<(i32, &mut Transaction), ErrorCode> {
+    fn known(&mut self, image: &MetadataImage, id: &TransactionalId) -> Result<(i32, &mut Transaction), ErrorCode> {
         let partition = self.home(image, id)?;
         let found = self.shards.get_mut(&partition).and_then(|shard| shard.transactions.get_mut(id));
         found.map(|transaction| (partition, transaction)).ok_or(ErrorCode::InvalidProducerIdMapping)

@@ -10,7 +10,9 @@ use crate::kafka::transaction::work::{Context, Reply, Then};
 use crate::sorted::SortedSet;
 use crate::wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTransaction;
 use crate::wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest};
-use crate::wire::{ErrorCode, ProducerId, TopicName, TopicPartition, TransactionalId, code, partition_of_key, topic_name};
+use crate::wire::{
+    ErrorCode, ProducerId, TopicName, TopicPartition, TransactionalId, code, partition_of_key, topic_name,
+};
 
 /// Where the offsets of groups lie; a transaction that commits some has a partition of it.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -34,7 +36,8 @@ impl TransactionCoordinator {
                 // One that does not exist keeps the others out (KafkaApis.handleAddPartitionsToTxnRequest).
                 let refused = result(transaction, |topic, partition| {
                     let unknown = unknown(topic, partition);
-                    let error = if unknown { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::OperationNotAttempted };
+                    let error =
+                        if unknown { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::OperationNotAttempted };
                     Some(error)
                 });
                 self.answers.fill(turn, answer, place, |result| *result = refused);

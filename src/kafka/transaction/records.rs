@@ -34,7 +34,8 @@ pub fn encode_value(value: &TransactionMetadata) -> Bytes {
     put_partitions(&mut out, value);
     out.put_i64(value.last_update_ms);
     out.put_i64(value.start_ms);
-    let id = |tag: u32, id: ProducerId| (id != NO_PRODUCER_ID).then(|| (tag, Bytes::copy_from_slice(&id.0.to_be_bytes())));
+    let id =
+        |tag: u32, id: ProducerId| (id != NO_PRODUCER_ID).then(|| (tag, Bytes::copy_from_slice(&id.0.to_be_bytes())));
     let version = value.client_version.0;
     let tags = [
         id(PREVIOUS_PRODUCER_ID, value.prev_producer_id),

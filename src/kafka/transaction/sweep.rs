@@ -4,9 +4,9 @@
 
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::node::Turn;
-use crate::kafka::transaction::{TransactionCoordinator, server_version};
 use crate::kafka::transaction::metadata::{Transaction, TransactionState, TransactionVersion};
 use crate::kafka::transaction::work::{Ender, Then, Write};
+use crate::kafka::transaction::{TransactionCoordinator, server_version};
 use crate::time::{Duration, Instant};
 use crate::wire::{ErrorCode, TransactionalId};
 
@@ -85,7 +85,9 @@ impl TransactionCoordinator {
         let all = self.shards.iter().flat_map(|(partition, shard)| {
             shard.transactions.iter().map(move |(id, transaction)| (*partition, id, transaction))
         });
-        all.filter(|(_, _, transaction)| concerns(transaction)).map(|(partition, id, _)| (partition, id.clone())).collect()
+        all.filter(|(_, _, transaction)| concerns(transaction))
+            .map(|(partition, id, _)| (partition, id.clone()))
+            .collect()
     }
 
     /// Nobody is to be woken for transactions while there are none.

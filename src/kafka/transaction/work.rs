@@ -63,20 +63,34 @@ impl Context {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Ender {
     /// END_TXN of the producer; the answer names the next epoch when its version knows of that.
-    Client { reply: Reply, version: TransactionVersion },
+    Client {
+        reply: Reply,
+        version: TransactionVersion,
+    },
     /// A new session of the id, which is asked to come again.
-    NewSession { reply: Reply },
+    NewSession {
+        reply: Reply,
+    },
     Timeout,
 }
 
 /// What follows when a write is committed, or when it failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Then {
-    Initialized { reply: Reply },
+    Initialized {
+        reply: Reply,
+    },
     /// A place in the answer to ADD_PARTITIONS_TO_TXN.
-    PartitionsAdded { answer: u64, place: u32 },
-    OffsetsAdded { reply: Reply },
-    Ended { by: Ender },
+    PartitionsAdded {
+        answer: u64,
+        place: u32,
+    },
+    OffsetsAdded {
+        reply: Reply,
+    },
+    Ended {
+        by: Ender,
+    },
     Completed,
     /// Deletions of ids that nobody used for long.
     Expired,
