@@ -17,6 +17,8 @@ mod init;
 mod markers;
 mod partitions;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::VecDeque;
