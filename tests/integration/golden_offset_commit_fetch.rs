@@ -151,17 +151,19 @@ impl Loaded {
 /// of the key counts already.
 fn check_replay(log: &[(Offset, Logged)]) -> Result<(), String> {
     let loaded = Loaded::new(log, &BrokerConfig::default(), Instant::ZERO);
-    let mut expected = BTreeMap::new();
-    let mut pending: Vec<(ProducerId, (GroupId, TopicPartition), Offset, Option<CommittedOffset>)> = Vec::new();
+    type Key = (GroupId, TopicPartition);
+    type Value = (Offset, Option<CommittedOffset>);
+    let mut expected: BTreeMap<Key, Value> = BTreeMap::new();
+    let mut pending: Vec<(ProducerId, Key, Value)> = Vec::new();
     for (at, logged) in log {
         match logged {
             Logged::Record(GroupRecord::Offset { group, partition, value }, producer) => {
                 let key = (group.clone(), partition.clone());
                 match producer {
-                    Some(producer) => pending.push((*producer, key, *at, value.clone())),
+                    Some(producer) => pending.push((*producer, key, (*at, value.clone()))),
                     None => {
                         if value.is_none() {
-                            pending.retain(|(_, other, _, _)| *other != key);
+                            pending.retain(|(_, other, _)| *other != key);
                         }
                         expected.insert(key, (*at, value.clone()));
                     }
@@ -169,10 +171,9 @@ fn check_replay(log: &[(Offset, Logged)]) -> Result<(), String> {
             }
             Logged::Record(GroupRecord::Group { .. }, _) => {}
             Logged::Marker { producer, commit } => {
-                let (ended, open) = pending.into_iter().partition(|(owner, _, _, _)| owner == producer);
+                let (ended, open): (Vec<_>, _) = pending.into_iter().partition(|(owner, _, _)| owner == producer);
                 pending = open;
-                let ended: Vec<_> = ended;
-                for (_, key, at, value) in ended.into_iter().filter(|_| *commit) {
+                for (_, key, (at, value)) in ended.into_iter().filter(|_| *commit) {
                     if expected.get(&key).is_none_or(|(younger, value)| value.is_none() || *younger < at) {
                         expected.insert(key, (at, value));
                     }
