@@ -86,7 +86,7 @@ impl Names {
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         match topic {
             "__consumer_offsets" => Some(self.config.offsets_topic_num_partitions),
-            "__transaction_state" => None,
+            "__transaction_state" => Some(self.config.transaction_topic_num_partitions),
             _ => *self.topics.get(topic)?,
         }
     }

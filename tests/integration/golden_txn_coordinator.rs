@@ -302,7 +302,7 @@ impl Harness {
 
     /// The store of the transactional ids answers with an error, or with what it knew before.
     fn state_error(&mut self, step: &Value) -> Result<Value, String> {
-        if !self.coordinator.transactions().count().eq(&0) {
+        if self.coordinator.transactions().next().is_some() {
             self.saved = self.coordinator.transactions().map(|(id, known)| (id.clone(), known.clone())).collect();
         }
         let mut turn = Turn::new(self.now, &mut self.effects);

@@ -202,10 +202,6 @@ impl Broker {
         self.process().map(Process::groups)
     }
 
-    pub fn transactions(&self) -> Option<&TransactionCoordinator> {
-        self.process().map(Process::transactions)
-    }
-
     /// The process dies; the disk is whole.
     pub fn kill(&mut self) {
         self.process = None;

@@ -120,10 +120,6 @@ impl Process {
         &self.groups
     }
 
-    pub fn transactions(&self) -> &TransactionCoordinator {
-        &self.transactions
-    }
-
     pub fn replicas(&self) -> impl Iterator<Item = (&TopicPartition, &Partition)> {
         self.replicas.iter().map(|(partition, replica)| (partition, replica.as_ref()))
     }

@@ -4,7 +4,7 @@ use crate::kafka::node::Turn;
 use crate::kafka::transaction::work::Reply;
 use crate::sorted::SortedMap;
 use crate::wire::messages::AddPartitionsToTxnResponse;
-use crate::wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTransaction;
+use crate::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
 use crate::wire::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult,
 };
@@ -68,7 +68,7 @@ pub(super) fn result(
     transaction: &AddPartitionsToTxnTransaction,
     error: impl Fn(&TopicName, i32) -> Option<ErrorCode>,
 ) -> AddPartitionsToTxnResult {
-    let topic = |topic: &crate::wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic| {
+    let topic = |topic: &AddPartitionsToTxnTopic| {
         let partition = |partition: &i32| {
             AddPartitionsToTxnPartitionResult::default()
                 .with_partition_index(*partition)

@@ -179,6 +179,10 @@ impl Transaction {
         now_ms: i64,
     ) -> Result<TransactionMetadata, ErrorCode> {
         let current = &self.current;
+        if current.is_epoch_exhausted() {
+            // Kafka throws IllegalStateException: only the current epoch leads to a new producer id.
+            return Err(ErrorCode::UnknownServerError);
+        }
         let bumped = current.producer_epoch + 1;
         let (epoch, last) = match expected_epoch {
             None => (bumped, NO_PRODUCER_EPOCH),

@@ -30,7 +30,7 @@ use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::messages::WriteTxnMarkersResponse;
 use crate::wire::{
@@ -312,16 +312,6 @@ impl TransactionCoordinator {
         soon.into_iter().chain(expiry).min()
     }
 
-    /// The partitions of `__transaction_state` that this broker coordinates.
-    pub fn partitions(&self) -> impl Iterator<Item = i32> {
-        self.shards.keys().copied()
-    }
-
-    /// The leader epoch in which this broker coordinates the partition, once it is loaded.
-    pub fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
-        self.shards.get(&partition).filter(|shard| shard.loaded).map(|shard| shard.epoch)
-    }
-
     /// Every transactional id that this broker coordinates, by partition and name.
     pub fn transactions(&self) -> impl Iterator<Item = (&TransactionalId, &Transaction)> {
         self.shards.values().flat_map(|shard| &shard.transactions)
@@ -371,7 +361,7 @@ impl TransactionCoordinator {
     ) {
         self.last_write += 1;
         // A transition is waited for as long as a transaction may last (appendTransactionToLog).
-        let timeout = next.as_ref().map(|next| crate::time::Duration::from_millis(next.timeout_ms.into()));
+        let timeout = next.as_ref().map(|next| Duration::from_millis(next.timeout_ms.into()));
         self.queued.push_back(Write {
             number: self.last_write,
             partition,

@@ -9,6 +9,7 @@ use crate::kafka::transaction::metadata::TransactionState;
 use crate::kafka::transaction::work::{Context, Reply, Then};
 use crate::sorted::SortedSet;
 use crate::wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTransaction;
+use crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult;
 use crate::wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest};
 use crate::wire::{
     ErrorCode, ProducerId, TopicName, TopicPartition, TransactionalId, code, partition_of_key, topic_name,
@@ -122,7 +123,7 @@ impl TransactionCoordinator {
         image: &MetadataImage,
         transaction: &AddPartitionsToTxnTransaction,
         partitions: &SortedSet<TopicPartition>,
-    ) -> crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult {
+    ) -> AddPartitionsToTxnResult {
         let id = &transaction.transactional_id;
         let checked = if id.0.is_empty() { Err(ErrorCode::InvalidRequest) } else { self.known(image, id) };
         let checked = checked.and_then(|(_, known)| {

@@ -4,15 +4,15 @@ use super::*;
 use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
 use crate::kafka::node::Effects;
 use crate::sorted::SortedSet;
-use crate::time::Duration;
 use crate::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
+use crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult;
 use crate::wire::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
 use crate::wire::messages::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, EndTxnRequest, InitProducerIdRequest, WriteTxnMarkersRequest,
 };
-use crate::wire::{Body, BrokerEpoch, ClientId, Envelope, LeaderEpoch, ProducerId, Response, Uuid, code, str_bytes};
+use crate::wire::{Body, BrokerEpoch, ClientId, Envelope, ProducerId, Response, Uuid, code, str_bytes};
 
 const CLIENT: NodeId = NodeId::Client(ClientId(1));
 const EPOCH: LeaderEpoch = LeaderEpoch(3);
@@ -206,7 +206,7 @@ fn adding(id: &str, producer: (ProducerId, i16), partitions: &[i32]) -> AddParti
 }
 
 fn errors(answer: &AddPartitionsToTxnResponse) -> Vec<Vec<i16>> {
-    let of = |result: &crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult| {
+    let of = |result: &AddPartitionsToTxnResult| {
         let partitions = result.topic_results.iter().flat_map(|topic| &topic.results_by_partition);
         partitions.map(|partition| partition.partition_error_code).collect()
     };
@@ -362,4 +362,14 @@ fn the_sweep_keeps_its_rhythm_over_times_without_transactions() {
     assert_eq!(fixture.state("app"), Some(TransactionState::PrepareAbort));
     let partitions: SortedSet<TopicPartition> = SortedSet::from([TopicPartition::named("orders", 0)]);
     assert_eq!(fixture.coordinator.pending_markers(&named("app")).map(|markers| &markers.remaining), Some(&partitions));
+}
+
+#[test]
+fn an_old_epoch_of_a_producer_id_that_is_used_up_gets_nothing() {
+    let mut used_up = Transaction::new(TransactionMetadata::new(ProducerId(1), 60_000, 0));
+    used_up.current.producer_epoch = i16::MAX;
+    assert_eq!(used_up.prepare_next_epoch(60_000, Some(i16::MAX - 1), 1), Err(ErrorCode::UnknownServerError));
+    assert_eq!(used_up.pending, None);
+    let next = used_up.prepare_rotation(ProducerId(2), 60_000, false, 1);
+    assert_eq!((next.producer_id, next.producer_epoch, next.prev_producer_id), (ProducerId(2), 0, ProducerId(1)));
 }
