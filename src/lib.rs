@@ -23,6 +23,7 @@
 //! | [`kafka::quorum`] | KRaft: electing a controller and replicating the metadata log |
 //! | [`kafka::controller`] | the cluster's metadata: decided by the active controller, replayed by everybody |
 //! | [`kafka::group`] | the group coordinator: members, generations, committed offsets |
+//! | [`kafka::transaction`] | the transaction coordinator: transactional ids, decisions, markers |
 //! | [`kafka::broker`] | a broker put together from these, and its life: start, registration, shutdown |
 //! | [`kafka::client`] | producer, consumer and admin client |
 //! | [`kafka::fact`] | what is worth telling, in sentences |
@@ -52,8 +53,8 @@
 //! - **Determinism.** No room below `ui` reads a clock, and none draws a random number but from the
 //!   world's seeded generator. What is compared, hashed, printed or iterated is ordered and of fixed
 //!   width: no hash order, no floats, no `usize`.
-//! - **Decide, then replay.** The controller and the group coordinator decide on records from
-//!   `&self` and change by replaying them, so a failover is a replay on another node.
+//! - **Decide, then replay.** The controller and the coordinators of groups and transactions decide on
+//!   records and change by replaying them, so a failover is a replay on another node.
 //! - **What survives a crash is a type.** A broker is a disk and perhaps a process; a kill drops the
 //!   process, lost power also what was not flushed.
 //! - **Protocol timing is never bent.** Defaults are Kafka's own; only playback has a speed.

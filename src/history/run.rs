@@ -261,11 +261,9 @@ impl Run {
             }
             // The set-up was read before the start.
             Statement::Cluster(_) => {}
-            Statement::ShareConsumer { .. }
-            | Statement::Stream(_)
-            | Statement::Begin { .. }
-            | Statement::Abort { .. }
-            | Statement::SendOffsets { .. } => self.refuse(line, "this is not simulated yet".to_string()),
+            Statement::ShareConsumer { .. } | Statement::Stream(_) => {
+                self.refuse(line, "this is not simulated yet".to_string());
+            }
         }
         None
     }

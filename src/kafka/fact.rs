@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::time::Duration;
 use crate::wire::{
     ApiKey, BrokerEpoch, BrokerId, ClientId, ControllerId, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset,
-    PartitionEpoch, ProducerId, StrBytes, TopicName, TopicPartition,
+    PartitionEpoch, ProducerId, StrBytes, TopicName, TopicPartition, TransactionalId,
 };
 
 pub use text::{brokers, error_name, record};
@@ -152,6 +152,26 @@ facts! {
     GroupEmpty { group: GroupId, generation: i32 },
     OffsetCommitted { group: GroupId, partition: TopicPartition, offset: Offset },
 
+    // Transactions, told by their coordinator and by the leaders of their partitions.
+    /// It leads the partition of `__transaction_state` where these ids have their records.
+    TransactionsLoaded { partition: TopicPartition, broker: BrokerId, ids: Vec<TransactionalId> },
+    TransactionBegun { transactional_id: TransactionalId, producer_id: ProducerId, epoch: i16 },
+    PartitionsAddedToTransaction { transactional_id: TransactionalId, partitions: Vec<TopicPartition> },
+    /// The outcome is in the log of the coordinator: from now on it cannot change any more.
+    TransactionPrepared { transactional_id: TransactionalId, commit: bool, partitions: Vec<TopicPartition> },
+    /// A leader wrote the marker that ends a transaction on its partition.
+    MarkerWritten { partition: TopicPartition, broker: BrokerId, producer_id: ProducerId, epoch: i16, commit: bool, offset: Offset },
+    /// Every partition has its marker.
+    TransactionCompleted { transactional_id: TransactionalId, commit: bool },
+    /// It was open for longer than its timeout.
+    TransactionTimedOut { transactional_id: TransactionalId },
+    /// A new producer with the same id ends what the one before it left open.
+    TransactionFenced { transactional_id: TransactionalId },
+    /// Somebody asked with an epoch that is not the current one.
+    ProducerFenced { transactional_id: TransactionalId, epoch: i16, current: i16 },
+    /// Nobody used the id for transactional.id.expiration.ms.
+    TransactionalIdExpired { transactional_id: TransactionalId },
+
     // Clients.
     ProducerIdAssigned { producer: ClientId, producer_id: ProducerId, epoch: i16 },
     /// The application handed a record to the producer and the partitioner placed it.
@@ -165,6 +185,16 @@ facts! {
     SendRetried { producer: ClientId, partition: TopicPartition, count: u32, error: Option<ErrorCode> },
     /// The client could not send: told to the application at once (no metadata, buffer exhausted, too large).
     SendRejected { producer: ClientId, topic: TopicName, error: StrBytes },
+    /// The application began a transaction; no broker knows of it yet.
+    TxnBegun { producer: ClientId },
+    /// The group's coordinator wrote a consumer's offsets as part of the transaction.
+    TxnOffsetsSent { producer: ClientId, group: GroupId },
+    /// The transaction's coordinator has decided: the application goes on.
+    TxnEnded { producer: ClientId, commit: bool },
+    /// The transaction can only be aborted, or (`fatal`) the producer cannot go on.
+    TxnError { producer: ClientId, error: ErrorCode, fatal: bool },
+    /// A call that the state of the transaction does not allow: told to the application at once.
+    TxnCallRefused { producer: ClientId, call: StrBytes, error: StrBytes },
     /// What the consumer reads from now on; it has read `kept` all the time (KIP-429).
     Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, kept: Vec<TopicPartition>, generation: i32 },
     Revoked { consumer: ClientId, partitions: Vec<TopicPartition>, lost: bool },
@@ -206,6 +236,8 @@ impl Fact {
                 | Fact::Delivered { .. }
                 | Fact::OffsetCommitted { .. }
                 | Fact::SnapshotWritten { .. }
+                | Fact::PartitionsAddedToTransaction { .. }
+                | Fact::MarkerWritten { .. }
         )
     }
 
@@ -220,6 +252,9 @@ impl Fact {
                     | Fact::IsrChangeProposed { .. }
                     | Fact::ProducerIdAssigned { .. }
                     | Fact::CoordinatorLoaded { .. }
+                    | Fact::TransactionsLoaded { .. }
+                    | Fact::TransactionBegun { .. }
+                    | Fact::TransactionPrepared { .. }
                     | Fact::MemberJoined { .. }
                     | Fact::PositionSet { .. }
                     | Fact::DuplicateBatch { .. }
@@ -233,6 +268,7 @@ impl Fact {
     pub fn is_internal(&self) -> bool {
         match self {
             Fact::CoordinatorLoaded { groups, .. } => groups.is_empty(),
+            Fact::TransactionsLoaded { ids, .. } => ids.is_empty(),
             fact => fact.partition().is_some_and(TopicPartition::is_internal),
         }
     }
@@ -261,6 +297,8 @@ impl Fact {
             | Fact::ProduceRefused { partition, .. }
             | Fact::DuplicateBatch { partition, .. }
             | Fact::CoordinatorLoaded { partition, .. }
+            | Fact::TransactionsLoaded { partition, .. }
+            | Fact::MarkerWritten { partition, .. }
             | Fact::OffsetCommitted { partition, .. }
             | Fact::Acknowledged { partition, .. }
             | Fact::SendFailed { partition, .. }
@@ -303,7 +341,9 @@ impl Fact {
             | Fact::ProducersExpired { broker, .. }
             | Fact::ProduceRefused { broker, .. }
             | Fact::DuplicateBatch { broker, .. }
-            | Fact::CoordinatorLoaded { broker, .. } => Some(*broker),
+            | Fact::CoordinatorLoaded { broker, .. }
+            | Fact::TransactionsLoaded { broker, .. }
+            | Fact::MarkerWritten { broker, .. } => Some(*broker),
             Fact::LeaderElected { to, .. } => *to,
             _ => None,
         }

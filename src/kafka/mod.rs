@@ -11,3 +11,4 @@ pub mod log;
 pub mod node;
 pub mod quorum;
 pub mod replica;
+pub mod transaction;

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use crate::kafka::fact::Fact;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant, Rate};
-use crate::wire::{Correlation, Envelope, NodeId, Offset, Request, Response, StrBytes, TopicPartition, str_bytes};
+use crate::wire::{
+    Correlation, Envelope, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes, TopicPartition, str_bytes,
+};
 
 /// What a node does when the world turns to it.
 pub trait Node {
@@ -89,6 +91,11 @@ pub enum Alarm {
     Group,
     /// When to look for committed offsets that have expired.
     OffsetsExpiry,
+    /// When a transaction coordinator looks for transactions that are open for too long, gives up a
+    /// write, or sends markers again.
+    Transaction,
+    /// When to forget transactional ids that nobody used for long.
+    TransactionalIdExpiry,
     /// When a producer's batch has waited `linger.ms`.
     Linger,
     /// When a client tries again after a back-off.
@@ -112,6 +119,8 @@ pub enum Alarm {
 pub enum Command {
     /// `KafkaProducer.send`.
     Send(ProducerRecord),
+    /// A call of the producer's about its transaction.
+    Transaction(TxnCall),
     /// Steady traffic from this producer: so many records at this rate, until `until`.
     Load {
         topic: crate::wire::TopicName,
@@ -141,6 +150,41 @@ pub enum Command {
         topic: crate::wire::TopicName,
         to: OffsetTarget,
     },
+}
+
+/// What an application calls of its producer to have several writes happen together or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TxnCall {
+    Init,
+    Begin,
+    /// A consumer's positions become part of the transaction.
+    Offsets(Box<TxnOffsets>),
+    Commit,
+    Abort,
+}
+
+impl TxnCall {
+    /// KafkaProducer's own name of it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            TxnCall::Init => "initTransactions",
+            TxnCall::Begin => "beginTransaction",
+            TxnCall::Offsets(_) => "sendOffsetsToTransaction",
+            TxnCall::Commit => "commitTransaction",
+            TxnCall::Abort => "abortTransaction",
+        }
+    }
+}
+
+/// Positions of a consumer, and who it is to its group (ConsumerGroupMetadata; KIP-447).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TxnOffsets {
+    pub group: GroupId,
+    pub member: StrBytes,
+    pub instance: Option<StrBytes>,
+    pub generation: i32,
+    /// What is to be read next, and the leader epoch of the record before it.
+    pub offsets: Vec<(TopicPartition, Offset, Option<LeaderEpoch>)>,
 }
 
 /// Where a seek goes.

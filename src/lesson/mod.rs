@@ -17,7 +17,7 @@ pub struct Lesson {
 }
 
 /// The lessons in reading order.
-pub const LESSONS: [Lesson; 12] = [
+pub const LESSONS: [Lesson; 13] = [
     Lesson {
         id: "a-broker-dies",
         title: "A broker dies",
@@ -83,6 +83,12 @@ pub const LESSONS: [Lesson; 12] = [
         title: "At least once",
         says: "A consumer dies between reading and committing: somebody reads those records again.",
         minutes: 4,
+    },
+    Lesson {
+        id: "exactly-once",
+        title: "Exactly once",
+        says: "Reading, writing and committing in one transaction: a crash repeats the work, not its effect.",
+        minutes: 5,
     },
     Lesson {
         id: "controllers",

@@ -62,16 +62,6 @@ impl Check<'_> {
                 self.refuse(Feature::Streams, "stream");
                 self.new_client(&stream.name);
             }
-            Statement::Begin { producer } | Statement::Abort { producer } => {
-                let verb = self.verb();
-                self.refuse(Feature::Transactions, &verb);
-                self.client(producer, &[ClientKind::Producer]);
-            }
-            Statement::SendOffsets { producer, consumer } => {
-                self.refuse(Feature::Transactions, "offsets");
-                self.client(producer, &[ClientKind::Producer]);
-                self.client(consumer, &[ClientKind::Consumer]);
-            }
             Statement::At(instant) if *instant < self.names.earliest => {
                 let message =
                     format!("time never moves backwards: it is {} here at least", print_instant(self.names.earliest));
@@ -88,10 +78,6 @@ impl Check<'_> {
             }
             Statement::At(_) | Statement::Wait(_) | Statement::Prose(_) | Statement::Step(_) => {}
         }
-    }
-
-    fn verb(&self) -> String {
-        self.line.source.split_whitespace().next().unwrap_or("").to_string()
     }
 
     fn wrong(&mut self, found: &str, message: impl Into<String>) {
@@ -134,12 +120,7 @@ impl Check<'_> {
             }
             Action::RemoveController { controller } => self.controller(controller),
             Action::UnregisterBroker { id } | Action::AlterBroker { broker: Some(id), .. } => self.broker_id(*id),
-            Action::AddProducer { name, transactional_id, .. } => {
-                self.new_client(name);
-                if transactional_id.is_some() {
-                    self.refuse(Feature::Transactions, "transactional.id");
-                }
-            }
+            Action::AddProducer { name, .. } => self.new_client(name),
             Action::AddConsumer { name, topics, configs, .. } => {
                 self.new_client(name);
                 for topic in topics {
@@ -164,10 +145,17 @@ impl Check<'_> {
                 self.client(consumer, &[ClientKind::Consumer]);
                 self.partition(partition);
             }
-            Action::Commit { consumer } => match self.names.clients.get(consumer) {
-                Some(ClientKind::Producer) => self.refuse(Feature::Transactions, "commit"),
-                _ => self.client(consumer, &[ClientKind::Consumer]),
+            Action::Commit { client } => match self.names.clients.get(client) {
+                Some(ClientKind::Producer) => self.transactional(client),
+                _ => self.client(client, &[ClientKind::Consumer]),
             },
+            Action::BeginTransaction { producer } | Action::AbortTransaction { producer } => {
+                self.transactional(producer);
+            }
+            Action::SendOffsets { producer, consumer } => {
+                self.transactional(producer);
+                self.client(consumer, &[ClientKind::Consumer]);
+            }
             Action::Pause { consumer } | Action::Resume { consumer } => {
                 self.client(consumer, &[ClientKind::Consumer]);
             }
@@ -238,7 +226,7 @@ impl Check<'_> {
     }
 
     fn topic(&mut self, name: &str) {
-        if self.names.topics.contains_key(name) || name == "__consumer_offsets" {
+        if self.names.topics.contains_key(name) || is_internal(name) {
             return;
         }
         let span = self.line.span_of(name);
@@ -251,7 +239,7 @@ impl Check<'_> {
     }
 
     fn partition_of(&mut self, topic: &str, partition: i32, found: &str) {
-        if topic != "__consumer_offsets" && !self.names.topics.contains_key(topic) {
+        if !is_internal(topic) && !self.names.topics.contains_key(topic) {
             let span = self.line.span_of(if found.contains(topic) { found } else { topic });
             let topics: Vec<&str> = self.names.topics.keys().map(String::as_str).collect();
             self.errors.push(undeclared(span, "topic", topic, "topic", topics));
@@ -289,6 +277,17 @@ impl Check<'_> {
         }
     }
 
+    /// A producer that may have transactions (KafkaProducer.throwIfNoTransactionManager).
+    fn transactional(&mut self, name: &str) {
+        self.client(name, &[ClientKind::Producer]);
+        let is_producer = self.names.clients.get(name) == Some(&ClientKind::Producer);
+        if is_producer && !self.names.transactional.contains(name) {
+            let message = "Cannot use transactional methods without enabling transactions by setting the \
+                           transactional.id configuration property";
+            self.wrong(name, message);
+        }
+    }
+
     /// A client after the word that says what it is.
     fn client_of_kind(&mut self, name: &str) {
         match self.line.client_kind {
@@ -317,6 +316,7 @@ impl Check<'_> {
         match broker {
             BrokerRef::Id(id) => self.broker_id(*id),
             BrokerRef::Leader(partition) | BrokerRef::Follower(partition) => self.partition(partition),
+            BrokerRef::Coordinator(producer) if self.names.transactional.contains(producer) => {}
             BrokerRef::Coordinator(group) => self.group(group),
         }
     }
@@ -387,11 +387,17 @@ impl Check<'_> {
             Question::Acked(producer) | Question::Failed(producer, _) | Question::Pending(producer) => {
                 self.client(producer, &[ClientKind::Producer]);
             }
+            Question::Transaction(producer) => self.transactional(producer),
             Question::PartitionOf(topic, _) => self.topic(topic),
             Question::MetadataStart(node) | Question::MetadataEnd(node) | Question::Snapshot(node) => self.node(node),
             _ => {}
         }
     }
+}
+
+/// Kafka's own topics, which it makes when they are needed.
+fn is_internal(topic: &str) -> bool {
+    matches!(topic, "__consumer_offsets" | "__transaction_state")
 }
 
 /// A name that no line before has declared.

@@ -29,7 +29,7 @@
 //! | size | `512`, `16KiB`, `1MiB` |
 //! | rate | `100/s`, `30/min`, `1/h` |
 //! | partition | as Kafka writes it: `orders-0` |
-//! | broker | `1`; or by its role at that moment: `leader:orders-0`, `follower:orders-0` (the first other replica), `coordinator:billing` |
+//! | broker | `1`; or by its role at that moment: `leader:orders-0`, `follower:orders-0` (the first other replica), `coordinator:billing` (of a group, or of a producer's transactions) |
 //! | controller | `c1`; or `active` |
 //! | brokers | `2,3`; an empty set is `none` |
 //!
@@ -58,7 +58,8 @@
 //! ```text
 //! send PRODUCER TOPIC KEY=VALUE [partition=N] [timestamp=MS] [header.NAME=VALUE]
 //! load PRODUCER TOPIC [rate=100/s] [keys=50] [size=100] [for=10s]
-//! begin PRODUCER | commit PRODUCER | abort PRODUCER | offsets PRODUCER CONSUMER
+//! begin PRODUCER | commit PRODUCER | abort PRODUCER  a transaction; the producer has a `transactional.id`
+//! offsets PRODUCER CONSUMER                          the consumer's positions become part of it
 //! seek CONSUMER PARTITION OFFSET|earliest|latest|2s
 //! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT
 //! reset-offsets GROUP TOPIC to=earliest|latest|OFFSET|2s
@@ -125,7 +126,7 @@
 //! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
-//! partition-of TOPIC KEY = 2
+//! partition-of TOPIC KEY = 2                        transaction R = READY|IN_TRANSACTION|FATAL_ERROR…
 //! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0     phantom = 0
 //! under-replicated = 0     under-min-isr = 0     offline = 0     diverged = 0
 //! ```

@@ -46,6 +46,8 @@ pub struct Names {
     /// With the number of partitions; `None` when the line that says it is itself wrong.
     pub topics: SortedMap<String, Option<i32>>,
     pub clients: SortedMap<String, ClientKind>,
+    /// Producers with a `transactional.id`.
+    pub transactional: SortedSet<String>,
     pub groups: SortedSet<String>,
     /// No statement so far: a `cluster` may still come.
     pub empty: bool,
@@ -64,6 +66,7 @@ impl Names {
             config: BrokerConfig::default(),
             topics: SortedMap::new(),
             clients: SortedMap::new(),
+            transactional: SortedSet::new(),
             groups: SortedSet::new(),
             empty: true,
             cluster: false,
@@ -83,6 +86,7 @@ impl Names {
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         match topic {
             "__consumer_offsets" => Some(self.config.offsets_topic_num_partitions),
+            "__transaction_state" => Some(self.config.transaction_topic_num_partitions),
             _ => *self.topics.get(topic)?,
         }
     }
@@ -154,8 +158,11 @@ impl Names {
             Action::AddController { id } => {
                 self.controllers.insert(id.0);
             }
-            Action::AddProducer { name, .. } => {
+            Action::AddProducer { name, transactional_id, .. } => {
                 self.declare_client(name, ClientKind::Producer);
+                if transactional_id.is_some() {
+                    self.transactional.insert(name.clone());
+                }
             }
             Action::AddConsumer { name, group, .. } => {
                 self.declare_client(name, ClientKind::Consumer);
@@ -189,6 +196,8 @@ impl Names {
             (verb, Some(name)) => {
                 if let Some(kind) = ClientKind::parse(verb) {
                     self.declare_client(&name, kind);
+                    // Of what is wrong with its transactions its own line has spoken.
+                    self.transactional.insert(name);
                     let groups = words.iter().filter_map(|word| word.split_once("="));
                     self.groups.extend(groups.filter(|(key, _)| key.is("group")).map(|(_, value)| value.text()));
                 }

@@ -39,9 +39,6 @@ pub fn statement(statement: &Statement, kind: Option<ClientKind>) -> String {
             format!("share-consumer {} group={group} topics={}{}", word(name), list(topics), options(configs))
         }
         Statement::Stream(stream) => self::stream(stream),
-        Statement::Begin { producer } => format!("begin {}", word(producer)),
-        Statement::Abort { producer } => format!("abort {}", word(producer)),
-        Statement::SendOffsets { producer, consumer } => format!("offsets {} {}", word(producer), word(consumer)),
         Statement::Wait(duration) => format!("wait {duration}"),
         Statement::At(instant) => format!("at {}", print_instant(*instant)),
         Statement::Until { condition, within } => format!("until {condition} within {within}"),
@@ -108,6 +105,9 @@ fn act(action: &Action, kind: &str) -> String {
         | Action::Load { .. }
         | Action::Seek { .. }
         | Action::Commit { .. }
+        | Action::BeginTransaction { .. }
+        | Action::AbortTransaction { .. }
+        | Action::SendOffsets { .. }
         | Action::Pause { .. }
         | Action::Resume { .. }
         | Action::Close { .. }
@@ -189,7 +189,10 @@ fn traffic(action: &Action) -> String {
             };
             format!("seek {} {partition} {to}", word(consumer))
         }
-        Action::Commit { consumer } => format!("commit {}", word(consumer)),
+        Action::Commit { client } => format!("commit {}", word(client)),
+        Action::BeginTransaction { producer } => format!("begin {}", word(producer)),
+        Action::AbortTransaction { producer } => format!("abort {}", word(producer)),
+        Action::SendOffsets { producer, consumer } => format!("offsets {} {}", word(producer), word(consumer)),
         Action::Pause { consumer } => format!("pause {}", word(consumer)),
         Action::Resume { consumer } => format!("resume {}", word(consumer)),
         Action::Close { client } => format!("close {}", word(client)),

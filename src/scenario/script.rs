@@ -45,17 +45,6 @@ pub enum Statement {
         configs: Configs,
     },
     Stream(Stream),
-    Begin {
-        producer: String,
-    },
-    Abort {
-        producer: String,
-    },
-    /// The consumer's positions become part of the producer's transaction.
-    SendOffsets {
-        producer: String,
-        consumer: String,
-    },
     Wait(Duration),
     At(Instant),
     Until {

@@ -90,6 +90,7 @@ pub const QUESTIONS: &[&str] = &[
     "acked",
     "failed",
     "pending",
+    "transaction",
     "delivered",
     "values",
     "partition-of",

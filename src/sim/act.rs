@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kafka::client::{Consumer, Producer};
-use crate::kafka::node::Command;
+use crate::kafka::node::{Command, TxnCall};
 use crate::sim::action::{Action, NodeRef, Refused};
 use crate::sim::admin;
 use crate::sim::event::{Cause, Event, Step};
@@ -162,7 +162,18 @@ impl World {
             Action::Seek { consumer, partition, to } => {
                 (consumer, Command::Seek { partition: partition.clone(), to: *to })
             }
-            Action::Commit { consumer } => (consumer, Command::Commit),
+            Action::Commit { client } if self.producer(client).is_some() => {
+                (client, Command::Transaction(TxnCall::Commit))
+            }
+            Action::Commit { client } => (client, Command::Commit),
+            Action::BeginTransaction { producer } => (producer, Command::Transaction(TxnCall::Begin)),
+            Action::AbortTransaction { producer } => (producer, Command::Transaction(TxnCall::Abort)),
+            Action::SendOffsets { producer, consumer } => {
+                // The application holds both; a consumer that is gone can tell nothing.
+                let positions = self.consumer(consumer).and_then(Consumer::txn_offsets);
+                let positions = positions.ok_or_else(|| Refused::new(format!("{consumer} is not running")))?;
+                (producer, Command::Transaction(TxnCall::Offsets(Box::new(positions))))
+            }
             Action::Pause { consumer } => (consumer, Command::Pause),
             Action::Resume { consumer } => (consumer, Command::Resume),
             Action::Close { client } => (client, Command::Close),
@@ -201,8 +212,9 @@ impl World {
         let id = ClientId(self.effects.clients.len() as u32);
         let bootstrap = self.bootstrap_brokers();
         let (name, actor) = match action {
-            Action::AddProducer { name, config, .. } => {
-                (name, Actor::Producer(Producer::new(id, name, bootstrap, config.clone())))
+            Action::AddProducer { name, config, transactional_id, .. } => {
+                let producer = Producer::new(id, name, bootstrap, config.clone(), transactional_id.clone());
+                (name, Actor::Producer(producer))
             }
             Action::AddConsumer { name, group, topics, config, .. } => {
                 (name, Actor::Consumer(Consumer::new(id, name, group, topics, bootstrap, config.clone())))

@@ -137,7 +137,19 @@ pub enum Action {
         partition: TopicPartition,
         to: SeekTo,
     },
+    /// Of a consumer's positions, or of a producer's transaction.
     Commit {
+        client: String,
+    },
+    BeginTransaction {
+        producer: String,
+    },
+    AbortTransaction {
+        producer: String,
+    },
+    /// The consumer's positions become part of the producer's transaction.
+    SendOffsets {
+        producer: String,
         consumer: String,
     },
     Pause {

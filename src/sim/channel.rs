@@ -17,6 +17,10 @@ pub enum Channel {
     AlterPartition,
     /// What a broker forwards or asks for on somebody's behalf (ForwardingManager, producer ids).
     Forwarding,
+    /// AddPartitionsToTxnManager's channel to the transaction coordinators.
+    AddPartitions,
+    /// TransactionMarkerChannelManager's channel to the partition leaders.
+    TxnMarkers,
 }
 
 impl Channel {
@@ -39,6 +43,8 @@ impl Channel {
             | ApiKey::OffsetCommit
             | ApiKey::OffsetFetch => Channel::Coordinator,
             _ if is_client(from) || is_client(to) => Channel::Main,
+            ApiKey::AddPartitionsToTxn => Channel::AddPartitions,
+            ApiKey::WriteTxnMarkers => Channel::TxnMarkers,
             ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat => Channel::Lifecycle,
             ApiKey::AlterPartition => Channel::AlterPartition,
             _ if is_controller(from) && is_controller(to) => Channel::Main,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::kafka::client::Producer;
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Command, Input};
 use crate::kafka::quorum::{Quorum, QuorumDisk};
@@ -28,9 +29,15 @@ impl World {
                 let other = registration.replicas.iter().find(|replica| Some(**replica) != registration.leader);
                 other.copied().ok_or_else(|| Refused::new(format!("{partition} has no follower")))
             }
-            BrokerRef::Coordinator(group) => self
-                .coordinator(group)
-                .ok_or_else(|| Refused::new(format!("group {group} has no coordinator at this moment"))),
+            BrokerRef::Coordinator(of) => {
+                let transactions = !self.group_names().contains(of);
+                let id = self.producer(of).and_then(Producer::transactional_id).filter(|_| transactions);
+                match id {
+                    Some(id) => self.transaction_coordinator(id),
+                    None => self.coordinator(of),
+                }
+                .ok_or_else(|| Refused::new(format!("{of} has no coordinator at this moment")))
+            }
         }
     }
 
@@ -62,9 +69,19 @@ impl World {
 
     /// The leader of the group's partition of `__consumer_offsets`.
     pub fn coordinator(&self, group: &str) -> Option<BrokerId> {
-        let topic = crate::wire::topic_name("__consumer_offsets");
+        self.coordinating("__consumer_offsets", group)
+    }
+
+    /// The leader of the transactional id's partition of `__transaction_state`.
+    pub fn transaction_coordinator(&self, transactional_id: &str) -> Option<BrokerId> {
+        self.coordinating("__transaction_state", transactional_id)
+    }
+
+    /// Both find their partition in the same way.
+    fn coordinating(&self, topic: &str, key: &str) -> Option<BrokerId> {
+        let topic = crate::wire::topic_name(topic);
         let partitions = self.image().topics.get(&topic)?.partitions.len() as i32;
-        let partition = crate::kafka::group::GroupCoordinator::partition_for(group, partitions);
+        let partition = crate::kafka::group::GroupCoordinator::partition_for(key, partitions);
         self.registration(&TopicPartition { topic, partition })?.leader
     }
 

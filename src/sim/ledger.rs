@@ -16,6 +16,7 @@ use crate::packed::{Pack, Packed, Packing, Unpacking};
 use crate::sim::event::EventId;
 use crate::sim::look_up::{LookUp, holds};
 use crate::sim::loss::{Elections, LossCause};
+use crate::sim::outcomes::{Outcomes, readable};
 use crate::sim::world::World;
 use crate::sorted::SortedMap;
 use crate::wire::batch::{Batch, PastBatch};
@@ -79,6 +80,8 @@ pub struct PartitionLedger {
     pub acked: Packed<AckedBatch>,
     handed: Packed<Handed>,
     elections: Elections,
+    /// How its transactions ended.
+    outcomes: Outcomes,
     /// Found when the present leader took over, or by a late acknowledgement.
     lost: Vec<Anomaly>,
     phantom: Vec<Anomaly>,
@@ -132,6 +135,12 @@ impl Ledger {
             }
             Fact::HighWatermarkMoved { partition, to, leader: true, .. } if !partition.is_internal() => {
                 self.of(partition).elections.committed(*to);
+            }
+            Fact::MarkerWritten { partition, producer_id, epoch, commit, .. } if !partition.is_internal() => {
+                let ledger = self.of(partition);
+                if ledger.outcomes.marker(*producer_id, *epoch, *commit) {
+                    ledger.forgive_aborted();
+                }
             }
             Fact::Delivered { consumer, partition, first, last, count, records } => {
                 let handed = Handed { first: *first, last: *last, count: *count, records: records.clone() };
@@ -193,6 +202,7 @@ impl Ledger {
         let known = |base: Offset| ledger.lost.iter().find(|lost| lost.first == base).cloned();
         let mut look_up = LookUp::new(log);
         let gone = ledger.acked.iter().filter(|batch| !look_up.holds(batch.base, batch.last(), &batch.records));
+        let gone = gone.filter(|batch| !ledger.outcomes.is_aborted(&batch.records));
         let lost: Vec<Anomaly> = gone
             .map(|batch| {
                 known(batch.base).unwrap_or_else(|| {
@@ -244,6 +254,7 @@ impl Ledger {
         event: EventId,
     ) {
         let Some(group) = world.group_of(consumer) else { return };
+        let committed = world.reads_committed(consumer);
         let ledger = self.groups.entry((group.clone(), partition.clone())).or_default();
         let again = ledger.overlap(handed.first, handed.last);
         let anomaly = |kind, first, last| Anomaly {
@@ -268,8 +279,8 @@ impl Ledger {
                 partition,
                 self.partitions.get(partition).map(Arc::as_ref),
                 ledger,
-                expected,
-                handed.first,
+                (expected, handed.first),
+                committed,
             );
             if missed > 0 {
                 ledger.skipped += missed;
@@ -300,8 +311,9 @@ impl Ledger {
         if let (PositionReason::Reset, Some(expected)) = (reason, expected)
             && expected < to
         {
-            let missed =
-                missed_records(world, partition, self.partitions.get(partition).map(Arc::as_ref), ledger, expected, to);
+            let acked = self.partitions.get(partition).map(Arc::as_ref);
+            let committed = world.reads_committed(consumer);
+            let missed = missed_records(world, partition, acked, ledger, (expected, to), committed);
             if missed > 0 {
                 ledger.skipped += missed;
                 self.group_anomalies.push_back(Anomaly {
@@ -449,6 +461,20 @@ impl Pack for Handed {
 }
 
 impl PartitionLedger {
+    /// What was lost of a transaction that is aborted is nobody's loss.
+    fn forgive_aborted(&mut self) {
+        if self.lost.is_empty() {
+            return;
+        }
+        let aborted: Vec<Offset> = self
+            .acked
+            .iter()
+            .filter(|batch| self.outcomes.is_aborted(&batch.records))
+            .map(|batch| batch.base)
+            .collect();
+        self.lost.retain(|lost| !aborted.contains(&lost.first));
+    }
+
     /// Whether a batch that the same producer sent later stands before this one with one of its keys.
     fn overtaken(&self, partition: &TopicPartition, batch: &AckedBatch) -> Option<Anomaly> {
         // Acknowledgements come nearly in order, so only the youngest need a look.
@@ -526,21 +552,23 @@ fn is_replaced(world: &World, partition: &TopicPartition, base: Offset, log: &Lo
     newest.is_some_and(|(epoch, start)| epoch == registration.leader_epoch && start <= base)
 }
 
-/// Data records in `from..to` that the group was never handed: those of the leader's log, and those
-/// that were acknowledged and have been deleted since.
+/// Data records in `from..to` that the group was never handed: those of the leader's log that a reader may
+/// see, and those that were acknowledged and have been deleted since.
 fn missed_records(
     world: &World,
     partition: &TopicPartition,
     acked: Option<&PartitionLedger>,
     seen: &GroupLedger,
-    from: Offset,
-    to: Offset,
+    (from, to): (Offset, Offset),
+    committed: bool,
 ) -> u64 {
     let Some(log) = world.leader_log(partition) else { return 0 };
-    let data = log.batches(from.max(log.log_start())).take_while(|batch| batch.base_offset < to);
-    let kept = data.filter(|batch| !batch.is_control()).flat_map(|batch| offsets_of(&batch));
+    let kept = readable(log, from.max(log.log_start()), to, committed).flat_map(|batch| offsets_of(&batch));
     let acked = acked.filter(|_| from < log.log_start());
-    let deleted = acked.into_iter().flat_map(|ledger| ledger.acked.iter()).filter(|batch| batch.base < log.log_start());
+    let deleted = acked.into_iter().flat_map(|ledger| {
+        let acked = ledger.acked.iter().filter(|batch| batch.base < log.log_start());
+        acked.filter(|batch| !committed || !ledger.outcomes.is_aborted(&batch.records))
+    });
     let deleted = deleted.flat_map(|batch| batch.base.0..=batch.last().0.min(log.log_start().0 - 1));
     let between = kept.chain(deleted).filter(|offset| (from.0..to.0).contains(offset));
     between.filter(|offset| !seen.has_seen(Offset(*offset))).count() as u64

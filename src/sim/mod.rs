@@ -14,6 +14,7 @@ mod look_up;
 mod loss;
 pub mod metrics;
 pub mod network;
+mod outcomes;
 pub mod properties;
 pub mod queries;
 mod stories;

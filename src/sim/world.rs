@@ -530,6 +530,7 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::LogCleaner
         | Alarm::ProducerExpiry
         | Alarm::OffsetsExpiry
+        | Alarm::TransactionalIdExpiry
         | Alarm::MetadataRefresh
         | Alarm::LeaderRebalance
         | Alarm::QuorumFetchWait => false,
@@ -545,6 +546,7 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::FetcherBackoff
         | Alarm::DelayedOperation
         | Alarm::Group
+        | Alarm::Transaction
         | Alarm::Linger
         | Alarm::RetryBackoff
         | Alarm::DeliveryTimeout

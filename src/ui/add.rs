@@ -57,7 +57,14 @@ impl Addition {
                 ),
             ],
             Addition::Broker => &[("id", "4", "its number"), ("rack", "", "where its machine stands")],
-            Addition::Producer => &[("client.id", "shop", "its name")],
+            Addition::Producer => &[
+                ("client.id", "shop", "its name"),
+                (
+                    "transactional.id",
+                    "",
+                    "with it, what is sent between begin and commit happens together or not at all",
+                ),
+            ],
             Addition::Consumer => &[
                 ("client.id", "c3", "its name"),
                 ("group.id", "billing", "with whom it shares the partitions"),

@@ -11,6 +11,7 @@ use crate::ui::command::{Ask, Command, on};
 use crate::ui::manage::{ManageButton, Thing};
 use crate::ui::part::{Part, keyed, list, part};
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
+use crate::view::forms;
 use crate::view::inspect::Selection;
 use crate::view::partitions::{key_hue, partition_of};
 use crate::view::stage::TopicView;
@@ -79,8 +80,34 @@ pub fn Producer(props: &ProducerProps) -> Html {
                     { part(Route { topic: topic_name.clone(), key_text: (*key).clone(), partitions: count, fixed }) }
                 </div>
             </form>
+            { part(Transaction { card: card.clone(), ask: props.ask.clone() }) }
             { part(Progress { card: card.clone() }) }
         </section>
+    }
+}
+
+/// How the producer's transaction stands, and what can be done about it.
+#[derive(PartialEq)]
+struct Transaction {
+    card: Rc<ProducerCard>,
+    ask: Ask,
+}
+
+impl Part for Transaction {
+    fn draw(&self) -> Html {
+        let Some(transaction) = &self.card.transaction else { return html! {} };
+        let state = transaction.state.unwrap_or("not running");
+        let bad = transaction.error.is_some();
+        html! {
+            <div class="transaction">
+                <span class={classes!("state", bad.then_some("bad"))} title={format!("transactional.id {}", transaction.id)}>
+                    { state }{ transaction.error.as_ref().map(|error| format!(": {error}")) }
+                </span>
+                { list(forms::transaction(&self.card).into_iter().map(|form| html! {
+                    <button key={form.button.clone()} title={form.effect} onclick={on(&self.ask, Command::Act(form.before))}>{ form.button }</button>
+                })) }
+            </div>
+        }
     }
 }
 

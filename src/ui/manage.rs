@@ -246,6 +246,11 @@ fn producer(props: &ManageDialog, name: &str) -> Html {
                 { act(ask, "", &format!("Close producer {name}"), format!("close {name}"), "It sends what waits, then ends.") }
                 <h3>{ "Steady traffic" }</h3>
                 { form(forms::load(name, &props.stage), "", ask) }
+                if card.is_some_and(|card| card.transaction.is_some()) {
+                    <h3>{ "Transaction" }</h3>
+                    { for card.into_iter().flat_map(|card| forms::transaction(card)).map(|button| form(button, "", ask)) }
+                    { form(forms::offsets(name, &props.stage), "", ask) }
+                }
                 <h3>{ "One record" }</h3>
                 { form(forms::send(name, &props.stage), "", ask) }
             }

@@ -11,6 +11,7 @@ use crate::ui::part::{Part, keyed, list, part};
 use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
+use crate::view::transactions::TransactionFate;
 
 /// Records are placed relative to a multiple of this, so that they stay where they are for long.
 const PLACES: i64 = 1_000;
@@ -362,6 +363,10 @@ fn look(record: &RecordCell, base: i64, extra: &'static str) -> (Classes, String
         if record.committed { "committed" } else { "open" },
         record.hue.is_none().then_some("plain"),
         record.control.then_some("control"),
+        record.transaction.filter(|fate| *fate != TransactionFate::Committed).map(|fate| match fate {
+            TransactionFate::Aborted => "aborted",
+            _ => "undecided",
+        }),
         extra
     );
     (class, format!("--i:{}{hue}", record.offset - base))
@@ -371,7 +376,8 @@ fn in_words(record: &RecordCell) -> String {
     let key = record.key.as_deref().unwrap_or("no key");
     let value = record.value.as_deref().unwrap_or("null");
     let readable = if record.committed { "" } else { " · above the high watermark" };
-    format!("{key} = {value} · offset {} · leader epoch {}{readable}", record.offset, record.leader_epoch)
+    let fate = record.transaction.map_or(String::new(), |fate| format!(" · of a transaction: {}", fate.word()));
+    format!("{key} = {value} · offset {} · leader epoch {}{readable}{fate}", record.offset, record.leader_epoch)
 }
 
 /// The crest of the watermark.

@@ -33,6 +33,17 @@ pub struct ProducerCard {
     pub last_error: Option<String>,
     /// A steady `load` runs.
     pub loading: bool,
+    /// With `transactional.id`: how its transaction stands, by Kafka's name of the state.
+    pub transaction: Option<TransactionCard>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TransactionCard {
+    pub id: String,
+    /// `READY`, `IN_TRANSACTION`, `FATAL_ERROR` …; `None` while the producer does not run.
+    pub state: Option<&'static str>,
+    /// Kafka's name of what is wrong.
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,7 +129,11 @@ pub fn producers(world: &World) -> Vec<ProducerCard> {
 fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
     let config = producer.config();
     let acks = if config.acks == -1 { "all".to_string() } else { config.acks.to_string() };
-    let idempotence = if config.idempotence { "idempotent" } else { "not idempotent" };
+    let idempotence = match config.idempotence {
+        true if producer.transactional_id().is_some() => "transactional",
+        true => "idempotent",
+        false => "not idempotent",
+    };
     let identity = producer.identity();
     let failed = producer.failed();
     ProducerCard {
@@ -135,7 +150,15 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         in_flight: pending(producer),
         last_error: last_error(producer),
         loading: producer.is_loading(),
+        transaction: transaction(producer),
     }
+}
+
+fn transaction(producer: &Producer) -> Option<TransactionCard> {
+    let id = producer.transactional_id()?.to_string();
+    let standing = producer.transaction();
+    let error = standing.and_then(|(_, error)| error).map(error_name);
+    Some(TransactionCard { id, state: standing.map(|(state, _)| state.name()), error })
 }
 
 /// Why a batch failed, if one of the newest did.

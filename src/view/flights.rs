@@ -97,14 +97,15 @@ fn flight(world: &World, message: &InFlight) -> Option<Flight> {
 /// What a request is for: by its API, and a fetch by who fetches.
 fn family(api: ApiKey, message: &InFlight) -> Family {
     match api {
-        ApiKey::Produce | ApiKey::InitProducerId => Family::Produce,
+        ApiKey::Produce | ApiKey::InitProducerId | ApiKey::EndTxn => Family::Produce,
+        ApiKey::AddPartitionsToTxn | ApiKey::AddOffsetsToTxn | ApiKey::WriteTxnMarkers => Family::Produce,
         ApiKey::Fetch | ApiKey::ListOffsets | ApiKey::OffsetForLeaderEpoch => match (message.from, message.to) {
             (NodeId::Controller(_), _) | (_, NodeId::Controller(_)) => Family::Quorum,
             (NodeId::Client(_), _) | (_, NodeId::Client(_)) => Family::Consume,
             _ => Family::Replication,
         },
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::LeaveGroup | ApiKey::Heartbeat => Family::Group,
-        ApiKey::OffsetCommit | ApiKey::OffsetFetch => Family::Group,
+        ApiKey::OffsetCommit | ApiKey::TxnOffsetCommit | ApiKey::OffsetFetch => Family::Group,
         ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch | ApiKey::FetchSnapshot => Family::Quorum,
         ApiKey::AlterPartition | ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat | ApiKey::AllocateProducerIds => {
             Family::Controller

@@ -9,7 +9,7 @@ use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
 use crate::time::Instant;
 use crate::view::cards::node_name;
-use crate::view::metadata_log;
+use crate::view::{metadata_log, transactions};
 use crate::wire::batch::Batch;
 use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition};
 
@@ -301,7 +301,15 @@ fn record(world: &World, partition: &TopicPartition, id: BrokerId, offset: Offse
         ("value", text(record.value.as_ref())),
         ("timestamp", format!("{} ms", record.timestamp)),
         ("below the high watermark", (offset < log.high_watermark()).to_string()),
+        ("below the last stable offset", (offset < log.last_stable_offset()).to_string()),
     ];
+    if let Some(fate) = transactions::fate(log, &batch) {
+        rows.push(("its transaction", fate.word().to_string()));
+    }
+    if let Some(marker) = batch.end_txn_marker() {
+        let outcome = if marker.commit { "COMMIT" } else { "ABORT" };
+        rows.push(("marker", format!("{outcome}, by the coordinator of epoch {}", marker.coordinator_epoch)));
+    }
     for (name, value) in &record.headers {
         rows.push(("header", format!("{name}={}", text(value.as_ref()))));
     }
@@ -363,7 +371,20 @@ fn producer(world: &World, name: &str) -> Option<Inspection> {
             ("producer epoch", or_none(identity.map(|identity| identity.epoch))),
         ],
     );
-    Some(Inspection::new(format!("Producer {name}"), vec![counts, failures, identity, settings]))
+    let mut sections = vec![counts, failures, identity, settings];
+    if let Some(id) = producer.transactional_id() {
+        let standing = producer.transaction();
+        let error = standing.and_then(|(_, error)| error).map(crate::kafka::fact::error_name);
+        let transactions = vec![
+            ("transactional.id", id.to_string()),
+            ("state", standing.map_or("not running", |(state, _)| state.name()).to_string()),
+            ("error", or_none(error)),
+            ("coordinator", or_none(world.transaction_coordinator(id).map(|broker| broker.0))),
+            ("transaction.timeout.ms", config.transaction_timeout.millis().to_string()),
+        ];
+        sections.insert(1, section("Transaction", transactions));
+    }
+    Some(Inspection::new(format!("Producer {name}"), sections))
 }
 
 /// Each error with how many records it took.

@@ -19,4 +19,5 @@ pub mod settings;
 pub mod stage;
 pub mod story;
 pub mod timeline;
+pub mod transactions;
 pub mod why;

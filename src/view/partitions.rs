@@ -9,6 +9,7 @@ use crate::kafka::log::Log;
 use crate::sim::World;
 use crate::sorted::SortedSet;
 use crate::view::replicas::{Here, Replica, Replicas};
+use crate::view::transactions::{self, TransactionFate};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, Offset, TopicPartition};
 
@@ -61,6 +62,8 @@ pub struct ReplicaCell {
     pub log_start: i64,
     pub log_end: i64,
     pub high_watermark: i64,
+    /// Up to where readers of committed records read: below the high watermark while a transaction is open.
+    pub last_stable: i64,
     /// The newest records (or those before the row's `until`), oldest first; at most `RECORDS_SHOWN`,
     /// and none where the row is not looked at closely.
     pub records: Vec<RecordCell>,
@@ -84,6 +87,8 @@ pub struct RecordCell {
     pub committed: bool,
     /// A control record (a transaction's marker).
     pub control: bool,
+    /// The fate of the transaction that it belongs to, if any.
+    pub transaction: Option<TransactionFate>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -174,6 +179,7 @@ fn cell(registration: &PartitionRegistration, replica: &Replica<'_>, until: Opti
         log_start: of(Log::log_start),
         log_end: of(Log::log_end),
         high_watermark: of(Log::high_watermark),
+        last_stable: of(Log::last_stable_offset),
         records: records.unwrap_or_default(),
         description: String::new(),
         zombie,
@@ -182,7 +188,7 @@ fn cell(registration: &PartitionRegistration, replica: &Replica<'_>, until: Opti
     cell
 }
 
-/// "leader, epoch 1, log end 6, high watermark 5, in sync"
+/// "leader, epoch 1, log end 6, high watermark 5, in sync"; with an open transaction also "last stable offset 3"
 fn describe(cell: &ReplicaCell) -> String {
     let role = match cell.role {
         ReplicaRole::Leader => "leader",
@@ -191,8 +197,12 @@ fn describe(cell: &ReplicaCell) -> String {
         ReplicaRole::Offline => "offline",
     };
     let sync = if cell.in_sync { "in sync" } else { "not in sync" };
+    let stable = match cell.last_stable < cell.high_watermark {
+        true => format!(", last stable offset {}", cell.last_stable),
+        false => String::new(),
+    };
     format!(
-        "{role}, epoch {}, log end {}, high watermark {}, {sync}",
+        "{role}, epoch {}, log end {}, high watermark {}{stable}, {sync}",
         cell.leader_epoch, cell.log_end, cell.high_watermark
     )
 }
@@ -203,12 +213,13 @@ fn records(log: &Log, until: Option<i64>) -> Vec<RecordCell> {
     let first = Offset(end - RECORDS_SHOWN).max(log.log_start());
     let high_watermark = log.high_watermark();
     let batches = log.batches(first).take_while(|batch| batch.base_offset.0 < end);
-    let mut cells: Vec<RecordCell> = batches.flat_map(|batch| record_cells(&batch, high_watermark)).collect();
+    let cells_of = |batch: Batch| record_cells(&batch, high_watermark, transactions::fate(log, &batch));
+    let mut cells: Vec<RecordCell> = batches.flat_map(cells_of).collect();
     cells.retain(|cell| (first.0..end).contains(&cell.offset));
     cells
 }
 
-fn record_cells(batch: &Batch, high_watermark: Offset) -> Vec<RecordCell> {
+fn record_cells(batch: &Batch, high_watermark: Offset, transaction: Option<TransactionFate>) -> Vec<RecordCell> {
     let control = batch.is_control();
     let records = batch.records().unwrap_or_default();
     let cell = |record: crate::wire::batch::Record| {
@@ -223,6 +234,7 @@ fn record_cells(batch: &Batch, high_watermark: Offset) -> Vec<RecordCell> {
             value: record.value.filter(|_| !control).map(|value| String::from_utf8_lossy(&value).into_owned()),
             committed: record.offset < high_watermark.0,
             control,
+            transaction,
         }
     };
     records.into_iter().map(cell).collect()

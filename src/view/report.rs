@@ -18,6 +18,7 @@ use crate::sorted::SortedMap;
 use crate::view::guarantees::{self, PropertyState};
 use crate::view::metadata_log;
 use crate::view::metrics::{self, Kind};
+use crate::view::transactions;
 use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, TopicPartition};
 
@@ -213,6 +214,7 @@ fn replica_log(broker: BrokerId, log: &Log, brief: bool) -> Value {
         "log_start_offset": log.log_start().0,
         "log_end_offset": log.log_end().0,
         "high_watermark": log.high_watermark().0,
+        "last_stable_offset": log.last_stable_offset().0,
         "epochs": epochs,
         "flushed": log.flushed().0,
         "cleaned": log.cleaned_to().map(|offset| offset.0),
@@ -226,14 +228,20 @@ fn replica_log(broker: BrokerId, log: &Log, brief: bool) -> Value {
         })).collect::<Vec<_>>(),
     });
     if !brief {
-        let records: Vec<Value> = log.batches(log.log_start()).flat_map(|batch| records(&batch)).collect();
+        let records: Vec<Value> = log.batches(log.log_start()).flat_map(|batch| records(log, &batch)).collect();
         value["records"] = Value::Array(records);
     }
     value
 }
 
-fn records(batch: &Batch) -> Vec<Value> {
-    batch.records().unwrap_or_default().iter().map(|record| self::record(batch, record)).collect()
+fn records(log: &Log, batch: &Batch) -> Vec<Value> {
+    let fate = transactions::fate(log, batch);
+    let mut records: Vec<Value> =
+        batch.records().unwrap_or_default().iter().map(|record| self::record(batch, record)).collect();
+    if let Some(fate) = fate {
+        records.iter_mut().for_each(|record| record["transaction"] = json!(fate.word()));
+    }
+    records
 }
 
 fn record(batch: &Batch, record: &Record) -> Value {
@@ -334,6 +342,8 @@ fn producer(name: &str, producer: &Producer, brief: bool) -> Value {
         .collect();
     let mut value = json!({
         "name": name,
+        "transactional_id": producer.transactional_id(),
+        "transaction": producer.transaction().map(|(state, _)| state.name()),
         "producer_id": identity.map(|identity| identity.id.0),
         "epoch": identity.map(|identity| identity.epoch),
         "sent": producer.sent(),

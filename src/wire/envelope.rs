@@ -140,6 +140,11 @@ apis! {
     DeleteRecords, "DELETE_RECORDS", DeleteRecordsRequest, DeleteRecordsResponse;
     InitProducerId, "INIT_PRODUCER_ID", InitProducerIdRequest, InitProducerIdResponse;
     OffsetForLeaderEpoch, "OFFSET_FOR_LEADER_EPOCH", OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
+    AddPartitionsToTxn, "ADD_PARTITIONS_TO_TXN", AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;
+    AddOffsetsToTxn, "ADD_OFFSETS_TO_TXN", AddOffsetsToTxnRequest, AddOffsetsToTxnResponse;
+    EndTxn, "END_TXN", EndTxnRequest, EndTxnResponse;
+    WriteTxnMarkers, "WRITE_TXN_MARKERS", WriteTxnMarkersRequest, WriteTxnMarkersResponse;
+    TxnOffsetCommit, "TXN_OFFSET_COMMIT", TxnOffsetCommitRequest, TxnOffsetCommitResponse;
     CreatePartitions, "CREATE_PARTITIONS", CreatePartitionsRequest, CreatePartitionsResponse;
     ElectLeaders, "ELECT_LEADERS", ElectLeadersRequest, ElectLeadersResponse;
     IncrementalAlterConfigs, "INCREMENTAL_ALTER_CONFIGS", IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;

@@ -133,6 +133,14 @@ pub fn str_bytes(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_string())
 }
 
+/// The partition of an internal topic that a group or a transactional id belongs to:
+/// `Utils.abs(key.hashCode()) % partitions`.
+pub fn partition_of_key(key: &str, partitions: i32) -> i32 {
+    let hash = key.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    let positive = if hash == i32::MIN { 0 } else { hash.abs() };
+    positive % partitions.max(1)
+}
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*

@@ -34,6 +34,17 @@ fn a_small_campaign_is_clean() {
 }
 
 #[test]
+fn a_small_campaign_with_transactions_is_clean() {
+    let mut kinds = Kind::USUAL.to_vec();
+    // As often as all the faults together.
+    kinds.extend([Kind::Transaction; 13]);
+    let summary = campaign(&plan(&kinds, 60), 0..20, 2, None, false);
+    let found: Vec<String> =
+        summary.found.iter().map(|found| format!("seed {}: {}", found.seed, found.outcome.text())).collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
 fn unclean_elections_break_promises_and_no_property() {
     let mut kinds = Kind::USUAL.to_vec();
     kinds.push(Kind::Unclean);

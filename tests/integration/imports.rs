@@ -20,6 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kafka/quorum", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
     ("kafka/controller", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/quorum"]),
     ("kafka/group", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
+    ("kafka/transaction", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
     (
         "kafka/broker",
         &[
@@ -33,6 +34,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "kafka/quorum",
             "kafka/controller",
             "kafka/group",
+            "kafka/transaction",
         ],
     ),
     ("kafka/client", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact"]),

@@ -78,6 +78,12 @@ fn healing(head: &[String]) -> Vec<String> {
         lines.push(format!("start {} {name}", kind.word()));
     }
     lines.push(format!("until offline = 0 and under-replicated = 0 within {PATIENCE}"));
+    for producer in &names.transactional {
+        // Whatever it left open, or whoever fenced it: a new one ends that.
+        lines.push(format!("kill producer {producer}"));
+        lines.push(format!("start producer {producer}"));
+        lines.push(format!("until transaction {producer} = READY within {PATIENCE}"));
+    }
     for producer in names.clients_of(ClientKind::Producer) {
         lines.push(format!("until pending {producer} = 0 within {PATIENCE}"));
     }

@@ -40,10 +40,14 @@ pub enum Kind {
     /// Moves of partitions are cancelled. Below min.insync.replicas Kafka's ELR then keeps a broker that
     /// has no replica any more: the partition may stay offline, or elect it when it is empty and back
     Cancel,
+    /// No fault, but more to go wrong: a producer has transactions and dies in some, and somebody reads
+    /// committed records only
+    Transaction,
 }
 
 impl Kind {
-    /// All but those after which committed records may be gone, or a partition offline, by Kafka's design.
+    /// All but those after which committed records may be gone, or a partition offline, by Kafka's design,
+    /// and the transactions, which want time of their own.
     pub const USUAL: [Kind; 13] = [
         Kind::Kill,
         Kind::PowerOff,
@@ -78,7 +82,10 @@ pub fn case(plan: &Plan, seed: u64) -> Case {
     let faults_for = Duration(plan.budget.0 / 3 * 2);
     let (head, begin) = match &plan.head {
         Some((head, begin)) => (with_seed(head, seed), *begin),
-        None => (draw.head(seed, faults_for), Instant::ZERO + Duration::from_millis(1_500)),
+        None => (
+            draw.head(seed, faults_for, plan.kinds.contains(&Kind::Transaction)),
+            Instant::ZERO + Duration::from_millis(1_500),
+        ),
     };
     let script = Script::read(&head.join("\n")).expect("the campaign writes scripts that may run");
     let kinds = draw.some_kinds(&plan.kinds);
@@ -142,13 +149,16 @@ impl Draw {
     }
 
     /// Three or five brokers; a topic for acks=all and one for acks=1; a group that reads both.
-    fn head(&mut self, seed: u64, traffic: Duration) -> Vec<String> {
+    fn head(&mut self, seed: u64, traffic: Duration, transactions: bool) -> Vec<String> {
         let brokers = self.one_of(&[3, 5]);
         let controllers = self.one_of(&[3, 3, 3, 1]);
         let mut cluster = format!("cluster brokers={brokers} controllers={controllers} seed={seed}");
         cluster.push_str(&format!(" replica.lag.time.max.ms={}", self.one_of(&[30_000, 10_000, 2_000])));
         cluster.push_str(&format!(" broker.session.timeout.ms={}", self.one_of(&[9_000, 3_000])));
         cluster.push_str(" offsets.topic.num.partitions=2");
+        if transactions {
+            cluster.push_str(" transaction.state.log.num.partitions=2");
+        }
         let replicas = if brokers == 5 { self.one_of(&[3, 5]) } else { 3 };
         let least = if replicas == 5 { self.one_of(&[2, 3]) } else { self.one_of(&[2, 2, 2, 1]) };
         let flush = self.one_of(&["", " flush.messages=1"]);
@@ -163,7 +173,7 @@ impl Draw {
         let (rate, pause) = (self.one_of(&[5, 15, 30]), self.one_of(&[0, 5, 50]));
         let (partitions, segment) = (self.one_of(&[1, 2]), self.one_of(&[1_000, 5_000, 60_000]));
         let seconds = traffic.millis();
-        vec![
+        let mut head = vec![
             cluster,
             topic("orders", partitions, segment),
             topic("clicks", 1, segment),
@@ -173,7 +183,14 @@ impl Draw {
             format!("consumer c2 group=readers topics=orders,clicks {reader}"),
             format!("load safe orders rate={rate}/s keys=10 size=40 for={seconds}ms"),
             format!("load quick clicks rate=5/s keys=10 size=40 for={seconds}ms"),
-        ]
+        ];
+        if transactions {
+            head.push(format!("producer pay transactional.id=pay transaction.timeout.ms=6000 {timeouts}"));
+            head.push(format!(
+                "consumer c3 group=careful topics=orders,clicks isolation.level=read_committed {reader}"
+            ));
+        }
+        head
     }
 }
 
@@ -257,6 +274,34 @@ impl Timeline {
                 self.then(at, line);
                 self.then(end, format!("reassign {partition} cancel"));
             }
+            Kind::Transaction => self.transaction(at, end),
+        }
+    }
+
+    /// Calls that the state of the producer does not allow are refused, which is part of the game.
+    fn transaction(&mut self, at: Duration, end: Duration) {
+        let Some(producer) = self.names.transactional.iter().next().cloned() else { return };
+        let consumers: Vec<String> = self.names.clients_of(ClientKind::Consumer).map(str::to_string).collect();
+        self.then(at, format!("abort {producer}"));
+        self.then(at, format!("begin {producer}"));
+        for count in 0..self.draw.0.below(4) {
+            let partition = self.partition();
+            let (topic, number) = partition.rsplit_once('-').unwrap_or((&partition, "0"));
+            let at = at + Duration::from_millis(count as i64 * 7);
+            self.then(at, format!("send {producer} {topic} k{count}=v partition={number}"));
+        }
+        if !consumers.is_empty() && self.draw.0.percent(50) {
+            let consumer = self.draw.one_of(&consumers);
+            self.then(at + Duration::from_millis(22), format!("offsets {producer} {consumer}"));
+        }
+        let soon = at + self.draw.millis(25, 400);
+        let decides = if self.draw.0.percent(70) { soon } else { end };
+        let verb = self.draw.one_of(&["commit", "commit", "commit", "abort"]);
+        self.then(decides, format!("{verb} {producer}"));
+        if self.draw.0.percent(25) {
+            self.then(decides, format!("kill producer {producer}"));
+            let back = decides + self.draw.millis(1, 3_000);
+            self.then(back, format!("start producer {producer}"));
         }
     }
 

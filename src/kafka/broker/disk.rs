@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::kafka::config::TopicConfig;
+use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::log::Log;
 use crate::kafka::quorum::QuorumDisk;
 use crate::kafka::replica::fetcher::FollowerLogs;
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::{BrokerEpoch, Offset, TopicPartition, Uuid};
 
 /// A replica's folder.
@@ -59,13 +59,14 @@ impl Disk {
         partition: &TopicPartition,
         topic_id: Uuid,
         config: &TopicConfig,
-        producer_expiration: Duration,
+        broker: &BrokerConfig,
         now: Instant,
     ) {
         let known = self.folders.get(partition).is_some_and(|folder| folder.topic_id == topic_id);
         if !known {
             let mut log = Log::created_at(config.clone(), now);
-            log.set_producer_expiration(producer_expiration);
+            log.set_producer_expiration(broker.producer_id_expiration);
+            log.set_verification(broker.transaction_partition_verification);
             self.folders.insert(partition.clone(), Folder { topic_id, log: Arc::new(log) });
         } else if self.log(partition).is_some_and(|log| log.config() != config)
             && let Some(log) = self.log_mut(partition)

@@ -4,8 +4,9 @@
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
-use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
+use crate::kafka::group::OFFSETS_TOPIC;
 use crate::kafka::node::Turn;
+use crate::kafka::transaction::TRANSACTION_TOPIC;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -17,7 +18,8 @@ use crate::wire::messages::{
     CreateTopicsRequest, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse,
 };
 use crate::wire::{
-    BrokerId, Correlation, ErrorCode, NodeId, Response, StrBytes, TopicName, Uuid, code, str_bytes, topic_name,
+    BrokerId, Correlation, ErrorCode, NodeId, Response, StrBytes, TopicName, Uuid, code, partition_of_key, str_bytes,
+    topic_name,
 };
 
 /// `request.timeout.ms`: how long a topic counts as being made without an answer.
@@ -26,8 +28,9 @@ const CREATION_TIMEOUT: Duration = Duration::from_secs(30);
 const OFFSETS_SEGMENT_BYTES: &str = "104857600";
 /// The port that every broker listens on.
 const PORT: i32 = 9092;
-/// FindCoordinator's key type of groups.
+/// FindCoordinator's key types.
 const GROUP_KEY: i8 = 0;
+const TRANSACTION_KEY: i8 = 1;
 
 /// Topics that this broker has asked the controller to make (AutoTopicCreationManager): one request
 /// in flight per topic; clients ask again until the topic is there.
@@ -123,7 +126,7 @@ pub fn metadata(
 }
 
 /// FIND_COORDINATOR, version 4 and later: each key's coordinator is the leader of the key's partition of
-/// `__consumer_offsets`, which is made when it is missing.
+/// `__consumer_offsets` or `__transaction_state`, which is made when it is missing.
 pub fn find_coordinator(
     turn: &mut Turn<'_>,
     image: &MetadataImage,
@@ -132,12 +135,20 @@ pub fn find_coordinator(
     controller: Option<NodeId>,
     request: &FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let name = topic_name(OFFSETS_TOPIC);
-    let topic = image.topics.get(&name);
-    if topic.is_none() && request.key_type == GROUP_KEY {
-        creation.create(turn, controller, vec![creatable(config, &name)]);
+    let name = match request.key_type {
+        GROUP_KEY => Some(topic_name(OFFSETS_TOPIC)),
+        TRANSACTION_KEY => Some(topic_name(TRANSACTION_TOPIC)),
+        _ => None,
+    };
+    let topic = name.as_ref().and_then(|name| image.topics.get(name));
+    if let Some(name) = name.as_ref().filter(|_| topic.is_none()) {
+        creation.create(turn, controller, vec![creatable(config, name)]);
     }
-    let answer = |key: &StrBytes| match coordinator_of(image, topic, request.key_type, key) {
+    let coordinator = |key: &StrBytes| match &name {
+        Some(_) => coordinator_of(image, topic, key),
+        None => Err(ErrorCode::InvalidRequest),
+    };
+    let answer = |key: &StrBytes| match coordinator(key) {
         Ok(broker) => {
             Coordinator::default().with_key(key.clone()).with_node_id(broker).with_host(host(broker)).with_port(PORT)
         }
@@ -150,17 +161,9 @@ pub fn find_coordinator(
     FindCoordinatorResponse::default().with_coordinators(request.coordinator_keys.iter().map(answer).collect())
 }
 
-fn coordinator_of(
-    image: &MetadataImage,
-    topic: Option<&TopicImage>,
-    key_type: i8,
-    key: &StrBytes,
-) -> Result<BrokerId, ErrorCode> {
-    if key_type != GROUP_KEY {
-        return Err(ErrorCode::InvalidRequest);
-    }
+fn coordinator_of(image: &MetadataImage, topic: Option<&TopicImage>, key: &StrBytes) -> Result<BrokerId, ErrorCode> {
     let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
-    let partition = GroupCoordinator::partition_for(key, topic.partitions.len() as i32);
+    let partition = partition_of_key(key, topic.partitions.len() as i32);
     let registration = topic.partitions.get(&partition).ok_or(ErrorCode::CoordinatorNotAvailable)?;
     let leader = registration.leader.filter(|leader| is_alive(image, *leader));
     leader.ok_or(ErrorCode::CoordinatorNotAvailable)
@@ -169,19 +172,40 @@ fn coordinator_of(
 /// A topic as its first use makes it; the controller has the last word.
 fn creatable(config: &BrokerConfig, name: &TopicName) -> CreatableTopic {
     let topic = CreatableTopic::default().with_name(name.clone());
-    if name.0.as_str() != OFFSETS_TOPIC {
-        return topic
-            .with_num_partitions(config.num_partitions)
-            .with_replication_factor(config.default_replication_factor);
+    let with = |topic: CreatableTopic, settings: &[(&str, &str)]| {
+        let setting = |(name, value): &(&str, &str)| {
+            CreatableTopicConfig::default().with_name(str_bytes(name)).with_value(Some(str_bytes(value)))
+        };
+        topic.with_configs(settings.iter().map(setting).collect())
+    };
+    match name.0.as_str() {
+        OFFSETS_TOPIC => {
+            let topic = topic
+                .with_num_partitions(config.offsets_topic_num_partitions)
+                .with_replication_factor(config.offsets_topic_replication_factor);
+            let segment = ("segment.bytes", OFFSETS_SEGMENT_BYTES);
+            with(topic, &[("cleanup.policy", "compact"), segment, ("compression.type", "producer")])
+        }
+        // TransactionStateManager.transactionTopicConfigs
+        TRANSACTION_TOPIC => {
+            let topic = topic
+                .with_num_partitions(config.transaction_topic_num_partitions)
+                .with_replication_factor(config.transaction_topic_replication_factor);
+            let min_isr = config.transaction_topic_min_isr.to_string();
+            let segment_bytes = config.transaction_topic_segment_bytes.to_string();
+            let settings = [
+                ("unclean.leader.election.enable", "false"),
+                ("compression.type", "uncompressed"),
+                ("cleanup.policy", "compact"),
+                ("min.insync.replicas", min_isr.as_str()),
+                ("segment.bytes", segment_bytes.as_str()),
+            ];
+            with(topic, &settings)
+        }
+        _ => {
+            topic.with_num_partitions(config.num_partitions).with_replication_factor(config.default_replication_factor)
+        }
     }
-    let setting =
-        |(name, value)| CreatableTopicConfig::default().with_name(str_bytes(name)).with_value(Some(str_bytes(value)));
-    let settings =
-        [("cleanup.policy", "compact"), ("segment.bytes", OFFSETS_SEGMENT_BYTES), ("compression.type", "producer")];
-    topic
-        .with_num_partitions(config.offsets_topic_num_partitions)
-        .with_replication_factor(config.offsets_topic_replication_factor)
-        .with_configs(settings.into_iter().map(setting).collect())
 }
 
 fn topic_row(image: &MetadataImage, name: &TopicName, topic: &TopicImage) -> MetadataResponseTopic {

@@ -1,6 +1,7 @@
 //! A broker: composition and routing of its log, replicas, quorum observer, group coordinator and
 //! life cycle. When logic grows here, a room is missing.
 
+mod add_partitions;
 pub mod alter_partition;
 pub mod controller_channel;
 mod delete_records;
@@ -9,7 +10,6 @@ mod fetch;
 mod fetch_session;
 pub mod forwarding;
 pub mod groups;
-mod init_producer_id;
 pub mod lifecycle;
 mod list_offsets;
 mod maintenance;
@@ -21,6 +21,9 @@ pub mod producer_ids;
 mod purgatory;
 mod read_replica;
 mod throttle;
+mod transactions;
+mod txn_markers;
+mod verification;
 
 use std::sync::Arc;
 
@@ -34,6 +37,7 @@ use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
+use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::{
@@ -43,6 +47,7 @@ use crate::wire::{
 pub use disk::{Disk, Folder};
 pub use fetch_session::{Session, SessionKey, Sessions};
 
+use add_partitions::AddPartitionsManager;
 use alter_partition::AlterPartitionManager;
 use delete_records::DelayedDelete;
 use forwarding::Forwarder;
@@ -53,6 +58,8 @@ use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
 use throttle::ReplicationQuota;
+use txn_markers::DelayedMarkers;
+use verification::Verifying;
 
 /// A machine with its disk, and the process if it runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +92,12 @@ pub struct Process {
     producer_ids: ProducerIds,
     topic_creation: TopicCreation,
     groups: GroupCoordinator,
+    transactions: TransactionCoordinator,
+    add_partitions: AddPartitionsManager,
+    /// Requests of transactions that the coordinators do not know of yet.
+    verifying: SortedMap<u64, Verifying>,
+    /// Numbers them.
+    last_verification: u64,
     replicas: SortedMap<TopicPartition, Arc<Partition>>,
     /// By leader.
     fetchers: SortedMap<BrokerId, Arc<Fetcher>>,
@@ -94,6 +107,7 @@ pub struct Process {
     follower_quota: ReplicationQuota,
     produces: Purgatory<DelayedProduce>,
     deletes: Purgatory<DelayedDelete>,
+    markers: Purgatory<DelayedMarkers>,
     timers: Timers,
     /// When a controlled shutdown stops waiting for the controller.
     shut_down_by: Option<Instant>,
@@ -109,6 +123,8 @@ pub struct Process {
     low_watermark_moved: SortedSet<TopicPartition>,
     /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
     committed_offsets: SortedSet<i32>,
+    /// Those of `__transaction_state`.
+    committed_transactions: SortedSet<i32>,
     /// ISR changes were submitted, or a request of theirs was answered.
     proposed: bool,
 }

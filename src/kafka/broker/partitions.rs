@@ -13,10 +13,11 @@ use crate::kafka::controller::image::{Delta, PartitionRegistration};
 use crate::kafka::controller::snapshot;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::OFFSETS_TOPIC;
-use crate::kafka::log::{Appended, Origin};
+use crate::kafka::log::Appended;
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs, truncate};
-use crate::kafka::replica::{After, IsrProposal, Partition, PartitionState};
+use crate::kafka::replica::{After, Claim, IsrProposal, Partition, PartitionState};
+use crate::kafka::transaction::TRANSACTION_TOPIC;
 use crate::sorted::SortedSet;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
@@ -108,8 +109,7 @@ impl Process {
         turn: &mut Turn<'_>,
         partition: &TopicPartition,
         records: Bytes,
-        acks: i16,
-        origin: Origin,
+        claim: Claim,
     ) -> Result<Appended, ErrorCode> {
         if !self.replicas.contains_key(partition) {
             return Err(self.absent_error(partition));
@@ -125,7 +125,7 @@ impl Process {
         for (follower, at) in idle {
             replica.note_idle_fetch(follower, at, log.log_end());
         }
-        let (appended, after) = replica.append_as_leader(log, records, acks, origin, &liveness, turn.now)?;
+        let (appended, after) = replica.append_claimed(log, records, claim, &liveness, turn.now)?;
         let (first, last, bytes) = (appended.first, appended.last, appended.bytes);
         let leader_epoch = replica.leader_epoch();
         let (broker, name) = (self.id, partition.clone());
@@ -235,6 +235,9 @@ impl Process {
         if is_offsets_partition(partition) {
             self.committed_offsets.insert(partition.partition);
         }
+        if is_transactions_partition(partition) {
+            self.committed_transactions.insert(partition.partition);
+        }
     }
 
     /// One partition's registration changed.
@@ -250,7 +253,7 @@ impl Process {
             return;
         }
         let config = self.topic_config(&partition.topic);
-        disk.open(partition, topic_id, &config, self.config.producer_id_expiration, turn.now);
+        disk.open(partition, topic_id, &config, &self.config, turn.now);
         if !self.replicas.contains_key(partition) {
             let replica = Partition::new(self.id, &self.config);
             self.replicas.insert(partition.clone(), Arc::new(replica));
@@ -288,6 +291,9 @@ impl Process {
         if change.new_leader_epoch && is_offsets_partition(partition) {
             self.coordinator_elected(disk, turn, partition.partition, leader_epoch);
         }
+        if change.new_leader_epoch && is_transactions_partition(partition) {
+            self.transactions_elected(disk, turn, partition.partition, leader_epoch);
+        }
     }
 
     fn become_follower(
@@ -311,6 +317,9 @@ impl Process {
         }
         if led && is_offsets_partition(partition) {
             self.coordinator_resigned(turn, partition.partition);
+        }
+        if led && is_transactions_partition(partition) {
+            self.transactions_resigned(turn, partition.partition);
         }
         let left = leader.is_none() || !registration.isr.contains(&self.id);
         if self.is_shutting_down() && left {
@@ -365,6 +374,9 @@ impl Process {
         if led && is_offsets_partition(partition) {
             self.coordinator_resigned(turn, partition.partition);
         }
+        if led && is_transactions_partition(partition) {
+            self.transactions_resigned(turn, partition.partition);
+        }
         // Those who wait are told before the key of the partition is forgotten.
         self.touch(disk, turn, partition);
         disk.delete(partition);
@@ -394,6 +406,10 @@ impl Process {
 
 pub(super) fn is_offsets_partition(partition: &TopicPartition) -> bool {
     partition.topic.0.as_str() == OFFSETS_TOPIC
+}
+
+fn is_transactions_partition(partition: &TopicPartition) -> bool {
+    partition.topic.0.as_str() == TRANSACTION_TOPIC
 }
 
 /// The partitions of a topic that have a folder here.

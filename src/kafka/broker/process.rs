@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::kafka::broker::add_partitions::AddPartitionsManager;
 use crate::kafka::broker::alter_partition::AlterPartitionManager;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::fetch_session::Sessions;
@@ -20,17 +21,19 @@ use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::snapshot::SnapshotTimer;
 use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
+use crate::kafka::log::producer_state::VerificationGuard;
 use crate::kafka::log::{Log, Origin};
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
-use crate::kafka::replica::Partition;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
+use crate::kafka::replica::{Claim, Partition};
+use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
 use crate::wire::{
-    Body, BrokerEpoch, BrokerId, Correlation, Envelope, ErrorCode, LeaderEpoch, NodeId, Offset, Request, Response,
-    TopicPartition,
+    Body, BrokerEpoch, BrokerId, Correlation, Envelope, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, Request,
+    Response, TopicPartition,
 };
 
 /// How long a controlled shutdown waits for the controller (BrokerServer: five minutes).
@@ -56,6 +59,10 @@ impl Process {
             producer_ids: ProducerIds::new(id),
             topic_creation: TopicCreation::new(),
             groups: GroupCoordinator::new(id, &config),
+            transactions: TransactionCoordinator::new(id, &config, turn.now),
+            add_partitions: AddPartitionsManager::new(id),
+            verifying: SortedMap::new(),
+            last_verification: 0,
             replicas: SortedMap::new(),
             fetchers: SortedMap::new(),
             sessions: Sessions::default(),
@@ -63,6 +70,7 @@ impl Process {
             follower_quota: ReplicationQuota::default(),
             produces: Purgatory::new(),
             deletes: Purgatory::new(),
+            markers: Purgatory::new(),
             timers: Timers::start(&config, turn.now),
             shut_down_by: None,
             done: false,
@@ -70,6 +78,7 @@ impl Process {
             touched: SortedSet::new(),
             low_watermark_moved: SortedSet::new(),
             committed_offsets: SortedSet::new(),
+            committed_transactions: SortedSet::new(),
             proposed: false,
             config,
         }
@@ -167,10 +176,12 @@ impl Process {
         self.forwarder.disconnected(turn, peer);
         self.producer_ids.disconnected(turn, peer);
         self.topic_creation.disconnected(peer);
-        if let NodeId::Broker(leader) = peer
-            && let Some(fetcher) = self.fetchers.get_mut(&leader)
-        {
-            Arc::make_mut(fetcher).disconnected(turn, &self.config);
+        if let NodeId::Broker(leader) = peer {
+            if let Some(fetcher) = self.fetchers.get_mut(&leader) {
+                Arc::make_mut(fetcher).disconnected(turn, &self.config);
+            }
+            self.transactions.disconnected(turn, leader);
+            self.coordinator_disconnected(disk, turn, leader);
         }
     }
 
@@ -184,6 +195,10 @@ impl Process {
         if due(self.groups.next_alarm()) {
             self.groups.alarm(turn, &self.image);
         }
+        if due(self.transactions.next_alarm()) {
+            self.transactions.alarm(turn, &self.image);
+        }
+        self.expire_verifications(disk, turn);
         for fetcher in self.fetchers.values_mut().filter(|fetcher| due(fetcher.next_alarm())) {
             Arc::make_mut(fetcher).alarm(turn, &self.config);
         }
@@ -194,16 +209,19 @@ impl Process {
         self.poll_controller(disk, turn);
         self.expire_produces(turn);
         self.expire_deletes(turn);
+        self.expire_markers(turn);
         self.expire_fetches(disk, turn);
         self.maintain(disk, turn);
     }
 
     pub(super) fn next_alarm(&self) -> Option<(Instant, Alarm)> {
-        let waits = [self.produces.next_deadline(), self.deletes.next_deadline(), self.sessions.next_deadline()];
-        let wait = waits.into_iter().flatten().min().map(|at| (at, Alarm::DelayedOperation));
+        let purgatories = [self.produces.next_deadline(), self.deletes.next_deadline(), self.markers.next_deadline()];
+        let waits = purgatories.into_iter().chain([self.sessions.next_deadline(), self.next_verification()]);
+        let wait = waits.flatten().min().map(|at| (at, Alarm::DelayedOperation));
         let parts = [
             self.quorum.next_alarm(),
             self.groups.next_alarm(),
+            self.transactions.next_alarm(),
             self.lifecycle.next_alarm(),
             self.alter_partition.next_alarm(),
             self.forwarder.next_alarm(),
@@ -224,7 +242,7 @@ impl Process {
         request: &Request,
     ) {
         match request {
-            Request::Produce(produce) => self.produce(disk, turn, from, correlation, produce),
+            Request::Produce(produce) => self.verify_produce(disk, turn, (from, correlation), produce),
             Request::Fetch(fetch) => self.fetch(disk, turn, from, correlation, fetch),
             Request::ListOffsets(list) => {
                 let answer = self.list_offsets(disk, list);
@@ -234,7 +252,12 @@ impl Process {
                 let answer = self.offset_for_leader_epoch(disk, asked);
                 turn.respond(from, correlation, answer);
             }
-            Request::InitProducerId(init) => self.init_producer_id(turn, from, correlation, init),
+            Request::InitProducerId(_)
+            | Request::AddPartitionsToTxn(_)
+            | Request::AddOffsetsToTxn(_)
+            | Request::EndTxn(_) => self.transaction_request(turn, from, correlation, request),
+            Request::WriteTxnMarkers(write) => self.write_txn_markers(disk, turn, from, correlation, write),
+            Request::TxnOffsetCommit(commit) => self.txn_offset_commit(disk, turn, (from, correlation), commit),
             Request::Metadata(asked) => {
                 let (image, config, controller) = (&self.image, &self.config, self.controller());
                 let answer = metadata(turn, image, config, &mut self.topic_creation, controller, asked);
@@ -273,6 +296,15 @@ impl Process {
         response: &Response,
     ) {
         if let NodeId::Broker(leader) = from {
+            match response {
+                Response::AddPartitionsToTxn(answer) => {
+                    return self.partitions_added(disk, turn, leader, correlation, answer);
+                }
+                Response::WriteTxnMarkers(answer) => {
+                    return self.transactions.markers_written(turn, leader, correlation, answer);
+                }
+                _ => {}
+            }
             self.record_throttled(disk, turn.now, response);
             let Some(fetcher) = self.fetchers.get_mut(&leader) else { return };
             let fetcher = Arc::make_mut(fetcher);
@@ -332,16 +364,21 @@ impl Process {
                 self.replay_metadata(disk, turn, &batches);
             }
             while let Some(partition) = self.committed_offsets.pop_first() {
-                groups::committed(&mut Home { process: self, disk }, turn, partition);
+                groups::committed(&mut Home::new(self, disk), turn, partition);
             }
-            groups::settle(&mut Home { process: self, disk }, turn);
+            groups::settle(&mut Home::new(self, disk), turn);
+            while let Some(partition) = self.committed_transactions.pop_first() {
+                self.transactions_committed(disk, turn, partition);
+            }
+            self.settle_transactions(disk, turn);
             while let Some(partition) = self.touched.pop_first() {
                 self.touch(disk, turn, &partition);
             }
             while let Some(partition) = self.low_watermark_moved.pop_first() {
                 self.touch_deletes(disk, turn, &partition);
             }
-            if batches.is_empty() && self.committed_offsets.is_empty() && self.touched.is_empty() {
+            let committed = !self.committed_offsets.is_empty() || !self.committed_transactions.is_empty();
+            if batches.is_empty() && !committed && self.touched.is_empty() {
                 break;
             }
         }
@@ -358,6 +395,7 @@ impl Process {
     /// Everything that waits for the partition is looked at again.
     pub(super) fn touch(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
         self.touch_produces(disk, turn, partition);
+        self.touch_markers(disk, turn, partition);
         self.touch_deletes(disk, turn, partition);
         self.touch_fetches(disk, turn, partition);
     }
@@ -378,7 +416,7 @@ impl Process {
         partition: i32,
         epoch: LeaderEpoch,
     ) {
-        groups::elected(&mut Home { process: self, disk }, turn, partition, epoch);
+        groups::elected(&mut Home::new(self, disk), turn, partition, epoch);
     }
 
     pub(super) fn coordinator_resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
@@ -388,9 +426,21 @@ impl Process {
 }
 
 /// The broker as the home of its group coordinator.
-struct Home<'a> {
+pub(super) struct Home<'a> {
     process: &'a mut Process,
     disk: &'a mut Disk,
+    /// The transaction whose offsets are being written: the coordinator knows of it.
+    guard: Option<(ProducerId, VerificationGuard)>,
+}
+
+impl<'a> Home<'a> {
+    pub fn new(process: &'a mut Process, disk: &'a mut Disk) -> Home<'a> {
+        Home { process, disk, guard: None }
+    }
+
+    pub fn verified(self, guard: Option<(ProducerId, VerificationGuard)>) -> Home<'a> {
+        Home { guard, ..self }
+    }
 }
 
 impl groups::Host for Home<'_> {
@@ -400,7 +450,12 @@ impl groups::Host for Home<'_> {
 
     fn append(&mut self, turn: &mut Turn<'_>, partition: i32, batch: Bytes) -> Result<Offset, ErrorCode> {
         let partition = TopicPartition::named(OFFSETS_TOPIC, partition);
-        let appended = self.process.append(self.disk, turn, &partition, batch, -1, Origin::Coordinator)?;
+        let guard = self.guard.filter(|(producer, _)| {
+            let header = Batch::split_first(&mut batch.clone(), false);
+            header.is_ok_and(|header| header.is_transactional() && header.producer_id == *producer)
+        });
+        let claim = Claim { guard: guard.map(|(_, guard)| guard), ..Claim::new(-1, Origin::Coordinator) };
+        let appended = self.process.append(self.disk, turn, &partition, batch, claim)?;
         Ok(appended.first)
     }
 

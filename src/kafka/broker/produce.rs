@@ -10,12 +10,15 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::kafka::broker::Process;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::purgatory::WaitId;
+use crate::kafka::broker::verification::Verified;
 use crate::kafka::fact::Fact;
-use crate::kafka::log::Origin;
+use crate::kafka::log::producer_state::VerificationGuard;
+use crate::kafka::log::{Appended, Origin};
 use crate::kafka::node::Turn;
+use crate::kafka::replica::Claim;
 use crate::kafka::replica::fetcher::FollowerLogs;
 use crate::time::Duration;
-use crate::wire::{Correlation, ErrorCode, NodeId, Offset, TopicName, TopicPartition, Uuid};
+use crate::wire::{Correlation, ErrorCode, NodeId, Offset, TopicPartition, Uuid};
 
 /// A partition's answer while it is being made.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,19 +39,28 @@ pub struct DelayedProduce {
 }
 
 impl Process {
+    /// `verified` says of partitions of a transaction what the coordinator says of them.
     pub(super) fn produce(
         &mut self,
         disk: &mut Disk,
         turn: &mut Turn<'_>,
-        from: NodeId,
-        correlation: Correlation,
+        (from, correlation): (NodeId, Correlation),
         request: &ProduceRequest,
+        verified: &Verified,
     ) {
         let mut answers = Vec::new();
         for topic in &request.topic_data {
             let name = self.image.topic_names.get(&topic.topic_id).cloned();
             for data in &topic.partition_data {
-                answers.push(self.produce_partition(disk, turn, name.as_ref(), topic.topic_id, data, request.acks));
+                let partition = TopicPartition { topic: name.clone().unwrap_or_default(), partition: data.index };
+                let response = PartitionProduceResponse::default().with_index(data.index);
+                let mut answer = Answer { partition, topic_id: topic.topic_id, response, required: None };
+                if name.is_none() {
+                    answer.refuse(ErrorCode::UnknownTopicId);
+                } else {
+                    self.produce_partition(disk, turn, &mut answer, data, request.acks, verified);
+                }
+                answers.push(answer);
             }
         }
         // acks=0: nobody waits for an answer. A closed connection is all that tells the producer of an
@@ -92,19 +104,17 @@ impl Process {
         &mut self,
         disk: &mut Disk,
         turn: &mut Turn<'_>,
-        name: Option<&TopicName>,
-        topic_id: Uuid,
+        answer: &mut Answer,
         data: &PartitionProduceData,
         acks: i16,
-    ) -> Answer {
-        let partition = TopicPartition { topic: name.cloned().unwrap_or_default(), partition: data.index };
-        let response = PartitionProduceResponse::default().with_index(data.index);
-        let mut answer = Answer { partition, topic_id, response, required: None };
-        if name.is_none() {
-            answer.refuse(ErrorCode::UnknownTopicId);
-            return answer;
-        }
-        match self.produce_records(disk, turn, &answer.partition, data, acks) {
+        verified: &Verified,
+    ) {
+        let result = match verified.get(&answer.partition) {
+            Some(Err(error)) => Err(*error),
+            Some(Ok(guard)) => self.produce_records(disk, turn, &answer.partition, data, acks, Some(*guard)),
+            None => self.produce_records(disk, turn, &answer.partition, data, acks, None),
+        };
+        match result {
             Ok(appended) => {
                 answer.response.base_offset = appended.first.0;
                 answer.response.log_append_time_ms = appended.log_append_time;
@@ -118,7 +128,6 @@ impl Process {
                 answer.refuse(error);
             }
         }
-        answer
     }
 
     fn produce_records(
@@ -128,7 +137,8 @@ impl Process {
         partition: &TopicPartition,
         data: &PartitionProduceData,
         acks: i16,
-    ) -> Result<crate::kafka::log::Appended, ErrorCode> {
+        guard: Option<VerificationGuard>,
+    ) -> Result<Appended, ErrorCode> {
         if !(-1..=1).contains(&acks) {
             return Err(ErrorCode::InvalidRequiredAcks);
         }
@@ -136,7 +146,7 @@ impl Process {
             return Err(ErrorCode::InvalidTopicException);
         }
         let records = data.records.clone().unwrap_or_default();
-        self.append(disk, turn, partition, records, acks, Origin::Client)
+        self.append(disk, turn, partition, records, Claim { guard, ..Claim::new(acks, Origin::Client) })
     }
 
     /// DelayedProduce.tryComplete.

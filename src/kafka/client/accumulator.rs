@@ -53,6 +53,8 @@ pub struct Accumulator {
     batch_size: u32,
     linger: Duration,
     compression: Compression,
+    /// Its batches belong to transactions.
+    transactional: bool,
     /// The metadata version that `led` and the queues' leaders stem from.
     synced: Option<u64>,
 }
@@ -66,7 +68,7 @@ pub enum Append {
 }
 
 impl Accumulator {
-    pub fn new(config: &ProducerConfig) -> Accumulator {
+    pub fn new(config: &ProducerConfig, transactional: bool) -> Accumulator {
         Accumulator {
             topics: Vec::new(),
             free: config.buffer_memory,
@@ -74,6 +76,7 @@ impl Accumulator {
             batch_size: config.batch_size.max(1) as u32,
             linger: config.linger,
             compression: config.compression,
+            transactional,
             synced: None,
         }
     }
@@ -273,6 +276,7 @@ impl Accumulator {
                     ..stamp
                 });
                 (part.compression, part.ratio_permille) = (compression, ratio_permille);
+                part.transactional = batch.transactional;
                 part.attempts = batch.attempts;
                 part.retry_at = Instant(i64::MIN);
                 part.is_split = true;
@@ -310,6 +314,7 @@ impl Accumulator {
         let queue = &mut place.queues[partition as usize];
         let mut batch = ProducerBatch::new(topic, partition, queue.next_record, turn.now, needed, record);
         (batch.compression, batch.ratio_permille) = (self.compression, place.ratio_permille);
+        batch.transactional = self.transactional;
         if let Some((_, epoch)) = queue.leader {
             batch.leader_epoch = epoch;
         }

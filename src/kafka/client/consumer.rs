@@ -15,7 +15,7 @@ use crate::kafka::client::network::{InFlight, Network};
 use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo, Subscription};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason};
-use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn};
+use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn, TxnOffsets};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
@@ -169,6 +169,20 @@ impl Consumer {
 
     pub fn config(&self) -> &ConsumerConfig {
         &self.config
+    }
+
+    /// What its application hands to a producer for a transaction: `position()` of each partition and
+    /// `groupMetadata()`. `None` while it does not run.
+    pub fn txn_offsets(&self) -> Option<TxnOffsets> {
+        let Process { member, subscription, .. } = self.process.as_ref()?;
+        let offsets = subscription.consumed().into_iter().map(|(tp, position)| (tp, position.offset, position.epoch));
+        Some(TxnOffsets {
+            group: member.group.clone(),
+            member: member.member_id.clone(),
+            instance: self.config.group_instance_id.as_deref().map(str_bytes),
+            generation: member.generation,
+            offsets: offsets.collect(),
+        })
     }
 
     /// The process dies without a word to anybody.

@@ -17,6 +17,8 @@ pub struct Identity {
 pub enum IdentityState {
     /// `enable.idempotence=false`
     NotNeeded,
+    /// The transaction's coordinator gives it, when the application calls `initTransactions`.
+    Transactional,
     /// To be asked for from this instant on.
     Wanted {
         at: Instant,

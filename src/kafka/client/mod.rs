@@ -32,8 +32,12 @@ pub mod sender;
 pub mod subscription;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
+#[cfg(test)]
+mod transaction_tests;
 
 pub use admin::{Admin, OperationId, Outcome};
 pub use consumer::{Consumer, DeliveredBatch};
 pub use producer::Producer;
 pub use sender::BatchResult;
+pub use transaction::TxnState;

@@ -12,9 +12,10 @@ use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::partitioner::partition_for_key;
 use crate::kafka::client::producer_batch::size_upper_bound;
 use crate::kafka::client::sender::{BatchResult, Ledger, Purpose, Sender};
+use crate::kafka::client::transaction::{Transactions, TxnState};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
-use crate::kafka::node::{Alarm, Command, Input, Node, ProducerRecord, Turn};
+use crate::kafka::node::{Alarm, Command, Input, Node, ProducerRecord, Turn, TxnCall};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant, Rate};
@@ -29,6 +30,7 @@ const BURST: Duration = Duration::from_millis(1);
 pub struct Producer {
     name: String,
     config: ProducerConfig,
+    transactional_id: Option<String>,
     bootstrap: Vec<NodeId>,
     ledger: Ledger,
     /// The running numbers that records continue with when the process starts again.
@@ -42,14 +44,22 @@ pub struct Producer {
 #[derive(Clone, Debug, PartialEq)]
 struct Process {
     sender: Sender,
-    /// Sends that the application's thread has not finished, in order; the first one is the call
-    /// that blocks.
-    calls: VecDeque<ProducerRecord>,
+    /// What the application's thread has not finished, in order; the first one is the call that blocks.
+    calls: VecDeque<Call>,
+    /// The first call has begun, and waits for the brokers.
+    called: bool,
     /// Since when the first call has been blocking.
     blocked_since: Option<Instant>,
     loads: Vec<Load>,
     /// `close()` was called: nothing is taken any more, and what is there is flushed.
     closing: bool,
+}
+
+/// A call of the application.
+#[derive(Clone, Debug, PartialEq)]
+enum Call {
+    Send(ProducerRecord),
+    Transaction(TxnCall),
 }
 
 /// Steady traffic that the application makes.
@@ -84,11 +94,18 @@ enum Stop {
 }
 
 impl Producer {
-    pub fn new(id: ClientId, name: &str, bootstrap: Vec<NodeId>, config: ProducerConfig) -> Producer {
+    pub fn new(
+        id: ClientId,
+        name: &str,
+        bootstrap: Vec<NodeId>,
+        config: ProducerConfig,
+        transactional_id: Option<String>,
+    ) -> Producer {
         Producer {
             name: name.to_string(),
             ledger: Ledger::new(id, config.acks),
             config,
+            transactional_id,
             bootstrap,
             numbering: SortedMap::new(),
             process: None,
@@ -106,6 +123,17 @@ impl Producer {
 
     pub fn config(&self) -> &ProducerConfig {
         &self.config
+    }
+
+    pub fn transactional_id(&self) -> Option<&str> {
+        self.transactional_id.as_deref()
+    }
+
+    /// How its transactions stand, and why if that is an error; `None` without `transactional.id`, and while it
+    /// does not run.
+    pub fn transaction(&self) -> Option<(TxnState, Option<ErrorCode>)> {
+        let transactions = self.process.as_ref()?.sender.transactions.as_ref()?;
+        Some((transactions.state(), transactions.last_error))
     }
 
     /// The process dies: what it had buffered is lost, and the application never learns more.
@@ -214,9 +242,14 @@ impl Producer {
             backoff_max: self.config.retry_backoff_max,
             request_timeout: self.config.request_timeout,
         };
+        let transactions =
+            self.transactional_id.as_ref().map(|id| Transactions::new(id, self.config.transaction_timeout));
+        // What every application with transactions does first.
+        let calls = transactions.iter().map(|_| Call::Transaction(TxnCall::Init)).collect();
         self.process = Some(Process {
-            sender: Sender::new(&self.config, Metadata::new(self.bootstrap.clone(), times)),
-            calls: VecDeque::new(),
+            sender: Sender::new(&self.config, Metadata::new(self.bootstrap.clone(), times), transactions),
+            calls,
+            called: false,
             blocked_since: None,
             loads: Vec::new(),
             closing: false,
@@ -231,19 +264,24 @@ impl Producer {
 
     fn command(&mut self, turn: &mut Turn<'_>, command: Command) {
         let Some(process) = &mut self.process else { return };
+        const CLOSED: &str = "Cannot perform operation after producer has been closed";
         match command {
-            Command::Send(record) if process.closing => {
-                reject(&mut self.ledger, turn, &record.topic, "Cannot perform operation after producer has been closed")
+            Command::Send(record) if process.closing => reject(&mut self.ledger, turn, &record.topic, CLOSED),
+            Command::Send(record) => process.calls.push_back(Call::Send(record)),
+            Command::Transaction(call) if process.closing => {
+                refuse(&self.ledger, turn, &call, CLOSED.to_string());
             }
-            Command::Send(record) => process.calls.push_back(record),
+            Command::Transaction(call) => process.calls.push_back(Call::Transaction(call)),
             Command::Load { topic, rate, keys, size, until } if !process.closing => {
                 process.loads.push(Load::new(turn.now, topic, rate, keys, size, until));
             }
             Command::Close => {
                 process.closing = true;
                 process.loads.clear();
-                for record in process.calls.drain(..) {
-                    reject(&mut self.ledger, turn, &record.topic, "Producer closed while send in progress");
+                for call in process.calls.drain(..) {
+                    if let Call::Send(record) = call {
+                        reject(&mut self.ledger, turn, &record.topic, "Producer closed while send in progress");
+                    }
                 }
             }
             // What other clients' applications call.
@@ -260,14 +298,20 @@ impl Producer {
             let free = process.sender.accumulator.free;
             process.call(turn, &self.config, &mut self.ledger, numbering);
             let flush = process.closing || process.is_out_of_memory();
+            if process.closing {
+                process.sender.close_transaction();
+            }
             process.sender.run(turn, &self.config, &mut self.ledger, flush);
             let blocked = process.blocked_since.is_some() || process.loads.iter().any(|l| l.blocked_since.is_some());
-            // acks=0 frees memory while sending; otherwise only an answer does.
-            if !blocked || process.sender.accumulator.free <= free {
+            // acks=0 frees memory while sending, and a transaction without anything in it ends at once;
+            // otherwise only an answer moves something.
+            let freed = blocked && process.sender.accumulator.free > free;
+            if !freed && !process.is_answered() {
                 break;
             }
         }
-        if process.closing && process.sender.is_idle() {
+        let ended = process.sender.transactions.as_ref().is_none_or(|t| t.task.is_none() && !t.is_open());
+        if process.closing && process.sender.is_idle() && ended {
             self.remember_numbers();
             self.process = None;
         }
@@ -322,7 +366,17 @@ impl Process {
         ledger: &mut Ledger,
         numbering: &SortedMap<TopicPartition, u64>,
     ) {
-        while let Some(record) = self.calls.front().cloned() {
+        while let Some(call) = self.calls.front().cloned() {
+            let record = match call {
+                Call::Send(record) => record,
+                Call::Transaction(call) => {
+                    if self.transact(turn, ledger, &call) {
+                        self.calls.pop_front();
+                        continue;
+                    }
+                    return;
+                }
+            };
             match self.send(turn, config, ledger, numbering, &record) {
                 Ok(()) => {}
                 Err(Stop::Rejected(why)) => reject(ledger, turn, &record.topic, &why),
@@ -343,6 +397,51 @@ impl Process {
             self.loads[index] = load;
         }
         self.loads.retain(|load| load.due < load.until);
+    }
+
+    /// One call about a transaction: whether it is done, for good or ill. A commit or abort that takes longer
+    /// than `max.block.ms` is called again by the application, which is no different from waiting.
+    fn transact(&mut self, turn: &mut Turn<'_>, ledger: &Ledger, call: &TxnCall) -> bool {
+        let identity = self.sender.identity.known();
+        let Some(transactions) = &mut self.sender.transactions else {
+            let why = "Transactional method invoked on a non-transactional producer.";
+            refuse(ledger, turn, call, why.to_string());
+            return true;
+        };
+        if !self.called {
+            let begun = match call {
+                TxnCall::Init => transactions.init(identity),
+                TxnCall::Begin => transactions.begin(identity),
+                TxnCall::Offsets(offsets) => transactions.send_offsets(identity, offsets),
+                TxnCall::Commit => transactions.end(identity, true),
+                TxnCall::Abort => transactions.end(identity, false),
+            };
+            match begun {
+                Err(why) => {
+                    refuse(ledger, turn, call, why);
+                    return true;
+                }
+                Ok(()) if *call == TxnCall::Begin => turn.tell(Fact::TxnBegun { producer: ledger.id }),
+                Ok(()) => {}
+            }
+        }
+        self.called = transactions.task.is_some();
+        !self.called
+    }
+
+    /// The call that waits has its answer.
+    fn is_answered(&self) -> bool {
+        self.called && self.sender.transactions.as_ref().is_none_or(|transactions| transactions.task.is_none())
+    }
+
+    /// Whether `send` is allowed at this point of a transaction, which it is then part of.
+    fn join_transaction(&mut self, topic: u32, partition: i32) -> Result<(), Stop> {
+        let Sender { transactions, accumulator, identity, .. } = &mut self.sender;
+        let Some(transactions) = transactions else { return Ok(()) };
+        let partition = TopicPartition::new(accumulator.topics[topic as usize].name.clone(), partition);
+        transactions.check_send(identity.known(), &partition).map_err(Stop::Rejected)?;
+        transactions.started = true;
+        Ok(())
     }
 
     /// One call of `send`.
@@ -369,6 +468,7 @@ impl Process {
             None => self.sender.accumulator.stick(turn, topic),
         };
         let sticky = record.partition.or(by_key).is_none();
+        self.join_transaction(topic, partition)?;
         match self.sender.accumulator.append(turn, topic, partition, sticky, new) {
             Append::Done => {}
             Append::NoMemory(record) => return Err(self.no_memory(config, &record)),
@@ -437,6 +537,7 @@ impl Process {
             };
             let record = NewRecord { timestamp, key, value: Some(load.value.clone()), headers: Vec::new() };
             let partition = place.unwrap_or_else(|| self.sender.accumulator.stick(turn, topic));
+            self.join_transaction(topic, partition)?;
             match self.sender.accumulator.append(turn, topic, partition, place.is_none(), record) {
                 Append::Done => {}
                 Append::NoMemory(record) => return Err(self.no_memory(config, &record)),
@@ -561,4 +662,8 @@ fn reject(ledger: &mut Ledger, turn: &mut Turn<'_>, topic: &TopicName, why: &str
     ledger.rejected += 1;
     let error: StrBytes = str_bytes(why);
     turn.tell(Fact::SendRejected { producer: ledger.id, topic: topic.clone(), error });
+}
+
+fn refuse(ledger: &Ledger, turn: &mut Turn<'_>, call: &TxnCall, why: String) {
+    turn.tell(Fact::TxnCallRefused { producer: ledger.id, call: str_bytes(call.name()), error: str_bytes(&why) });
 }

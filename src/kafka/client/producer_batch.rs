@@ -41,6 +41,8 @@ pub struct ProducerBatch {
     /// When it may be sent again.
     pub retry_at: Instant,
     pub stamp: Option<Stamp>,
+    /// It belongs to a transaction.
+    pub transactional: bool,
     /// Its sequence was rewritten after an epoch bump (ProducerBatch.sequenceHasBeenReset).
     pub sequence_reset: bool,
     /// Its records' fate is told already (it expired); an answer comes too late.
@@ -86,6 +88,7 @@ impl ProducerBatch {
             attempts: 0,
             retry_at: now,
             stamp: None,
+            transactional: false,
             sequence_reset: false,
             done: false,
             is_split: false,
@@ -136,8 +139,8 @@ impl ProducerBatch {
     pub fn encode(&mut self) -> Bytes {
         self.closed = true;
         let records = &self.records;
-        let (stamp, compression) = (self.stamp, self.compression);
-        let build = || Batch::build_compressed(&header(stamp), compression, records).bytes().clone();
+        let (header, compression) = (header(self.stamp, self.transactional), self.compression);
+        let build = || Batch::build_compressed(&header, compression, records).bytes().clone();
         self.encoded.get_or_insert_with(build).clone()
     }
 
@@ -206,13 +209,13 @@ pub fn size_upper_bound(record: &NewRecord) -> u32 {
     BATCH_OVERHEAD + RECORD_OVERHEAD + contents_size(record)
 }
 
-fn header(stamp: Option<Stamp>) -> BatchHeader {
+fn header(stamp: Option<Stamp>, transactional: bool) -> BatchHeader {
     let stamp = stamp.unwrap_or(Stamp { producer_id: ProducerId(-1), epoch: -1, base_sequence: -1 });
     BatchHeader {
         producer_id: stamp.producer_id,
         producer_epoch: stamp.epoch,
         base_sequence: stamp.base_sequence,
-        transactional: false,
+        transactional,
         control: false,
     }
 }

@@ -20,7 +20,7 @@ fn producer(topics: &[(&str, &[(i32, i32)])], change: impl FnOnce(&mut ProducerC
     let mut config = ProducerConfig::default();
     change(&mut config);
     let bootstrap = vec![NodeId::broker(1), NodeId::broker(2)];
-    Bench::start(Producer::new(ClientId(1), "app", bootstrap, config), topics)
+    Bench::start(Producer::new(ClientId(1), "app", bootstrap, config, None), topics)
 }
 
 fn answer(partition: i32, error: Option<ErrorCode>, offset: i64) -> PartitionProduceResponse {

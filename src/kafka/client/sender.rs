@@ -3,6 +3,7 @@
 
 mod answers;
 mod identity;
+mod transactions;
 
 use bytes::Bytes;
 
@@ -11,6 +12,7 @@ use crate::kafka::client::idempotence::IdentityState;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
 use crate::kafka::client::producer_batch::ProducerBatch;
+use crate::kafka::client::transaction::Transactions;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
@@ -57,6 +59,10 @@ pub struct Ledger {
 pub enum Purpose {
     Metadata,
     ProducerId,
+    /// Who coordinates the transaction, or the group whose offsets go into it.
+    Coordinator,
+    /// What the application waits for of its transaction.
+    Transaction,
     Produce(Vec<ProducerBatch>),
 }
 
@@ -67,6 +73,8 @@ pub struct Sender {
     pub metadata: Metadata,
     pub accumulator: Accumulator,
     pub identity: IdentityState,
+    /// With `transactional.id`.
+    pub transactions: Option<Transactions>,
     /// Partitions whose sequences start again with the next epoch, by topic index and partition;
     /// `epoch_bump` says that one is due.
     rewrite: Vec<(u32, i32)>,
@@ -126,16 +134,18 @@ impl Ledger {
 }
 
 impl Sender {
-    pub fn new(config: &ProducerConfig, metadata: Metadata) -> Sender {
+    pub fn new(config: &ProducerConfig, metadata: Metadata, transactions: Option<Transactions>) -> Sender {
         let identity = match config.idempotence {
+            true if transactions.is_some() => IdentityState::Transactional,
             true => IdentityState::Wanted { at: Instant(i64::MIN), failures: 0 },
             false => IdentityState::NotNeeded,
         };
         Sender {
             network: Network::default(),
             metadata,
-            accumulator: Accumulator::new(config),
+            accumulator: Accumulator::new(config, transactions.is_some()),
             identity,
+            transactions,
             rewrite: Vec::new(),
             epoch_bump: false,
             drain_index: SortedMap::new(),
@@ -147,11 +157,17 @@ impl Sender {
         for lost in self.network.timed_out(turn, NodeId::Client(ledger.id)) {
             self.lost(turn, config, ledger, lost.purpose);
         }
-        self.resolve_sequences();
+        self.resolve_sequences(turn, ledger);
         self.bump_epoch(turn, ledger);
         self.ask_identity(turn, config);
         self.expire(turn, config, ledger);
-        self.send_ready(turn, config, ledger, flush);
+        if self.has_fatal_error() {
+            self.abort_all(turn, ledger);
+        }
+        if !self.run_transactions(turn, config, ledger) {
+            let flush = flush || self.is_completing();
+            self.send_ready(turn, config, ledger, flush);
+        }
         self.metadata.maybe_refresh(&mut self.network, turn, Purpose::Metadata);
     }
 
@@ -170,6 +186,10 @@ impl Sender {
             (Purpose::ProducerId, Response::InitProducerId(response)) => {
                 self.identity_answered(turn, config, ledger, response);
             }
+            (Purpose::Coordinator, Response::FindCoordinator(response)) => {
+                self.coordinator_found(turn, config, response);
+            }
+            (Purpose::Transaction, response) => self.task_answered(turn, config, ledger, response),
             (Purpose::Produce(batches), Response::Produce(response)) => {
                 self.produce_answered(turn, config, ledger, batches, response);
             }
@@ -187,7 +207,12 @@ impl Sender {
 
     /// Nothing is queued and nothing is on its way.
     pub fn is_idle(&self) -> bool {
-        self.accumulator.is_empty() && !self.network.in_flight().any(|r| matches!(r.purpose, Purpose::Produce(_)))
+        let open = |purpose: &Purpose| matches!(purpose, Purpose::Produce(batches) if batches.iter().any(|b| !b.done));
+        self.accumulator.is_empty() && !self.network.in_flight().any(|r| open(&r.purpose))
+    }
+
+    fn is_completing(&self) -> bool {
+        self.transactions.as_ref().is_some_and(Transactions::is_completing)
     }
 
     pub fn next_alarm(&self, now: Instant, config: &ProducerConfig, flush: bool) -> Option<(Instant, Alarm)> {
@@ -196,6 +221,10 @@ impl Sender {
         if let IdentityState::Wanted { at, .. } = self.identity {
             alarms.push(Some((at, Alarm::RetryBackoff)));
         }
+        if let Some(transactions) = self.transactions.as_ref().filter(|t| t.task.is_some() && !t.in_flight) {
+            alarms.push(Some((transactions.retry_at, Alarm::RetryBackoff)));
+        }
+        let flush = flush || self.is_completing();
         for queue in self.accumulator.topics.iter().flat_map(|t| &t.queues) {
             let Some(first) = queue.batches.front() else { continue };
             alarms.push(Some((first.created + config.delivery_timeout, Alarm::DeliveryTimeout)));
@@ -312,6 +341,7 @@ impl Sender {
             }
         }
         let request = ProduceRequest::default()
+            .with_transactional_id(self.transactions.as_ref().map(|transactions| transactions.id.clone()))
             .with_acks(config.acks)
             .with_timeout_ms(config.request_timeout.millis() as i32)
             .with_topic_data(topics);

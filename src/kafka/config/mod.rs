@@ -111,6 +111,26 @@ pub struct BrokerConfig {
     pub group_max_size: i32,
     /// `replica.selector.class` = RackAwareReplicaSelector
     pub rack_aware_selector: bool,
+    /// `transaction.state.log.num.partitions`
+    pub transaction_topic_num_partitions: i32,
+    /// `transaction.state.log.replication.factor`
+    pub transaction_topic_replication_factor: i16,
+    /// `transaction.state.log.min.isr`
+    pub transaction_topic_min_isr: i32,
+    /// `transaction.state.log.segment.bytes`
+    pub transaction_topic_segment_bytes: i32,
+    /// `transaction.max.timeout.ms`
+    pub transaction_max_timeout: Duration,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`
+    pub transaction_abort_interval: Duration,
+    /// `transactional.id.expiration.ms`
+    pub transactional_id_expiration: Duration,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`
+    pub transactional_id_expiration_interval: Duration,
+    /// `transaction.partition.verification.enable`
+    pub transaction_partition_verification: bool,
+    /// `transaction.two.phase.commit.enable`; no client of a script asks for it (KIP-939).
+    pub transaction_two_phase_commit: bool,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
     /// `producer.id.expiration.check.interval.ms`
@@ -176,6 +196,16 @@ impl Default for BrokerConfig {
             group_max_session_timeout: ms(1_800_000),
             group_max_size: i32::MAX,
             rack_aware_selector: false,
+            transaction_topic_num_partitions: 50,
+            transaction_topic_replication_factor: 3,
+            transaction_topic_min_isr: 2,
+            transaction_topic_segment_bytes: 100 << 20,
+            transaction_max_timeout: ms(900_000),
+            transaction_abort_interval: ms(10_000),
+            transactional_id_expiration: ms(604_800_000),
+            transactional_id_expiration_interval: ms(3_600_000),
+            transaction_partition_verification: true,
+            transaction_two_phase_commit: false,
             producer_id_expiration: ms(86_400_000),
             producer_id_expiration_check_interval: ms(600_000),
             log_initial_task_delay: ms(30_000),
@@ -312,6 +342,8 @@ pub struct ProducerConfig {
     pub retry_backoff_max: Duration,
     /// `metadata.max.age.ms`
     pub metadata_max_age: Duration,
+    /// `transaction.timeout.ms`
+    pub transaction_timeout: Duration,
     /// `partitioner.ignore.keys`
     pub ignore_keys: bool,
     /// `partitioner.adaptive.partitioning.enable`
@@ -337,6 +369,7 @@ impl Default for ProducerConfig {
             retry_backoff: ms(100),
             retry_backoff_max: ms(1_000),
             metadata_max_age: ms(300_000),
+            transaction_timeout: ms(60_000),
             ignore_keys: false,
             adaptive_partitioning: true,
         }

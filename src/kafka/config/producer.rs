@@ -134,6 +134,14 @@ pub static TABLE: &[Setting<ProducerConfig>] = &[
         set: |c, v| c.metadata_max_age = v.millis(),
     },
     Row {
+        name: "transaction.timeout.ms",
+        kind: Kind::Int,
+        default: "60000",
+        valid: Valid::Any,
+        meaning: "How long a transaction may stay open before its coordinator aborts it.",
+        set: |c, v| c.transaction_timeout = v.millis(),
+    },
+    Row {
         name: "partitioner.ignore.keys",
         kind: Kind::Boolean,
         default: "false",

@@ -202,6 +202,51 @@ impl Fact {
             Fact::OffsetCommitted { group, partition, offset } => {
                 format!("group {} committed {partition} at {offset}", group.0)
             }
+            Fact::TransactionsLoaded { partition, broker, ids } => {
+                let names: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
+                format!("broker {} coordinates the transactions of {} ({partition})", broker.0, names.join(", "))
+            }
+            Fact::TransactionBegun { transactional_id, producer_id, epoch } => {
+                format!("a transaction of {} begins: producer id {}, epoch {epoch}", transactional_id.0, producer_id.0)
+            }
+            Fact::PartitionsAddedToTransaction { transactional_id, partitions } => {
+                format!("the transaction of {} takes in {}", transactional_id.0, list(partitions))
+            }
+            Fact::TransactionPrepared { transactional_id, commit, partitions } => {
+                let what = if *commit { "commit" } else { "abort" };
+                let id = &transactional_id.0;
+                match partitions.is_empty() {
+                    true => format!("the coordinator of {id} has decided to {what}"),
+                    false => {
+                        format!("the coordinator of {id} has decided to {what}: markers go to {}", list(partitions))
+                    }
+                }
+            }
+            Fact::MarkerWritten { partition, broker, producer_id, commit, offset, .. } => {
+                let what = if *commit { "COMMIT" } else { "ABORT" };
+                let (broker, producer) = (broker.0, producer_id.0);
+                format!(
+                    "{partition}: leader {broker} writes the {what} marker of producer {producer} at offset {offset}"
+                )
+            }
+            Fact::TransactionCompleted { transactional_id, commit } => {
+                let what = if *commit { "committed" } else { "aborted" };
+                format!("the transaction of {} is {what}: every partition has its marker", transactional_id.0)
+            }
+            Fact::TransactionTimedOut { transactional_id } => {
+                format!("the transaction of {} is open for longer than its timeout", transactional_id.0)
+            }
+            Fact::TransactionFenced { transactional_id } => {
+                let id = &transactional_id.0;
+                format!("a new producer of {id} arrives: the transaction that the old one left open ends")
+            }
+            Fact::ProducerFenced { transactional_id, epoch, current } => {
+                let id = &transactional_id.0;
+                format!("a producer of {id} with epoch {epoch} is fenced: the epoch is {current} now")
+            }
+            Fact::TransactionalIdExpired { transactional_id } => {
+                format!("the transactional id {} is forgotten: nobody used it", transactional_id.0)
+            }
             Fact::ProducerIdAssigned { producer, producer_id, epoch } => {
                 format!("{} has producer id {}, epoch {epoch}", names.client(*producer), producer_id.0)
             }
@@ -231,6 +276,21 @@ impl Fact {
             }
             Fact::SendRejected { producer, topic, error } => {
                 format!("{}: record to {} rejected: {error}", names.client(*producer), topic.0)
+            }
+            Fact::TxnBegun { producer } => format!("{} begins a transaction", names.client(*producer)),
+            Fact::TxnOffsetsSent { producer, group } => {
+                format!("{}: the offsets of group {} are part of the transaction", names.client(*producer), group.0)
+            }
+            Fact::TxnEnded { producer, commit } => {
+                let how = if *commit { "committed" } else { "aborted" };
+                format!("{}: the transaction is {how}", names.client(*producer))
+            }
+            Fact::TxnError { producer, error, fatal } => {
+                let left = if *fatal { "only a new producer can go on" } else { "the transaction can only be aborted" };
+                format!("{}: {}: {left}", names.client(*producer), error_name(*error))
+            }
+            Fact::TxnCallRefused { producer, call, error } => {
+                format!("{}: {call} refused: {error}", names.client(*producer))
             }
             Fact::Assigned { consumer, partitions, kept, generation } => {
                 let new: Vec<TopicPartition> = partitions.iter().filter(|p| !kept.contains(p)).cloned().collect();

@@ -360,6 +360,26 @@ impl ClassicGroup {
         Ok(())
     }
 
+    /// The same for commits inside of transactions, which no state of the group refuses.
+    pub fn validate_txn_offset_commit(
+        &self,
+        member: &str,
+        instance: Option<&StrBytes>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        if self.state == GroupState::Dead {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        if generation < 0 && (self.state == GroupState::Empty || (member.is_empty() && instance.is_none())) {
+            return Ok(());
+        }
+        self.validate_member(member, instance)?;
+        if generation != self.generation {
+            return Err(ErrorCode::IllegalGeneration);
+        }
+        Ok(())
+    }
+
     /// ClassicGroup.validateDeleteGroup.
     pub fn validate_delete(&self) -> Result<(), ErrorCode> {
         match self.state {

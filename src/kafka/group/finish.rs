@@ -21,6 +21,12 @@ impl Work<'_, '_> {
     ) -> Option<Decided> {
         match then {
             Then::Nothing => None,
+            Then::Tell(facts) => {
+                if result.is_ok() {
+                    facts.into_iter().for_each(|fact| self.turn.tell(fact));
+                }
+                None
+            }
             Then::NewGroup { group, reply } => {
                 if let Err(error) = result {
                     self.new_group_failed(shard, &group, reply, error, undo);

@@ -15,11 +15,13 @@ pub mod timers;
 mod finish;
 mod join;
 mod offsets;
+mod pending;
 mod rebalance;
 mod refusal;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod transactional;
 mod work;
 
 use std::collections::VecDeque;
@@ -39,11 +41,13 @@ use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use crate::wire::{
     BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Request, StrBytes, TopicName,
-    TopicPartition, topic_name,
+    TopicPartition, partition_of_key, topic_name,
 };
 
 use classic::ClassicGroup;
+use pending::Pending;
 use records::{CommittedOffset, GroupRecord};
+pub use refusal::refuse;
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, WRITE_TIMEOUT, Work, Write, write_error};
@@ -56,6 +60,17 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub struct Append {
     pub partition: i32,
     pub batch: Bytes,
+    /// Whose transaction it belongs to.
+    pub producer: Option<ProducerId>,
+}
+
+/// A record of the log as a loading coordinator reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Logged {
+    /// With the producer whose transaction it belongs to.
+    Record(GroupRecord, Option<ProducerId>),
+    /// A transaction has ended.
+    Marker { producer: ProducerId, commit: bool },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,13 +103,12 @@ impl GroupCoordinator {
 
     /// `Utils.abs(groupId.hashCode()) % partitions`.
     pub fn partition_for(group: &str, partitions: i32) -> i32 {
-        let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
-        let positive = if hash == i32::MIN { 0 } else { hash.abs() };
-        positive % partitions.max(1)
+        partition_of_key(group, partitions)
     }
 
-    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, OFFSET_COMMIT, OFFSET_FETCH: answered through
-    /// the turn at once, when parked members allow, or when the write is committed.
+    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH:
+    /// answered through the turn at once, when parked members allow, or when the write is committed.
+    /// The partition of a TXN_OFFSET_COMMIT has been added to the transaction before.
     pub fn handle(
         &mut self,
         turn: &mut Turn<'_>,
@@ -130,6 +144,7 @@ impl GroupCoordinator {
             Request::SyncGroup(sync) => work.sync(shard, context, sync),
             Request::LeaveGroup(leave) => work.leave(shard, context, leave),
             Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
+            Request::TxnOffsetCommit(commit) => work.txn_commit(shard, context, commit),
             Request::Heartbeat(heartbeat) => {
                 work.heartbeat(shard, context, heartbeat);
                 None
@@ -154,13 +169,20 @@ impl GroupCoordinator {
         log: &mut dyn Iterator<Item = Batch>,
     ) {
         let mut records = Vec::new();
-        for batch in log.filter(|batch| !batch.is_control()) {
+        for batch in log {
+            if batch.is_control() {
+                let end = batch.end_txn_marker().map(|marker| marker.commit);
+                let marker = end.map(|commit| Logged::Marker { producer: batch.producer_id, commit });
+                records.extend(marker.map(|marker| (batch.base_offset, marker)));
+                continue;
+            }
+            let producer = Some(batch.producer_id).filter(|_| batch.is_transactional());
             // A batch in our own log that cannot be read is passed over, as the loader passes over
             // records that it does not know.
             for record in batch.records().unwrap_or_default() {
                 let key = record.key.unwrap_or_default();
                 if let Some(known) = GroupRecord::decode(&key, record.value.as_ref()) {
-                    records.push((Offset(record.offset), known));
+                    records.push((Offset(record.offset), Logged::Record(known, producer)));
                 }
             }
         }
@@ -174,7 +196,7 @@ impl GroupCoordinator {
         turn: &mut Turn<'_>,
         partition: i32,
         epoch: LeaderEpoch,
-        records: impl IntoIterator<Item = (Offset, GroupRecord)>,
+        records: impl IntoIterator<Item = (Offset, Logged)>,
     ) {
         let shard = self.shards.entry(partition).or_insert_with(|| Shard::new(epoch));
         shard.epoch = epoch;
@@ -182,8 +204,13 @@ impl GroupCoordinator {
             return;
         }
         shard.loaded = true;
-        for (at, record) in records {
-            replay(shard, &record, at, turn.now, true);
+        for (at, logged) in records {
+            match logged {
+                Logged::Record(record, producer) => replay(shard, &record, producer, at, turn.now, true),
+                Logged::Marker { producer, commit } => {
+                    shard.offsets.end_transaction(producer, commit, at, shard.committed);
+                }
+            }
         }
         let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         turn.tell(Fact::CoordinatorLoaded {
@@ -224,29 +251,19 @@ impl GroupCoordinator {
 
     /// What to append; the broker appends each in order and calls `appended` for each.
     pub fn take_appends(&mut self) -> Vec<Append> {
-        let header = BatchHeader {
-            producer_id: ProducerId(-1),
-            producer_epoch: -1,
-            base_sequence: -1,
-            transactional: false,
-            control: false,
-        };
-        let writes = self.take_records().into_iter();
-        let append = |(partition, records): (i32, Vec<NewRecord>)| Append {
-            partition,
-            batch: Batch::build(&header, &records).bytes().clone(),
-        };
-        writes.map(append).collect()
+        std::iter::from_fn(|| self.take_write()).collect::<Vec<_>>().iter().map(append).collect()
     }
 
     /// The same as records that nobody has made a batch of yet.
     pub fn take_records(&mut self) -> Vec<(i32, Vec<NewRecord>)> {
-        let mut taken = Vec::new();
-        for write in self.queued.drain(..) {
-            taken.push((write.partition, write.decided.records.iter().map(|r| new_record(r, write.at)).collect()));
-            self.appending.push_back(write);
-        }
-        taken
+        let records = |write: Write| (write.partition, new_records(&write));
+        std::iter::from_fn(|| self.take_write().map(records)).collect()
+    }
+
+    fn take_write(&mut self) -> Option<Write> {
+        let write = self.queued.pop_front()?;
+        self.appending.push_back(write.clone());
+        Some(write)
     }
 
     pub fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
@@ -268,9 +285,28 @@ impl GroupCoordinator {
             return;
         };
         for (index, record) in write.decided.records.iter().enumerate() {
-            replay(shard, record, base + index as i64, turn.now, false);
+            let producer = write.decided.producer.map(|(id, _)| id);
+            replay(shard, record, producer, base + index as i64, turn.now, false);
         }
         write.end = base + write.decided.records.len() as i64;
+        self.defer(turn, write);
+    }
+
+    /// The marker of a transaction was appended to the partition at `at`; what it decides counts when the
+    /// high watermark passes it.
+    pub fn transaction_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: i32,
+        producer: ProducerId,
+        commit: bool,
+        at: Offset,
+    ) {
+        let Some(shard) = self.shards.get_mut(&partition).filter(|shard| shard.loaded) else { return };
+        let facts = shard.offsets.end_transaction(producer, commit, at, shard.committed);
+        self.last_write += 1;
+        let decided = Decided::plain(Vec::new(), Then::Tell(facts));
+        let write = Write { id: self.last_write, partition, decided, at: turn.now.millis(), end: at.next() };
         self.defer(turn, write);
     }
 
@@ -377,7 +413,8 @@ impl GroupCoordinator {
 
     /// What is refused before the group is looked at (GroupCoordinatorService, KafkaApis).
     fn invalid(&self, context: &Context, request: &Request) -> Option<ErrorCode> {
-        let needs_name = !matches!(request, Request::OffsetCommit(_) | Request::OffsetFetch(_));
+        let needs_name =
+            !matches!(request, Request::OffsetCommit(_) | Request::TxnOffsetCommit(_) | Request::OffsetFetch(_));
         if needs_name && group_of(request).is_some_and(|group| group.0.is_empty()) {
             return Some(ErrorCode::InvalidGroupId);
         }
@@ -419,7 +456,7 @@ impl GroupCoordinator {
             Some(partition) => {
                 let response = Box::new(response.into());
                 let then = Then::Answer { reply: context.reply(), response, facts: Vec::new() };
-                self.on_shard(turn, partition, |_, _| Some(Decided { records: Vec::new(), then }));
+                self.on_shard(turn, partition, |_, _| Some(Decided::plain(Vec::new(), then)));
             }
             None => turn.respond(context.from, context.correlation, response),
         }
@@ -486,12 +523,23 @@ impl GroupCoordinator {
 
 /// The only way in which records change the state. A coordinator that wrote a generation is already
 /// there, so only a loading one takes it from the record.
-fn replay(shard: &mut Shard, record: &GroupRecord, at: Offset, now: Instant, loading: bool) {
+fn replay(
+    shard: &mut Shard,
+    record: &GroupRecord,
+    producer: Option<ProducerId>,
+    at: Offset,
+    now: Instant,
+    loading: bool,
+) {
     match record {
         GroupRecord::Offset { group, partition, value } => {
             if value.is_some() {
                 // Offsets without a group are those of a consumer that uses Kafka only to store them.
                 shard.group_or_new(group, now);
+            }
+            if let (Some(producer), Some(value)) = (producer, value) {
+                let pending = Pending { record: at, value: value.clone() };
+                return shard.offsets.pending.insert(producer, group.clone(), partition.clone(), pending);
             }
             shard.offsets.replay(group, partition, value.clone(), at, shard.committed);
         }
@@ -512,6 +560,7 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::Heartbeat(request) => Some(&request.group_id),
         Request::LeaveGroup(request) => Some(&request.group_id),
         Request::OffsetCommit(request) => Some(&request.group_id),
+        Request::TxnOffsetCommit(request) => Some(&request.group_id),
         _ => None,
     }
 }
@@ -527,7 +576,21 @@ fn refused_fetch(asked: &OffsetFetchRequestGroup, error: ErrorCode) -> OffsetFet
     OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone()).with_error_code(error.code())
 }
 
-fn new_record(record: &GroupRecord, timestamp: i64) -> NewRecord {
-    let (key, value) = record.encode();
-    NewRecord { timestamp, key: Some(key), value, headers: Vec::new() }
+/// A write as a batch; one of a transaction carries its producer and no sequence
+/// (CoordinatorRuntime.scheduleTransactionalWriteOperation).
+fn append(write: &Write) -> Append {
+    let producer = write.decided.producer;
+    let (producer_id, producer_epoch) = producer.unwrap_or((ProducerId(-1), -1));
+    let transactional = producer.is_some();
+    let header = BatchHeader { producer_id, producer_epoch, base_sequence: -1, transactional, control: false };
+    let batch = Batch::build(&header, &new_records(write)).bytes().clone();
+    Append { partition: write.partition, batch, producer: producer.map(|(id, _)| id) }
+}
+
+fn new_records(write: &Write) -> Vec<NewRecord> {
+    let record = |record: &GroupRecord| {
+        let (key, value) = record.encode();
+        NewRecord { timestamp: write.at, key: Some(key), value, headers: Vec::new() }
+    };
+    write.decided.records.iter().map(record).collect()
 }

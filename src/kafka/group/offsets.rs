@@ -3,6 +3,7 @@
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::classic::{ClassicGroup, GroupState};
+use crate::kafka::group::pending::PendingOffsets;
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
 use crate::sorted::SortedMap;
@@ -13,12 +14,15 @@ use crate::wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 use crate::wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
-use crate::wire::{ErrorCode, GroupId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition, code};
+use crate::wire::{ErrorCode, GroupId, LeaderEpoch, Offset, ProducerId, StrBytes, TopicName, TopicPartition, code};
 
 /// What was written at one offset of `__consumer_offsets`; `None` deletes.
 #[derive(Clone, Debug, PartialEq)]
 struct Version {
+    /// From where on in the log it counts: its record, or the marker that committed it.
     at: Offset,
+    /// Where its record stands. The younger record wins over the older, whenever they came to count.
+    record: Offset,
     value: Option<CommittedOffset>,
 }
 
@@ -54,10 +58,11 @@ type GroupOffsets = SortedMap<TopicPartition, Timeline>;
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Offsets {
     by_group: SortedMap<GroupId, GroupOffsets>,
+    pub pending: PendingOffsets,
 }
 
 impl Offsets {
-    /// The last record of a key wins.
+    /// The last record of a key wins; a deletion takes what is pending with it.
     pub fn replay(
         &mut self,
         group: &GroupId,
@@ -66,7 +71,31 @@ impl Offsets {
         at: Offset,
         committed: Offset,
     ) {
-        let version = Version { at, value };
+        if value.is_none() {
+            self.pending.forget(group, partition);
+        }
+        self.insert(group, partition, Version { at, record: at, value }, committed);
+    }
+
+    /// A transaction's marker at `at`: what it left pending counts from here on, unless a younger record
+    /// of the same key counts already, or is dropped (OffsetMetadataManager.replayEndTransactionMarker). What is
+    /// to be told of it.
+    pub fn end_transaction(&mut self, producer: ProducerId, commit: bool, at: Offset, committed: Offset) -> Vec<Fact> {
+        let taken = self.pending.take(producer);
+        let mut facts = Vec::new();
+        for ((group, partition), pending) in taken.into_iter().filter(|_| commit) {
+            let latest = self.by_group.get(&group).and_then(|offsets| offsets.get(&partition)).map(|t| &t.latest);
+            if latest.is_none_or(|latest| latest.value.is_none() || latest.record < pending.record) {
+                let offset = pending.value.offset;
+                let version = Version { at, record: pending.record, value: Some(pending.value) };
+                self.insert(&group, &partition, version, committed);
+                facts.push(Fact::OffsetCommitted { group, partition, offset });
+            }
+        }
+        facts
+    }
+
+    fn insert(&mut self, group: &GroupId, partition: &TopicPartition, version: Version, committed: Offset) {
         let offsets = self.by_group.entry(group.clone()).or_default();
         match offsets.get_mut(partition) {
             Some(timeline) => timeline.push(version, committed),
@@ -169,14 +198,12 @@ impl Work<'_, '_> {
             self.answer(context.reply(), response);
             return None;
         }
-        Some(Decided {
-            records,
-            then: Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts },
-        })
+        let then = Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts };
+        Some(Decided::plain(records, then))
     }
 
     /// `offset.metadata.max.bytes` counts as Java does, in UTF-16 units.
-    fn is_metadata_too_large(&self, metadata: &StrBytes) -> bool {
+    pub(super) fn is_metadata_too_large(&self, metadata: &StrBytes) -> bool {
         let limit = self.settings.metadata_max_bytes.max(0) as usize;
         metadata.len() > limit && metadata.encode_utf16().count() > limit
     }
@@ -192,7 +219,7 @@ impl Work<'_, '_> {
                 records.push(GroupRecord::Group { group: group.id.clone(), value: None });
             }
         }
-        (!records.is_empty()).then_some(Decided { records, then: Then::Nothing })
+        (!records.is_empty()).then_some(Decided::plain(records, Then::Nothing))
     }
 }
 
@@ -203,7 +230,9 @@ pub(super) fn delete_topic(shard: &Shard, topic: &TopicName) -> Option<Decided> 
         let gone = shard.offsets.all(group, None).filter(|(partition, _)| partition.topic == *topic);
         records.extend(gone.map(|(partition, _)| tombstone(group, partition)));
     }
-    (!records.is_empty()).then_some(Decided { records, then: Then::Nothing })
+    let pending = shard.offsets.pending.iter().filter(|(_, partition)| partition.topic == *topic);
+    records.extend(pending.map(|(group, partition)| tombstone(group, partition)));
+    (!records.is_empty()).then_some(Decided::plain(records, Then::Nothing))
 }
 
 fn tombstone(group: &GroupId, partition: &TopicPartition) -> GroupRecord {
@@ -225,12 +254,13 @@ fn expired_offsets(
             Some(at) => now >= at,
             None => now - since >= retention.millis(),
         });
+        let expired = expired && !shard.offsets.pending.has(&group.id, partition);
         if expired {
             records.push(tombstone(&group.id, partition));
         }
         all_gone &= expired;
     }
-    all_gone
+    all_gone && !shard.offsets.pending.iter().any(|(other, _)| *other == group.id)
 }
 
 /// OffsetMetadataManager.validateOffsetCommit. A group that nobody joins may commit all the same.
@@ -245,7 +275,8 @@ fn validate_commit(shard: &Shard, context: &Context, request: &OffsetCommitReque
 }
 
 /// What a group has committed, as records below `end` tell it: for the partitions asked for, or for
-/// all of them. An offset that was never committed is -1, which is no error.
+/// all of them. An offset that was never committed is -1, which is no error. Without an end the offsets
+/// must be stable: one that an open transaction may change is not told (KIP-447).
 pub(super) fn fetch(shard: &Shard, request: &OffsetFetchRequestGroup, end: Option<Offset>) -> OffsetFetchResponseGroup {
     let id = &request.group_id;
     let exists = shard.groups.get(id).is_some_and(|group| group.state != GroupState::Dead);
@@ -257,14 +288,16 @@ pub(super) fn fetch(shard: &Shard, request: &OffsetFetchRequestGroup, end: Optio
                 for index in &topic.partition_indexes {
                     let partition = TopicPartition { topic: topic.name.clone(), partition: *index };
                     let offset = shard.offsets.get(id, &partition, end).filter(|_| exists);
-                    answer.partitions.push(fetched(*index, offset));
+                    let unstable = exists && end.is_none() && shard.offsets.pending.has(id, &partition);
+                    answer.partitions.push(fetched(*index, offset, unstable));
                 }
                 response.topics.push(answer);
             }
         }
         None => {
             for (partition, offset) in shard.offsets.all(id, end).filter(|_| exists) {
-                let row = fetched(partition.partition, Some(offset));
+                let unstable = end.is_none() && shard.offsets.pending.has(id, partition);
+                let row = fetched(partition.partition, Some(offset), unstable);
                 match response.topics.last_mut().filter(|t| t.name == partition.topic) {
                     Some(topic) => topic.partitions.push(row),
                     None => response.topics.push(
@@ -279,9 +312,10 @@ pub(super) fn fetch(shard: &Shard, request: &OffsetFetchRequestGroup, end: Optio
     response
 }
 
-fn fetched(index: i32, offset: Option<&CommittedOffset>) -> OffsetFetchResponsePartitions {
-    let row = OffsetFetchResponsePartitions::default().with_partition_index(index);
-    match offset {
+fn fetched(index: i32, offset: Option<&CommittedOffset>, unstable: bool) -> OffsetFetchResponsePartitions {
+    let error = unstable.then_some(ErrorCode::UnstableOffsetCommit);
+    let row = OffsetFetchResponsePartitions::default().with_partition_index(index).with_error_code(code(error));
+    match offset.filter(|_| !unstable) {
         Some(offset) => row
             .with_committed_offset(offset.offset.0)
             .with_committed_leader_epoch(offset.leader_epoch.0)

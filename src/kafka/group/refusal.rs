@@ -2,13 +2,14 @@
 
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::sync::sync_error;
+use crate::kafka::group::transactional::refuse_txn_commit;
 use crate::wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use crate::wire::messages::{HeartbeatResponse, LeaveGroupResponse, OffsetCommitResponse, OffsetFetchResponse};
 use crate::wire::{ErrorCode, Request, Response};
 
 /// The answer to a request that failed as a whole; `None` for requests that are not a group's.
-pub(super) fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
+pub fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
     Some(match request {
         Request::JoinGroup(join) => join_error(&join.member_id, error).into(),
         Request::SyncGroup(_) => sync_error(error).into(),
@@ -24,6 +25,7 @@ pub(super) fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
             }
             response.into()
         }
+        Request::TxnOffsetCommit(commit) => refuse_txn_commit(commit, error).into(),
         Request::OffsetFetch(fetch) => {
             let group = |id| OffsetFetchResponseGroup::default().with_group_id(id).with_error_code(error.code());
             let mut response = OffsetFetchResponse::default().with_error_code(error.code());
@@ -49,6 +51,13 @@ pub(super) fn spoil(response: &mut Response, error: ErrorCode) {
     match response {
         Response::LeaveGroup(leave) => *leave = LeaveGroupResponse::default().with_error_code(error.code()),
         Response::OffsetCommit(commit) => {
+            for partition in commit.topics.iter_mut().flat_map(|t| &mut t.partitions) {
+                if partition.error_code == 0 {
+                    partition.error_code = error.code();
+                }
+            }
+        }
+        Response::TxnOffsetCommit(commit) => {
             for partition in commit.topics.iter_mut().flat_map(|t| &mut t.partitions) {
                 if partition.error_code == 0 {
                     partition.error_code = error.code();

@@ -176,7 +176,7 @@ impl Work<'_, '_> {
         };
         let response = LeaveGroupResponse::default().with_members(responses);
         let then = Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts: Vec::new() };
-        Some(Decided { records: record.into_iter().collect(), then })
+        Some(Decided::plain(record.into_iter().collect(), then))
     }
 
     /// The name of whoever left. Without a member id an operator removes a static member.

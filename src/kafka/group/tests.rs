@@ -307,8 +307,9 @@ fn another_broker_goes_on_from_the_log_and_starts_sessions_anew() {
     let mut next = Room::without_partitions();
     next.now = room.now;
     let mut turn = Turn::new(next.now, &mut next.effects);
-    let records = room.log[&partition].clone();
-    let end = Offset(records.len() as i64);
+    let log = room.log[&partition].clone();
+    let end = Offset(log.len() as i64);
+    let records = log.into_iter().map(|(at, record)| (at, Logged::Record(record, None)));
     next.coordinator.load(&mut turn, partition, LeaderEpoch(1), records);
     next.coordinator.committed(&mut turn, partition, end);
     assert_eq!(next.group().state, GroupState::Stable);

@@ -14,7 +14,7 @@ use crate::kafka::group::timers::{Timer, TimerKind, Timers};
 use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
-use crate::wire::{Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, Response, StrBytes};
+use crate::wire::{Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Response, StrBytes};
 
 /// `offsets.commit.timeout.ms`: how long a write may wait for its commit.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,6 +89,8 @@ pub(super) enum Then {
         generation: i32,
         assignments: SortedMap<StrBytes, Bytes>,
     },
+    /// What is to be told when a transaction's marker is committed.
+    Tell(Vec<Fact>),
     /// The answer is ready and goes out when the write is committed, with what is to be told then.
     Answer {
         reply: Reply,
@@ -112,12 +114,19 @@ pub(super) struct StaticRejoin {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Decided {
     pub records: Vec<GroupRecord>,
+    /// Whose transaction the records belong to, and under which epoch.
+    pub producer: Option<(ProducerId, i16)>,
     pub then: Then,
 }
 
 impl Decided {
+    /// Records that count as soon as they are committed.
+    pub fn plain(records: Vec<GroupRecord>, then: Then) -> Decided {
+        Decided { records, producer: None, then }
+    }
+
     pub fn record(record: GroupRecord, then: Then) -> Decided {
-        Decided { records: vec![record], then }
+        Decided::plain(vec![record], then)
     }
 }
 

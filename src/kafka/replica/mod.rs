@@ -12,6 +12,7 @@ pub mod truncation;
 use bytes::Bytes;
 
 use crate::kafka::config::{BrokerConfig, Planted};
+use crate::kafka::log::producer_state::VerificationGuard;
 use crate::kafka::log::{Appended, Log, Origin};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
@@ -38,6 +39,23 @@ pub trait Liveness {
     fn eligible(&self, broker: BrokerId) -> bool;
     /// The epoch of a broker that is registered and not fenced (MetadataCache.getAliveBrokerEpoch).
     fn broker_epoch(&self, broker: BrokerId) -> Option<BrokerEpoch>;
+}
+
+/// In whose name a batch is appended, and what speaks for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Claim {
+    pub acks: i16,
+    pub origin: Origin,
+    /// The coordinator has confirmed the transaction (KIP-890).
+    pub guard: Option<VerificationGuard>,
+    /// The version that a marker was written in.
+    pub transaction_version: i16,
+}
+
+impl Claim {
+    pub fn new(acks: i16, origin: Origin) -> Claim {
+        Claim { acks, origin, guard: None, transaction_version: 0 }
+    }
 }
 
 /// A change of the ISR that the leader wants the controller to make.
@@ -235,8 +253,22 @@ impl Partition {
         liveness: &dyn Liveness,
         now: Instant,
     ) -> Result<(Appended, After), ErrorCode> {
+        self.append_claimed(log, records, Claim::new(acks, origin), liveness, now)
+    }
+
+    /// As `append_as_leader`, with what transactions bring along.
+    pub fn append_claimed(
+        &mut self,
+        log: &mut Log,
+        records: Bytes,
+        claim: Claim,
+        liveness: &dyn Liveness,
+        now: Instant,
+    ) -> Result<(Appended, After), ErrorCode> {
+        let Claim { acks, origin, guard, transaction_version } = claim;
         self.check_produce(log, acks)?;
-        let appended = log.append_as_leader(records, self.leader_epoch(), origin, now)?;
+        let epoch = self.leader_epoch();
+        let appended = log.append_verified(records, epoch, origin, now, guard, transaction_version)?;
         let high_watermark = self.maybe_increment_high_watermark(log, liveness, now);
         Ok((appended, After { high_watermark, ..After::default() }))
     }

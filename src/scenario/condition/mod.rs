@@ -6,6 +6,7 @@ mod world;
 
 use std::fmt;
 
+use crate::kafka::client::TxnState;
 use crate::scenario::lex::quote;
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::{ControllerId, ErrorCode, TopicPartition};
@@ -91,6 +92,8 @@ pub enum Question {
     /// With one error, or with any.
     Failed(String, Option<ErrorCode>),
     Pending(String),
+    /// How a producer stands with its transaction.
+    Transaction(String),
     Delivered(String, TopicPartition),
     Values(String, TopicPartition),
     PartitionOf(String, String),
@@ -153,6 +156,7 @@ pub enum Value {
     Brokers(Vec<BrokerRef>),
     BrokerState(BrokerState),
     GroupState(String),
+    TransactionState(TxnState),
     Partitions(Vec<TopicPartition>),
     Offsets(Vec<i64>),
     /// Values of records; `None` is a tombstone, written `null`.
@@ -210,6 +214,7 @@ impl Question {
             Question::Acked(_) => "acked",
             Question::Failed(..) => "failed",
             Question::Pending(_) => "pending",
+            Question::Transaction(_) => "transaction",
             Question::Delivered(..) => "delivered",
             Question::Values(..) => "values",
             Question::PartitionOf(..) => "partition-of",
@@ -312,6 +317,7 @@ impl fmt::Display for Question {
             | Question::Assigned(name)
             | Question::Acked(name)
             | Question::Pending(name)
+            | Question::Transaction(name)
             | Question::Duplicated(name)
             | Question::Skipped(name)
             | Question::Lag(name, None)
@@ -341,6 +347,7 @@ impl fmt::Display for Value {
             Value::Brokers(brokers) => f.write_str(&list(brokers.iter().map(broker_ref))),
             Value::BrokerState(state) => f.write_str(state.word()),
             Value::GroupState(state) => f.write_str(state),
+            Value::TransactionState(state) => f.write_str(state.name()),
             Value::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
             Value::Offsets(offsets) => f.write_str(&list(offsets.iter().map(i64::to_string))),
             Value::Values(values) => f.write_str(&list(values.iter().map(|value| record_value(value.as_deref())))),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::client::TxnState;
 use crate::scenario::condition::{Comparison, Condition, OffsetSpec, Op, Question, Value, list, record_value};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
@@ -98,6 +99,7 @@ pub trait Observe {
     fn acked(&self, producer: &str) -> Option<i64>;
     fn failed(&self, producer: &str, error: Option<ErrorCode>) -> Option<i64>;
     fn pending(&self, producer: &str) -> Option<i64>;
+    fn transaction(&self, producer: &str) -> Option<TxnState>;
 
     /// The verdict over the fate of every record.
     fn lost(&self) -> i64;
@@ -127,6 +129,7 @@ pub enum Answer {
     Brokers(Vec<BrokerId>),
     BrokerState(BrokerState),
     GroupState(String),
+    TransactionState(TxnState),
     Partitions(Vec<TopicPartition>),
     Offsets(Vec<i64>),
     Values(Vec<Option<Bytes>>),
@@ -189,6 +192,7 @@ impl Comparison {
                 Some(ControllerRef::Id(id)) => answer == Some(*id),
                 Some(ControllerRef::Active) => answer.is_some() && answer == run.controller(),
             },
+            (Answer::TransactionState(answer), Value::TransactionState(value)) => answer == *value,
             (Answer::Controllers(answer), Value::Controllers(value)) => {
                 let ids = value.iter().map(|controller| match controller {
                     ControllerRef::Id(id) => Some(*id),
@@ -285,6 +289,7 @@ impl Question {
             Question::Acked(producer) => number(run.acked(producer)?),
             Question::Failed(producer, error) => number(run.failed(producer, *error)?),
             Question::Pending(producer) => number(run.pending(producer)?),
+            Question::Transaction(producer) => Answer::TransactionState(run.transaction(producer)?),
             Question::Delivered(consumer, p) => number(run.delivered(consumer, p)?),
             Question::Values(consumer, p) => Answer::Values(run.values(consumer, p)?),
             Question::PartitionOf(topic, key) => number(run.partition_of(topic, key)?),
@@ -322,6 +327,7 @@ impl std::fmt::Display for Answer {
             Answer::Brokers(brokers) => f.write_str(&list(brokers.iter().map(|broker| broker.0.to_string()))),
             Answer::BrokerState(state) => f.write_str(state.word()),
             Answer::GroupState(state) => f.write_str(state),
+            Answer::TransactionState(state) => f.write_str(state.name()),
             Answer::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
             Answer::Offsets(offsets) => f.write_str(&list(offsets.iter().map(i64::to_string))),
             Answer::Values(values) => {

@@ -1,5 +1,6 @@
 //! The grammar of conditions: comparisons, `and`, `or`, `not` and parentheses.
 
+use crate::kafka::client::TxnState;
 use crate::kafka::fact::error_name;
 use crate::scenario::condition::{BrokerState, Comparison, Condition, OffsetSpec, Op, Question, Value};
 use crate::scenario::error::{ScriptError, Span};
@@ -225,6 +226,7 @@ impl Parser {
             "acked" => Question::Acked(self.name("a producer")?),
             "failed" => Question::Failed(self.name("a producer")?, self.error_if_any()?),
             "pending" => Question::Pending(self.name("a producer")?),
+            "transaction" => Question::Transaction(self.name("a producer")?),
             "delivered" => Question::Delivered(self.name("a consumer")?, self.partition()?),
             "values" => Question::Values(self.name("a consumer")?, self.partition()?),
             "partition-of" => Question::PartitionOf(self.name("a topic")?, self.word("a key")?.text()),
@@ -338,6 +340,12 @@ impl Parser {
                 let state = GROUP_STATES.iter().find(|state| **state == word.text());
                 let state = state.ok_or_else(|| unknown("group state", &word, GROUP_STATES))?;
                 Ok(Value::GroupState(state.to_string()))
+            }
+            Question::Transaction(_) => {
+                let word = self.word("a state of a transaction such as `IN_TRANSACTION`")?;
+                let state = TxnState::ALL.into_iter().find(|state| state.name() == word.text());
+                let names = TxnState::ALL.map(TxnState::name);
+                state.map(Value::TransactionState).ok_or_else(|| unknown("transaction state", &word, &names))
             }
             Question::Assigned(_) => {
                 let items = self.list("partitions such as `orders-0,orders-2`, or `none`")?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::client::TxnState;
 use crate::scenario::condition::{BrokerState, Observe, OffsetSpec};
 use crate::sim::World;
 use crate::sim::action::{BrokerRef, NodeRef};
@@ -192,6 +193,10 @@ impl Observe for World {
 
     fn pending(&self, producer: &str) -> Option<i64> {
         Some(self.producer(producer)?.pending() as i64)
+    }
+
+    fn transaction(&self, producer: &str) -> Option<TxnState> {
+        self.producer(producer)?.transaction().map(|(state, _)| state)
     }
 
     fn lost(&self) -> i64 {

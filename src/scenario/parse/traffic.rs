@@ -71,24 +71,24 @@ pub fn load(a: &mut Args<'_>) -> Option<Statement> {
 
 pub fn begin(a: &mut Args<'_>) -> Option<Statement> {
     let producer = a.client("producer")?;
-    a.finish(Statement::Begin { producer })
+    a.finish(Statement::Act(Action::BeginTransaction { producer }))
 }
 
 /// Of a consumer's positions, or of a producer's transaction: the name decides.
 pub fn commit(a: &mut Args<'_>) -> Option<Statement> {
-    let consumer = a.client("client")?;
-    a.finish(Statement::Act(Action::Commit { consumer }))
+    let client = a.client("client")?;
+    a.finish(Statement::Act(Action::Commit { client }))
 }
 
 pub fn abort(a: &mut Args<'_>) -> Option<Statement> {
     let producer = a.client("producer")?;
-    a.finish(Statement::Abort { producer })
+    a.finish(Statement::Act(Action::AbortTransaction { producer }))
 }
 
 pub fn offsets(a: &mut Args<'_>) -> Option<Statement> {
     let producer = a.client("producer")?;
     let consumer = a.client("consumer")?;
-    a.finish(Statement::SendOffsets { producer, consumer })
+    a.finish(Statement::Act(Action::SendOffsets { producer, consumer }))
 }
 
 pub fn seek(a: &mut Args<'_>) -> Option<Statement> {

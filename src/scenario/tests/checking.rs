@@ -74,17 +74,29 @@ fn settings_are_refused_with_kafkas_reason_and_by_name() {
 
 #[test]
 fn what_the_engine_cannot_do_yet_is_refused_by_name() {
-    assert_eq!(line("begin app"), ["1: transactions are not simulated yet"]);
-    assert_eq!(line("commit app"), ["1: transactions are not simulated yet"]);
-    assert_eq!(line("abort app"), ["1: transactions are not simulated yet"]);
-    assert_eq!(line("offsets app c1"), ["1: transactions are not simulated yet"]);
-    assert_eq!(line("producer t transactional.id=x"), ["12: transactions are not simulated yet"]);
     assert_eq!(
         line("consumer c2 group=g topics=orders group.protocol=consumer"),
         ["35: group.protocol=consumer (KIP-848) is not simulated yet"]
     );
     assert_eq!(line("share-consumer s group=g topics=orders"), ["1: share groups are not simulated yet"]);
     assert_eq!(line("stream s subscribe=orders"), ["1: stream readers are not simulated yet"]);
+}
+
+#[test]
+fn a_transaction_needs_a_transactional_id() {
+    let why = "Cannot use transactional methods without enabling transactions by setting the transactional.id \
+               configuration property";
+    assert_eq!(line("begin app"), [format!("7: {why}")]);
+    assert_eq!(line("commit app"), [format!("8: {why}")]);
+    assert_eq!(line("abort app"), [format!("7: {why}")]);
+    assert_eq!(line("offsets app c1"), [format!("9: {why}")]);
+    assert_eq!(line("expect transaction app = READY"), [format!("20: {why}")]);
+    let transactional = "producer t transactional.id=x\n";
+    for verb in ["begin t", "commit t", "abort t", "offsets t c1", "commit c1", "kill broker coordinator:t"] {
+        assert_eq!(line(&format!("{transactional}{verb}")), [""; 0], "{verb}");
+    }
+    assert_eq!(line(&format!("{transactional}offsets c1 t")).len(), 2);
+    assert_eq!(line(&format!("{transactional}begin c1")), ["6:7: `c1` is a consumer: expected a producer"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::client::TxnState;
 use crate::scenario::condition::{BrokerState, Condition, Observe, OffsetSpec};
 use crate::scenario::{Script, Statement};
 use crate::sim::action::{BrokerRef, NodeRef};
@@ -145,6 +146,9 @@ impl Observe for Fake {
     }
     fn failed(&self, _: &str, error: Option<ErrorCode>) -> Option<i64> {
         Some(if error == Some(ErrorCode::NotEnoughReplicas) { 2 } else { 3 })
+    }
+    fn transaction(&self, _: &str) -> Option<TxnState> {
+        Some(TxnState::InTransaction)
     }
     fn pending(&self, _: &str) -> Option<i64> {
         Some(0)

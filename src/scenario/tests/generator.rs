@@ -96,6 +96,7 @@ expect state billing = Stable and generation billing = 3 and members billing = 2
 expect assigned c1 = orders-0,orders-2 and position c1 orders-0 = none
 expect committed billing orders-0 = 3 and lag billing orders-0 = 0 and lag billing = 0
 expect acked app = 5 and failed app NOT_ENOUGH_REPLICAS >= 1 and failed app = 1 and pending app = 0
+expect transaction t = IN_TRANSACTION and transaction t != FATAL_ERROR and broker coordinator:t = alive
 expect delivered c1 orders-0 = 4 and values c1 orders-0 = created,null,"paid, in full","",and
 expect partition-of orders "al ice" = 2 and records orders-0 = none
 expect lost = 0 and duplicated billing = 0 and reordered = 0 and phantom = 0 and skipped billing = 0

@@ -2,7 +2,7 @@
 //! of its producer ended, and nothing of an older epoch stands behind a newer one (KIP-98).
 
 use crate::sorted::SortedMap;
-use crate::wire::batch::Batch;
+use crate::wire::batch::{Batch, NO_SEQUENCE};
 
 /// What is wrong with a batch's place.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,13 @@ impl Sequences {
         if batch.is_control() {
             // A marker with a new epoch begins a new sequence (KIP-890); one with the old lets it go on.
             if known.is_some_and(|(known, _)| epoch > known) {
+                self.next.insert(id, (epoch, 0));
+            }
+            return None;
+        }
+        if first == NO_SEQUENCE {
+            // Offsets that a group's coordinator writes for a transaction.
+            if known.is_none_or(|(known, _)| epoch > known) {
                 self.next.insert(id, (epoch, 0));
             }
             return None;
@@ -114,6 +121,16 @@ mod tests {
         assert_eq!(sequences.committed(&marker), None);
         assert!(matches!(sequences.committed(&batch(0, 1)), Some(Misplaced::Zombie(_))));
         assert_eq!(sequences.committed(&batch(1, 0)), None);
+    }
+
+    #[test]
+    fn offsets_of_a_transaction_have_no_sequence() {
+        let mut sequences = Sequences::default();
+        assert_eq!(sequences.committed(&batch(1, -1)), None);
+        assert_eq!(sequences.committed(&batch(1, -1)), None);
+        assert!(sequences.begin_at_the_beginning());
+        assert_eq!(sequences.committed(&batch(2, -1)), None);
+        assert!(matches!(sequences.committed(&batch(1, -1)), Some(Misplaced::Zombie(_))));
     }
 
     #[test]

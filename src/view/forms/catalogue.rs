@@ -2,7 +2,7 @@
 
 use super::{Field, Form};
 use crate::scenario::lex::quote;
-use crate::view::cards::ConsumerCard;
+use crate::view::cards::{ConsumerCard, ProducerCard};
 use crate::view::links;
 use crate::view::partitions::PartitionRow;
 use crate::view::stage::{BrokerColumn, BrokerState, ControllerChip, ControllerState, Stage, TopicView};
@@ -237,6 +237,36 @@ pub fn send(producer: &str, stage: &Stage) -> Form {
             Field::text("timestamp", "", "2s", "milliseconds, or a time such as 2s; nothing: now"),
             Field::text("header", "", "abc", "the value of a header named trace"),
         ],
+    }
+}
+
+/// What can be done about a producer's transaction as it stands (KafkaProducer.beginTransaction, commitTransaction,
+/// abortTransaction). Its card has these buttons.
+pub fn transaction(card: &ProducerCard) -> Vec<Form> {
+    let name = word(&card.name);
+    let begin = ("Begin transaction", "begin", "What is sent from then on happens together or not at all.");
+    let commit = ("Commit", "commit", "Readers of committed records see all of it.");
+    let abort = ("Abort", "abort", "Readers of committed records see nothing of it.");
+    let verbs = match card.transaction.as_ref().and_then(|transaction| transaction.state) {
+        Some("READY") => vec![begin],
+        Some("IN_TRANSACTION") => vec![commit, abort],
+        Some("ABORTABLE_ERROR") => vec![abort],
+        _ => Vec::new(),
+    };
+    verbs.into_iter().map(|(button, verb, effect)| Form::button(button, format!("{verb} {name}"), effect)).collect()
+}
+
+/// KafkaProducer.sendOffsetsToTransaction
+pub fn offsets(producer: &str, stage: &Stage) -> Form {
+    let consumers = stage.groups.iter().flat_map(|group| &group.consumers);
+    let names: Vec<&str> = consumers.map(|card| card.name.as_str()).collect();
+    let names = names.into_iter().map(|name| (name.to_string(), word(name))).collect();
+    Form {
+        button: "Send offsets".to_string(),
+        effect: "The consumer’s positions are committed if, and only if, the transaction is.",
+        before: format!("offsets {}", word(producer)),
+        template: " {consumer}",
+        fields: vec![Field::choice("consumer", names, "whose positions")],
     }
 }
 

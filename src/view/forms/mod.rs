@@ -6,8 +6,8 @@ mod catalogue;
 use crate::scenario::lex::quote;
 
 pub use catalogue::{
-    add_partitions, broker_process, controller_process, delete_records, disk, elect, ids, link, load, message,
-    reassign, reset_offsets, seek, send,
+    add_partitions, broker_process, controller_process, delete_records, disk, elect, ids, link, load, message, offsets,
+    reassign, reset_offsets, seek, send, transaction,
 };
 
 /// A form, or with no fields a button.
@@ -99,6 +99,7 @@ mod tests {
     use crate::history::History;
     use crate::lesson::FIRST_MINUTE;
     use crate::scenario::script::Script;
+    use crate::view::cards::ProducerCard;
     use crate::view::stage::{Focus, Projector, Stage};
 
     #[test]
@@ -111,7 +112,8 @@ mod tests {
     }
 
     fn first_minute() -> (Script, std::rc::Rc<Stage>) {
-        let script = Script::read(FIRST_MINUTE).expect("the first minute is a script");
+        let text = format!("{FIRST_MINUTE}\nproducer t transactional.id=t\nuntil transaction t = READY within 1s\n");
+        let script = Script::read(&text).expect("the first minute is a script");
         let mut history = History::open(Arc::new(script.clone())).expect("the cluster settles");
         history.finish_script();
         let stage = Projector::default().stage(&history, false, &Focus::default());
@@ -132,7 +134,15 @@ mod tests {
             send("app", stage),
             seek(&group.consumers[0]),
             add_partitions(&stage.topics[0]),
+            offsets("t", stage),
         ];
+        let begun = |state: &'static str| {
+            let card = stage.producers.iter().find(|card| card.name == "t").expect("it is there");
+            let mut card = ProducerCard::clone(card);
+            card.transaction.as_mut().expect("it has transactions").state = Some(state);
+            card
+        };
+        forms.extend(["READY", "IN_TRANSACTION"].iter().flat_map(|state| transaction(&begun(state))));
         forms.extend(reassign(row));
         forms.extend(reset_offsets(&group.id, "orders"));
         forms.extend(stage.brokers.iter().flat_map(broker_process));
@@ -192,7 +202,6 @@ mod tests {
         ("producer", "+ producer"),
         ("consumer", "+ consumer"),
         ("add", "+ broker; Add controller"),
-        ("commit", "Manage consumer"),
         ("pause", "Manage consumer"),
         ("resume", "Manage consumer"),
         ("close", "Manage producer or consumer"),
@@ -216,7 +225,7 @@ mod tests {
     const OF_LESSONS: &[&str] = &["expect", "always", "step", "ask", "goal"];
 
     /// Verbs that are refused by name (`scenario::unsupported`).
-    const REFUSED: &[&str] = &["share-consumer", "stream", "begin", "abort", "offsets"];
+    const REFUSED: &[&str] = &["share-consumer", "stream"];
 
     #[test]
     fn every_verb_that_acts_has_a_control() {

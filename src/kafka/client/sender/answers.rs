@@ -2,6 +2,7 @@
 //! failure (Sender.completeBatch, TransactionManager.canRetry).
 
 use crate::kafka::client::errors;
+use crate::kafka::client::idempotence::Sequences;
 use crate::kafka::client::network::backoff;
 use crate::kafka::client::producer_batch::ProducerBatch;
 use crate::kafka::client::sender::{Ledger, Purpose, Sender};
@@ -92,6 +93,7 @@ impl Sender {
         }
         let Some(stamp) = batch.stamp else { return errors::is_retriable(error) };
         let sequences = &self.accumulator.queue(batch.topic, batch.partition).sequences;
+        let identity = self.identity.known().filter(|_| self.transactions.is_some());
         match error {
             ErrorCode::UnknownProducerId if log_start == -1 || batch.sequence_reset => true,
             ErrorCode::OutOfOrderSequenceNumber
@@ -99,6 +101,14 @@ impl Sender {
             {
                 true
             }
+            // Retention took what the broker knew of the producer: the transaction goes on from sequence 0.
+            ErrorCode::UnknownProducerId if identity.is_some() && sequences.last_acked_offset < log_start => {
+                if let Some(identity) = identity {
+                    self.start_sequences_again(batch.topic, batch.partition, identity);
+                }
+                true
+            }
+            ErrorCode::UnknownProducerId | ErrorCode::OutOfOrderSequenceNumber if identity.is_some() => false,
             ErrorCode::UnknownProducerId | ErrorCode::OutOfOrderSequenceNumber => {
                 self.request_epoch_bump(batch);
                 true
@@ -121,6 +131,8 @@ impl Sender {
         match purpose {
             Purpose::Metadata => self.metadata.failed(turn),
             Purpose::ProducerId => self.identity_failed(turn, config),
+            Purpose::Coordinator => self.task_failed(turn, config, false),
+            Purpose::Transaction => self.task_failed(turn, config, true),
             Purpose::Produce(batches) => {
                 for batch in batches {
                     self.connection_lost(turn, config, ledger, batch);
@@ -210,7 +222,9 @@ impl Sender {
         error: ErrorCode,
         adjust: bool,
     ) {
-        if let Some(stamp) = batch.stamp {
+        if self.transactions.is_some() {
+            self.fail_in_transaction(turn, ledger, &batch, error, adjust);
+        } else if let Some(stamp) = batch.stamp {
             let queue = self.accumulator.queue_mut(batch.topic, batch.partition);
             queue.sequences.remove_in_flight(stamp.base_sequence);
             let unknown = matches!(error, ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId);
@@ -220,6 +234,25 @@ impl Sender {
         }
         self.accumulator.release(&batch);
         ledger.fail(turn, self.accumulator.partition_of(&batch), &batch, error);
+    }
+
+    fn fail_in_transaction(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ledger: &Ledger,
+        batch: &ProducerBatch,
+        error: ErrorCode,
+        adjust: bool,
+    ) {
+        self.batch_failed(turn, ledger, error);
+        let Some(stamp) = batch.stamp else { return };
+        let sequences = &mut self.accumulator.queue_mut(batch.topic, batch.partition).sequences;
+        sequences.remove_in_flight(stamp.base_sequence);
+        if error == ErrorCode::UnknownProducerId {
+            *sequences = Sequences::default();
+        } else if adjust && !self.has_fatal_error() {
+            self.close_up(batch);
+        }
     }
 
     /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed.
@@ -240,7 +273,7 @@ impl Sender {
             }
             self.fail(turn, ledger, batch, ErrorCode::RequestTimedOut, false);
         }
-        self.resolve_sequences();
+        self.resolve_sequences(turn, ledger);
         self.bump_epoch(turn, ledger);
     }
 

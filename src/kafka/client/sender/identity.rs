@@ -9,8 +9,8 @@ use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::time::Instant;
-use crate::wire::error;
 use crate::wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
+use crate::wire::{ErrorCode, error};
 
 impl Sender {
     pub(super) fn ask_identity(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig) {
@@ -56,7 +56,8 @@ impl Sender {
 
     /// TransactionManager.maybeResolveSequences: once nothing of a partition is in flight, either
     /// the sequence goes on without a gap, or the epoch must be bumped.
-    pub(super) fn resolve_sequences(&mut self) {
+    pub(super) fn resolve_sequences(&mut self, turn: &mut Turn<'_>, ledger: &Ledger) {
+        let mut unknown = false;
         for (topic, place) in self.accumulator.topics.iter_mut().enumerate() {
             for (partition, queue) in place.queues.iter_mut().enumerate() {
                 let sequences = &mut queue.sequences;
@@ -65,11 +66,18 @@ impl Sender {
                 }
                 if sequences.is_next(sequences.next) {
                     sequences.unresolved = false;
+                } else if self.transactions.is_some() {
+                    // An epoch of a transaction is not bumped by the client: the transaction is aborted.
+                    sequences.unresolved = false;
+                    unknown = true;
                 } else {
                     self.epoch_bump = true;
                     self.rewrite.push((topic as u32, partition as i32));
                 }
             }
+        }
+        if unknown {
+            self.transaction_failed(turn, ledger, ErrorCode::TransactionAbortable, false);
         }
     }
 

@@ -1,0 +1,82 @@
+//! TXN_OFFSET_COMMIT: offsets that are committed if, and only if, a producer's transaction is
+//! (OffsetMetadataManager.commitTransactionalOffset; KIP-98, KIP-447).
+
+use crate::kafka::group::records::{CommittedOffset, GroupRecord};
+use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
+use crate::wire::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use crate::wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use crate::wire::{ErrorCode, LeaderEpoch, Offset, TopicPartition, code};
+
+impl Work<'_, '_> {
+    /// Nothing is told when the write is done: the offsets are not committed before the transaction is.
+    pub fn txn_commit(
+        &mut self,
+        shard: &mut Shard,
+        context: &Context,
+        request: &TxnOffsetCommitRequest,
+    ) -> Option<Decided> {
+        if let Err(error) = validate(shard, request) {
+            self.answer(context.reply(), refuse_txn_commit(request, error));
+            return None;
+        }
+        let now = self.now().millis();
+        let mut records = Vec::new();
+        let mut response = TxnOffsetCommitResponse::default();
+        for topic in &request.topics {
+            let mut answer = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
+            for part in &topic.partitions {
+                let metadata = part.committed_metadata.clone().unwrap_or_default();
+                let refused = self.is_metadata_too_large(&metadata).then_some(ErrorCode::OffsetMetadataTooLarge);
+                let row = TxnOffsetCommitResponsePartition::default().with_partition_index(part.partition_index);
+                answer.partitions.push(row.with_error_code(code(refused)));
+                if refused.is_some() {
+                    continue;
+                }
+                let value = CommittedOffset {
+                    offset: Offset(part.committed_offset),
+                    leader_epoch: LeaderEpoch(part.committed_leader_epoch),
+                    metadata,
+                    commit_timestamp: now,
+                    expire_timestamp: None,
+                };
+                let partition = TopicPartition { topic: topic.name.clone(), partition: part.partition_index };
+                records.push(GroupRecord::Offset { group: request.group_id.clone(), partition, value: Some(value) });
+            }
+            response.topics.push(answer);
+        }
+        if records.is_empty() {
+            self.answer(context.reply(), response);
+            return None;
+        }
+        let then = Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts: Vec::new() };
+        Some(Decided { records, producer: Some((request.producer_id, request.producer_epoch)), then })
+    }
+}
+
+/// OffsetMetadataManager.validateTransactionalOffsetCommit: whoever the group does not know, or knows
+/// of another generation, is refused; that fences a zombie (KIP-447). Unlike a plain commit, one without
+/// a member is taken in every state, and one while the group completes a rebalance too.
+fn validate(shard: &Shard, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+    let generation = request.generation_id;
+    match shard.groups.get(&request.group_id) {
+        Some(group) => {
+            group.validate_txn_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation)
+        }
+        None if generation < 0 => Ok(()),
+        None => Err(ErrorCode::IllegalGeneration),
+    }
+}
+
+/// The same error for every partition.
+pub(super) fn refuse_txn_commit(request: &TxnOffsetCommitRequest, error: ErrorCode) -> TxnOffsetCommitResponse {
+    let mut response = TxnOffsetCommitResponse::default();
+    for topic in &request.topics {
+        let row = |index: i32| TxnOffsetCommitResponsePartition::default().with_partition_index(index);
+        let rows = topic.partitions.iter().map(|p| row(p.partition_index).with_error_code(error.code()));
+        let answer = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
+        response.topics.push(answer.with_partitions(rows.collect()));
+    }
+    response
+}

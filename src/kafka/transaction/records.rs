@@ -1,0 +1,218 @@
+//! The records of `__transaction_state`, key and value as Kafka's schemas say (TransactionLog,
+//! TransactionLogKey version 0, TransactionLogValue versions 0 and 1).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::kafka::transaction::metadata::{
+    NO_PRODUCER_EPOCH, NO_PRODUCER_ID, TransactionMetadata, TransactionState, TransactionVersion,
+};
+use crate::sorted::SortedSet;
+use crate::wire::{ProducerId, StrBytes, TopicName, TopicPartition, TransactionalId};
+
+const PREVIOUS_PRODUCER_ID: u32 = 0;
+const NEXT_PRODUCER_ID: u32 = 1;
+const CLIENT_TRANSACTION_VERSION: u32 = 2;
+
+pub fn encode_key(id: &TransactionalId) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i16(0);
+    // Kafka's strings carry a 16-bit length; transactional ids stay far below it.
+    let text = &id.0.as_bytes()[..id.0.len().min(i16::MAX as usize)];
+    out.put_i16(text.len() as i16);
+    out.put_slice(text);
+    out.freeze()
+}
+
+/// Version 1, the flexible one, which `transaction.version` 1 and later write.
+pub fn encode_value(value: &TransactionMetadata) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i16(1);
+    out.put_i64(value.producer_id.0);
+    out.put_i16(value.producer_epoch);
+    out.put_i32(value.timeout_ms);
+    out.put_i8(value.state.id());
+    put_partitions(&mut out, value);
+    out.put_i64(value.last_update_ms);
+    out.put_i64(value.start_ms);
+    let id =
+        |tag: u32, id: ProducerId| (id != NO_PRODUCER_ID).then(|| (tag, Bytes::copy_from_slice(&id.0.to_be_bytes())));
+    let version = value.client_version.0;
+    let tags = [
+        id(PREVIOUS_PRODUCER_ID, value.prev_producer_id),
+        id(NEXT_PRODUCER_ID, value.next_producer_id),
+        (version != 0).then(|| (CLIENT_TRANSACTION_VERSION, Bytes::copy_from_slice(&version.to_be_bytes()))),
+    ];
+    put_varint(&mut out, tags.iter().flatten().count() as u32);
+    for (tag, bytes) in tags.into_iter().flatten() {
+        put_varint(&mut out, tag);
+        put_varint(&mut out, bytes.len() as u32);
+        out.put_slice(&bytes);
+    }
+    out.freeze()
+}
+
+/// By topic; none at all, not even an empty list, for an id without a transaction.
+fn put_partitions(out: &mut BytesMut, value: &TransactionMetadata) {
+    if value.state == TransactionState::Empty {
+        return put_varint(out, 0);
+    }
+    let partitions: Vec<&TopicPartition> = value.partitions.iter().collect();
+    let topics: Vec<&[&TopicPartition]> = partitions.chunk_by(|a, b| a.topic == b.topic).collect();
+    put_varint(out, topics.len() as u32 + 1);
+    for topic in topics {
+        let name = topic[0].topic.0.as_bytes();
+        put_varint(out, name.len() as u32 + 1);
+        out.put_slice(name);
+        put_varint(out, topic.len() as u32 + 1);
+        topic.iter().for_each(|partition| out.put_i32(partition.partition));
+        put_varint(out, 0);
+    }
+}
+
+/// `None` for what is no record of ours.
+pub fn decode_key(key: &Bytes) -> Option<TransactionalId> {
+    let mut key = key.clone();
+    if key.try_get_i16().ok()? != 0 {
+        return None;
+    }
+    let length = usize::try_from(key.try_get_i16().ok()?).ok()?;
+    text(&mut key, length).map(TransactionalId)
+}
+
+pub fn decode_value(value: &Bytes) -> Option<TransactionMetadata> {
+    let mut value = value.clone();
+    let version = value.try_get_i16().ok()?;
+    // Version 0 is what clusters of transaction.version 0 wrote; this one never had that.
+    if version != 1 {
+        return None;
+    }
+    let producer_id = ProducerId(value.try_get_i64().ok()?);
+    let producer_epoch = value.try_get_i16().ok()?;
+    let timeout_ms = value.try_get_i32().ok()?;
+    let state = TransactionState::from_id(value.try_get_i8().ok()?)?;
+    let partitions = partitions(&mut value)?;
+    let last_update_ms = value.try_get_i64().ok()?;
+    let start_ms = value.try_get_i64().ok()?;
+    let mut read = TransactionMetadata {
+        producer_id,
+        prev_producer_id: NO_PRODUCER_ID,
+        next_producer_id: NO_PRODUCER_ID,
+        producer_epoch,
+        last_producer_epoch: NO_PRODUCER_EPOCH,
+        timeout_ms,
+        state,
+        partitions,
+        start_ms,
+        last_update_ms,
+        client_version: TransactionVersion::V0,
+    };
+    for _ in 0..varint(&mut value)? {
+        let tag = varint(&mut value)?;
+        let length = varint(&mut value)? as usize;
+        let mut bytes = take(&mut value, length)?;
+        match tag {
+            PREVIOUS_PRODUCER_ID => read.prev_producer_id = ProducerId(bytes.try_get_i64().ok()?),
+            NEXT_PRODUCER_ID => read.next_producer_id = ProducerId(bytes.try_get_i64().ok()?),
+            CLIENT_TRANSACTION_VERSION => read.client_version = TransactionVersion(bytes.try_get_i16().ok()?),
+            _ => {}
+        }
+    }
+    Some(read)
+}
+
+fn partitions(value: &mut Bytes) -> Option<SortedSet<TopicPartition>> {
+    let mut partitions = SortedSet::new();
+    for _ in 1..varint(value)?.max(1) {
+        let length = varint(value)?.checked_sub(1)? as usize;
+        let topic = TopicName(text(value, length)?);
+        for _ in 1..varint(value)?.max(1) {
+            let partition = value.try_get_i32().ok()?;
+            partitions.insert(TopicPartition { topic: topic.clone(), partition });
+        }
+        if varint(value)? != 0 {
+            return None;
+        }
+    }
+    Some(partitions)
+}
+
+fn text(bytes: &mut Bytes, length: usize) -> Option<StrBytes> {
+    StrBytes::from_utf8(take(bytes, length)?).ok()
+}
+
+fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
+    (bytes.len() >= length).then(|| bytes.split_to(length))
+}
+
+fn put_varint(out: &mut BytesMut, mut number: u32) {
+    while number >= 0x80 {
+        out.put_u8(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.put_u8(number as u8);
+}
+
+fn varint(bytes: &mut Bytes) -> Option<u32> {
+    let mut number = 0;
+    for shift in (0..32).step_by(7) {
+        let byte = bytes.try_get_u8().ok()?;
+        number |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::str_bytes;
+
+    fn metadata() -> TransactionMetadata {
+        TransactionMetadata {
+            state: TransactionState::PrepareCommit,
+            producer_epoch: 3,
+            prev_producer_id: ProducerId(7),
+            partitions: SortedSet::from([
+                TopicPartition::named("a", 0),
+                TopicPartition::named("a", 2),
+                TopicPartition::named("b", 1),
+            ]),
+            start_ms: 5,
+            client_version: TransactionVersion::V2,
+            ..TransactionMetadata::new(ProducerId(7), 60_000, 6)
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_written_as_kafka_writes_it() {
+        let id = TransactionalId(str_bytes("t"));
+        assert_eq!(encode_key(&id)[..], [0, 0, 0, 1, b't']);
+        assert_eq!(decode_key(&encode_key(&id)), Some(id));
+        let mut expected = vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 3, 0, 0, 0xea, 0x60, 2];
+        expected.extend([3, 2, b'a', 3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, b'b', 2, 0, 0, 0, 1, 0]);
+        expected.extend([0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 5]);
+        expected.extend([2, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7, 2, 2, 0, 2]);
+        assert_eq!(encode_value(&metadata())[..], expected);
+    }
+
+    #[test]
+    fn a_transaction_reads_back_as_it_was_written_but_for_the_last_epoch() {
+        let overflown = TransactionMetadata { next_producer_id: ProducerId(900), ..metadata() };
+        for written in [metadata(), overflown, TransactionMetadata::new(ProducerId(1), 1, 2)] {
+            let seen = TransactionMetadata { last_producer_epoch: 2, ..written.clone() };
+            assert_eq!(decode_value(&encode_value(&seen)), Some(written));
+        }
+    }
+
+    #[test]
+    fn a_torn_record_is_no_record() {
+        let whole = encode_value(&metadata());
+        for end in 0..whole.len() {
+            assert_eq!(decode_value(&whole.slice(..end)), None, "{end}");
+        }
+        assert_eq!(decode_key(&Bytes::from_static(&[0, 1, 0, 0])), None);
+        assert_eq!(decode_key(&Bytes::from_static(&[0, 0, 0, 9, b't'])), None);
+    }
+}
