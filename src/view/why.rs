@@ -107,6 +107,9 @@ fn decided(event: &Event) -> Vec<Subject> {
         Fact::BrokerRegistered { broker, .. } => one(Subject::Node(NodeId::Broker(*broker))),
         Fact::QuorumLeaderElected { .. } | Fact::QuorumLeaderResigned { .. } => one(Subject::Quorum),
         Fact::RebalanceStarted { group, .. }
+        | Fact::GroupEpochRaised { group, .. }
+        | Fact::GroupReconciled { group, .. }
+        | Fact::GroupConverted { group, .. }
         | Fact::GenerationStable { group, .. }
         | Fact::GroupEmpty { group, .. } => one(Subject::Group(group.0.to_string())),
         Fact::Assigned { consumer, .. } | Fact::Revoked { consumer, .. } => {

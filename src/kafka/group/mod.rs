@@ -7,7 +7,9 @@
 //! when their records are appended. A group's members and timers live in memory alone, as in Kafka:
 //! the log keeps of them what the last finished generation was, and a new coordinator starts there.
 
+pub mod assignor;
 pub mod classic;
+pub mod consumer;
 pub mod protocol;
 pub mod records;
 pub mod timers;
@@ -42,7 +44,10 @@ use crate::wire::{
     TopicPartition, topic_name,
 };
 
+use assignor::Assignor;
 use classic::ClassicGroup;
+use consumer::records::ConsumerRecord;
+use consumer::{ConsumerGroup, ConsumerGroupState};
 use records::{CommittedOffset, GroupRecord};
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
@@ -93,7 +98,7 @@ impl GroupCoordinator {
         positive % partitions.max(1)
     }
 
-    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, OFFSET_COMMIT, OFFSET_FETCH: answered through
+    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, OFFSET_COMMIT, OFFSET_FETCH: answered through
     /// the turn at once, when parked members allow, or when the write is committed.
     pub fn handle(
         &mut self,
@@ -125,17 +130,28 @@ impl GroupCoordinator {
         if let Some(refusal) = refusal {
             return turn.respond(context.from, context.correlation, refusal);
         }
-        self.on_shard(turn, partition, |work, shard| match request {
-            Request::JoinGroup(join) => work.join(shard, context, join),
-            Request::SyncGroup(sync) => work.sync(shard, context, sync),
-            Request::LeaveGroup(leave) => work.leave(shard, context, leave),
-            Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
-            Request::Heartbeat(heartbeat) => {
-                work.heartbeat(shard, context, heartbeat);
-                None
-            }
-            _ => None,
-        });
+        self.on_shard(turn, partition, |work, shard| route(work, shard, image, context, request));
+    }
+
+    /// A topic has other partitions or replicas now: the groups that subscribe to it look at it with
+    /// their next heartbeat (GroupMetadataManager.onNewMetadataImage).
+    pub fn topic_changed(&mut self, topic: &TopicName) {
+        let groups = self.shards.values_mut().flat_map(|shard| shard.consumer_groups.values_mut());
+        for group in groups.filter(|group| group.metadata_seen_at.is_some() && group.is_subscribed_to(topic)) {
+            Arc::make_mut(group).metadata_seen_at = None;
+        }
+    }
+
+    /// Other assignors than those of `group.consumer.assignors`, the default one first.
+    pub fn set_assignors(&mut self, assignors: Vec<Assignor>) {
+        self.settings.consumer.assignors = assignors;
+    }
+
+    /// One record that stood in the log when the partition was loaded.
+    pub fn replay(&mut self, partition: i32, record: &GroupRecord, at: Offset, now: Instant) {
+        if let Some(shard) = self.shards.get_mut(&partition) {
+            replay(shard, record, at, now, true);
+        }
     }
 
     /// The broker has become the leader of the partition and is about to read it: until `elected`,
@@ -185,7 +201,8 @@ impl GroupCoordinator {
         for (at, record) in records {
             replay(shard, &record, at, turn.now, true);
         }
-        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
+        let groups: Vec<GroupId> = shard.groups.keys().chain(shard.consumer_groups.keys()).cloned().collect();
+        let consumer_groups: Vec<Arc<ConsumerGroup>> = shard.consumer_groups.values().cloned().collect();
         turn.tell(Fact::CoordinatorLoaded {
             partition: TopicPartition { topic: topic_name(OFFSETS_TOPIC), partition },
             broker: self.broker,
@@ -194,6 +211,10 @@ impl GroupCoordinator {
         for group in groups {
             self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
         }
+        self.on_shard(turn, partition, |work, _| {
+            consumer_groups.iter().for_each(|group| work.consumer_group_loaded(group));
+            None
+        });
         let expiry = Timer { partition, kind: TimerKind::OffsetsExpiry };
         self.timers.schedule(expiry, turn.now + self.settings.retention_check_interval);
     }
@@ -267,9 +288,11 @@ impl GroupCoordinator {
         let Some(shard) = self.shards.get_mut(&partition) else {
             return;
         };
+        let watched = watch(shard, &write.decided.records);
         for (index, record) in write.decided.records.iter().enumerate() {
             replay(shard, record, base + index as i64, turn.now, false);
         }
+        tell_state(turn, shard, watched);
         write.end = base + write.decided.records.len() as i64;
         self.defer(turn, write);
     }
@@ -304,7 +327,7 @@ impl GroupCoordinator {
         }
     }
 
-    pub fn alarm(&mut self, turn: &mut Turn<'_>, _image: &MetadataImage) {
+    pub fn alarm(&mut self, turn: &mut Turn<'_>, image: &MetadataImage) {
         while let Some(timer) = self.timers.pop_due(turn.now) {
             let partition = timer.partition;
             match timer.kind {
@@ -316,6 +339,12 @@ impl GroupCoordinator {
                 }
                 TimerKind::Session(group, member) => {
                     self.on_group(turn, partition, &group, |work, group| work.session_expired(group, &member));
+                }
+                kind @ (TimerKind::MemberSession(..)
+                | TimerKind::MemberRebalance(..)
+                | TimerKind::MemberJoin(..)
+                | TimerKind::MemberSync(..)) => {
+                    self.on_shard(turn, partition, |work, shard| work.member_expired(shard, image, &kind));
                 }
                 TimerKind::Write(id) => self.write_timed_out(turn, partition, id),
                 TimerKind::OffsetsExpiry => {
@@ -353,6 +382,20 @@ impl GroupCoordinator {
         self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
     }
 
+    /// Every group of the consumer protocol that this broker coordinates.
+    pub fn consumer_groups(&self) -> impl Iterator<Item = &ConsumerGroup> {
+        self.shards.values().flat_map(|shard| shard.consumer_groups.values().map(Arc::as_ref))
+    }
+
+    pub fn consumer_group(&self, id: &GroupId) -> Option<&ConsumerGroup> {
+        self.shards.values().find_map(|shard| shard.consumer_groups.get(id)).map(Arc::as_ref)
+    }
+
+    /// The assignor that computes a group's targets: the one that most members ask for, or the default.
+    pub fn assignor_of(&self, group: &ConsumerGroup) -> Option<StrBytes> {
+        group.assignor().or_else(|| Some(self.settings.consumer.assignors.first()?.name()))
+    }
+
     /// What a group has committed, in the order of the partitions, as an OFFSET_FETCH is answered:
     /// what the high watermark has not passed is not committed yet.
     pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
@@ -377,7 +420,10 @@ impl GroupCoordinator {
 
     /// What is refused before the group is looked at (GroupCoordinatorService, KafkaApis).
     fn invalid(&self, context: &Context, request: &Request) -> Option<ErrorCode> {
-        let needs_name = !matches!(request, Request::OffsetCommit(_) | Request::OffsetFetch(_));
+        let needs_name = !matches!(
+            request,
+            Request::OffsetCommit(_) | Request::OffsetFetch(_) | Request::ConsumerGroupHeartbeat(_)
+        );
         if needs_name && group_of(request).is_some_and(|group| group.0.is_empty()) {
             return Some(ErrorCode::InvalidGroupId);
         }
@@ -489,7 +535,7 @@ impl GroupCoordinator {
 fn replay(shard: &mut Shard, record: &GroupRecord, at: Offset, now: Instant, loading: bool) {
     match record {
         GroupRecord::Offset { group, partition, value } => {
-            if value.is_some() {
+            if value.is_some() && !shard.has_group(group) {
                 // Offsets without a group are those of a consumer that uses Kafka only to store them.
                 shard.group_or_new(group, now);
             }
@@ -502,6 +548,82 @@ fn replay(shard: &mut Shard, record: &GroupRecord, at: Offset, now: Instant, loa
             shard.groups.insert(group.clone(), Arc::new(ClassicGroup::from_value(group.clone(), value)));
         }
         GroupRecord::Group { .. } => {}
+        GroupRecord::Consumer { group, record: ConsumerRecord::Epoch(None) } => {
+            shard.consumer_groups.remove(group);
+        }
+        GroupRecord::Consumer { group, record } => replay_consumer(shard, group, record),
+    }
+}
+
+/// A group that was made only to keep offsets gives way to the real one; a tombstone makes none
+/// (getOrMaybeCreatePersistedConsumerGroup).
+fn replay_consumer(shard: &mut Shard, id: &GroupId, record: &ConsumerRecord) {
+    if !shard.consumer_groups.contains_key(id) {
+        if record.is_tombstone() || shard.groups.get(id).is_some_and(|classic| !classic.is_simple()) {
+            return;
+        }
+        shard.groups.remove(id);
+        shard.consumer_groups.insert(id.clone(), Arc::new(ConsumerGroup::new(id.clone())));
+    }
+    if let Some(group) = shard.consumer_group_mut(id) {
+        group.replay(record);
+    }
+}
+
+/// The consumer group that these records are about, and its state.
+fn watch(shard: &Shard, records: &[GroupRecord]) -> Option<(GroupId, Option<ConsumerGroupState>)> {
+    let id = records.iter().find_map(|record| match record {
+        GroupRecord::Consumer { group, .. } => Some(group.clone()),
+        GroupRecord::Offset { .. } | GroupRecord::Group { .. } => None,
+    })?;
+    let state = shard.consumer_groups.get(&id).map(|group| group.state());
+    Some((id, state))
+}
+
+/// Tells when records have made a consumer group stable or empty.
+fn tell_state(turn: &mut Turn<'_>, shard: &Shard, watched: Option<(GroupId, Option<ConsumerGroupState>)>) {
+    let Some((id, before)) = watched else { return };
+    let Some(group) = shard.consumer_groups.get(&id) else { return };
+    match group.state() {
+        state if before == Some(state) => {}
+        ConsumerGroupState::Stable => turn.tell(Fact::GroupReconciled {
+            group: id,
+            epoch: group.target_epoch,
+            members: group.members.len() as i32,
+        }),
+        ConsumerGroupState::Empty => turn.tell(Fact::GroupEmpty { group: id, generation: group.epoch }),
+        ConsumerGroupState::Assigning | ConsumerGroupState::Reconciling => {}
+    }
+}
+
+/// Which room answers: classic members of a consumer group are answered as what they are.
+fn route(
+    work: &mut Work<'_, '_>,
+    shard: &mut Shard,
+    image: &MetadataImage,
+    context: &Context,
+    request: &Request,
+) -> Option<Decided> {
+    let consumer = group_of(request).and_then(|id| shard.consumer_groups.get(id));
+    let has_members = consumer.is_some_and(|group| !group.members.is_empty());
+    match request {
+        Request::ConsumerGroupHeartbeat(heartbeat) => work.consumer_heartbeat(shard, image, context, heartbeat),
+        Request::JoinGroup(join) if has_members => work.join_consumer_group(shard, image, context, join),
+        Request::JoinGroup(join) => work.join(shard, context, join),
+        Request::SyncGroup(sync) if consumer.is_some() => work.sync_consumer_group(shard, image, context, sync),
+        Request::SyncGroup(sync) => work.sync(shard, context, sync),
+        Request::LeaveGroup(leave) if consumer.is_some() => work.leave_consumer_group(shard, image, context, leave),
+        Request::LeaveGroup(leave) => work.leave(shard, context, leave),
+        Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
+        Request::Heartbeat(heartbeat) => {
+            if consumer.is_some() {
+                work.heartbeat_to_consumer_group(shard, context, heartbeat);
+            } else {
+                work.heartbeat(shard, context, heartbeat);
+            }
+            None
+        }
+        _ => None,
     }
 }
 
@@ -512,6 +634,7 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::Heartbeat(request) => Some(&request.group_id),
         Request::LeaveGroup(request) => Some(&request.group_id),
         Request::OffsetCommit(request) => Some(&request.group_id),
+        Request::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
         _ => None,
     }
 }
