@@ -5,7 +5,6 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     Transactions,
-    ConsumerProtocol,
     ShareConsumers,
     Streams,
     ControllerDisks,
@@ -13,7 +12,6 @@ pub enum Feature {
 
 const NOT_YET: &[(Feature, &str)] = &[
     (Feature::Transactions, "transactions are not simulated yet"),
-    (Feature::ConsumerProtocol, "group.protocol=consumer (KIP-848) is not simulated yet"),
     (Feature::ShareConsumers, "share groups are not simulated yet"),
     (Feature::Streams, "stream readers are not simulated yet"),
     (

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::kafka::group::assignor::Partitions;
+use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::client::producer::Producer;
 use crate::kafka::controller::Controller;
 use crate::kafka::log::Log;
@@ -411,8 +413,59 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
 }
 
 fn group(world: &World, name: &str) -> Option<Inspection> {
-    let group = world.group(name)?;
+    let mut sections = match world.consumer_group(name) {
+        Some(group) => consumer_group(world, name, group),
+        None => vec![classic_group(world, name)?],
+    };
+    sections.push(Section {
+        title: "Committed offsets".to_string(),
+        rows: world
+            .committed_offsets(name)
+            .iter()
+            .map(|(p, offset)| Row::new(p.to_string(), offset.offset.to_string()))
+            .collect(),
+    });
+    let committed: Vec<TopicPartition> = world.committed_offsets(name).into_iter().map(|(p, _)| p).collect();
+    sections.push(lag_section(world, name, &committed));
+    Some(Inspection::new(format!("Group {name}"), sections))
+}
+
+/// A group of the consumer protocol: its epochs, and of each member what it has and what it is to have.
+fn consumer_group(world: &World, name: &str, group: &ConsumerGroup) -> Vec<Section> {
     let state = section(
+        "Group",
+        vec![
+            ("protocol", "consumer".to_string()),
+            ("state", group.state().name().to_string()),
+            ("group epoch", group.epoch.to_string()),
+            ("target epoch", group.target_epoch.to_string()),
+            ("assignor", or_none(world.assignor_of(name))),
+            ("coordinator", or_none(world.coordinator(name).map(|broker| broker.0))),
+            ("members", group.members.len().to_string()),
+        ],
+    );
+    let named = |those: &Partitions| partitions(&crate::kafka::group::consumer::named(those, world.image()));
+    let member = |member: &ConsumerMember| {
+        let mut rows = vec![
+            ("state", member.current.state.name().to_string()),
+            ("member epoch", member.current.epoch.to_string()),
+            ("assigned", named(&member.current.assigned)),
+            ("target", named(&group.target_of(&member.id))),
+        ];
+        if !member.current.revoking.is_empty() {
+            rows.push(("to be given up", named(&member.current.revoking)));
+        }
+        if member.is_classic() {
+            rows.push(("protocol", "classic".to_string()));
+        }
+        section(&format!("Member {}", member.metadata.client_id.as_str()), rows)
+    };
+    [state].into_iter().chain(group.members.values().map(member)).collect()
+}
+
+fn classic_group(world: &World, name: &str) -> Option<Section> {
+    let group = world.group(name)?;
+    Some(section(
         "Group",
         vec![
             ("state", group.state.name().to_string()),
@@ -422,18 +475,7 @@ fn group(world: &World, name: &str) -> Option<Inspection> {
             ("coordinator", or_none(world.coordinator(name).map(|broker| broker.0))),
             ("members", group.members.len().to_string()),
         ],
-    );
-    let offsets = Section {
-        title: "Committed offsets".to_string(),
-        rows: world
-            .committed_offsets(name)
-            .iter()
-            .map(|(p, offset)| Row::new(p.to_string(), offset.offset.to_string()))
-            .collect(),
-    };
-    let committed: Vec<TopicPartition> = world.committed_offsets(name).into_iter().map(|(p, _)| p).collect();
-    let lag = lag_section(world, name, &committed);
-    Some(Inspection::new(format!("Group {name}"), vec![state, offsets, lag]))
+    ))
 }
 
 /// How far behind the group's commits are, by the name under which a reason for it is found.

@@ -16,6 +16,7 @@ pub fn check_server_assignor(assignor: &Assignor, case: &Value) -> Result<(), St
     let spec = GroupSpec {
         members: list(&case["members_in_iteration_order"]).map(read_member).collect(),
         topics: topics_in_order(case)?,
+        homogeneous: case["subscription_type"] == "HOMOGENEOUS",
     };
     if let Some(error) = case["error"].as_str() {
         return match assignor.assign(&spec) {
@@ -66,7 +67,8 @@ fn properties(spec: &GroupSpec, targets: &highwater::kafka::group::assignor::Tar
 fn topics_in_order(case: &Value) -> Result<Vec<(Uuid, i32)>, String> {
     let order: Vec<Uuid> = list(&case["topic_iteration_order"]).map(|id| topic_id(id.as_str().expect("an id"))).collect();
     let mut topics = Vec::new();
-    for topic in list(&case["topics"]) {
+    // One with -1 partitions is one that does not exist.
+    for topic in list(&case["topics"]).filter(|topic| topic["partitions"] != -1) {
         topics.push((topic_id(topic["topic_id"].as_str().ok_or("no id")?), int(topic, "partitions")? as i32));
     }
     topics.sort_by_key(|(id, _)| order.iter().position(|other| other == id).unwrap_or(usize::MAX));

@@ -33,7 +33,6 @@ use serde_json::{Map, Value, json};
 use crate::golden_consumer_group_reconciliation::{list, text};
 
 /// What of a group's initial state the recordings do not tell: it equals whatever is recorded later.
-const UNKNOWN: &str = "nobody recorded it";
 const UNKNOWN_MS: i64 = 77_777;
 
 /// The topics of a case, whose ids the recordings give by name.
@@ -151,19 +150,16 @@ pub fn initial_records(
     case: &Value,
     group: &Value,
     names: &Names,
-    hash: impl Fn(&SortedSet<TopicName>, &MetadataImage) -> i64,
+    client: &str,
 ) -> Vec<GroupRecord> {
     let id = GroupId(str_bytes(text(&group["group_id"])));
     let mut records = Vec::new();
-    let mut all_topics = SortedSet::new();
     for (member, value) in group["members"].as_object().into_iter().flatten() {
         let target = names.partitions(&value["target"]);
-        let metadata = initial_member(case, &id, member, value);
+        let metadata = initial_member(case, &id, member, value, client);
         let mut resolved: SortedSet<TopicName> = target.keys().map(|id| topic_name(&names.name_of(id))).collect();
         resolved.retain(|topic| !metadata.topics.contains(topic));
-        all_topics.extend(metadata.topics.iter().cloned());
         if let Some(pattern) = metadata.pattern() {
-            all_topics.extend(resolved.iter().cloned());
             let value = ResolvedRegex { topics: resolved, version: 0, timestamp: 0 };
             records.push(ConsumerRecord::Regex(pattern.clone(), Some(value)));
         }
@@ -182,8 +178,8 @@ pub fn initial_records(
         records.push(ConsumerRecord::PartitionMetadata(Some(Bytes::from_static(b"old"))));
     }
     records.push(ConsumerRecord::TargetEpoch(Some(int(&group["assignment_epoch"]))));
-    let metadata_hash = hash(&all_topics, &names.image);
-    records.push(ConsumerRecord::Epoch(Some(GroupEpoch { epoch: int(&group["group_epoch"]), metadata_hash })));
+    let epoch = int(&group["group_epoch"]);
+    records.push(ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash: 0 })));
     records.into_iter().map(|record| GroupRecord::Consumer { group: id.clone(), record }).collect()
 }
 
@@ -193,7 +189,7 @@ fn member_state(name: &str) -> MemberState {
     states.into_iter().find(|state| state.name() == name).unwrap_or_else(|| panic!("unknown state {name}"))
 }
 
-fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value) -> MemberMetadata {
+fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value, client: &str) -> MemberMetadata {
     let topics: Vec<StrBytes> = list(&value["subscribed_topics"]).map(|name| str_bytes(text(name))).collect();
     let is_classic = value["uses_classic_protocol"] == true;
     let classic = is_classic.then(|| {
@@ -206,7 +202,8 @@ fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value) -> Mem
             .with_owned_partitions(owned.collect());
         ClassicMetadata {
             session_timeout: first_timer(case, &format!("session-timeout-{}-{id}", group.0.as_str()))
-                .filter(|_| !case.to_string().contains("ConsumerGroupHeartbeat\", \"version"))
+                // That is what the brokers give to members of the consumer protocol.
+                .filter(|session| *session != Duration::from_secs(45))
                 .unwrap_or(Duration::from_millis(5_000)),
             protocols: vec![(str_bytes(&classic_protocol(case)), versioned(&subscription))],
         }
@@ -214,11 +211,13 @@ fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value) -> Mem
     MemberMetadata {
         instance: maybe(&value["instance_id"]),
         rack: None,
-        client_id: str_bytes(UNKNOWN),
-        client_host: str_bytes(UNKNOWN),
+        client_id: str_bytes(client),
+        client_host: str_bytes(if client.is_empty() { "" } else { "localhost/127.0.0.1" }),
         topics: topics.into_iter().map(TopicName).collect(),
         regex: maybe(&value["subscribed_regex"]),
-        rebalance_timeout: rebalance_timeout(case, group, id).unwrap_or(Duration::from_millis(UNKNOWN_MS)),
+        rebalance_timeout: of_static(case, &value["instance_id"])
+            .or_else(|| rebalance_timeout(case, group, id))
+            .unwrap_or(Duration::from_millis(UNKNOWN_MS)),
         assignor: maybe(&value["server_assignor"]),
         classic,
     }
@@ -226,17 +225,26 @@ fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value) -> Mem
 
 /// The assignor of the group's classic members: the one that a request names and that is not refused.
 fn classic_protocol(case: &Value) -> String {
-    let accepted = list(&case["steps"]).filter(|step| step["error"] != "INCONSISTENT_GROUP_PROTOCOL");
+    let is_refused = |step: &&Value| step["error"] == "INCONSISTENT_GROUP_PROTOCOL";
+    let default = if list(&case["steps"]).any(|step| is_refused(&step)) { "another" } else { "range" };
+    let accepted = list(&case["steps"]).filter(|step| !is_refused(step));
     let named = accepted.flat_map(|step| {
         let first = step["request"]["protocols"][0]["name"].as_str();
         first.into_iter().chain(step["request"]["protocolName"].as_str())
     });
-    named.into_iter().next().unwrap_or("range").to_string()
+    named.into_iter().next().unwrap_or(default).to_string()
 }
 
 fn first_timer(case: &Value, name: &str) -> Option<Duration> {
     let mut states = list(&case["steps"]).flat_map(|step| list(&step["state_after"]));
     states.find_map(|state| state["timers_ms_left"][name].as_i64()).map(Duration::from_millis)
+}
+
+/// As the first record has it of whoever takes the place of a static member: a copy of the old one.
+fn of_static(case: &Value, instance: &Value) -> Option<Duration> {
+    let records = list(&case["steps"]).flat_map(|step| list(&step["records"]));
+    let mut copies = records.filter(|record| instance.is_string() && record["value"]["instanceId"] == *instance);
+    copies.next().map(|record| Duration::from_millis(record["value"]["rebalanceTimeoutMs"].as_i64().unwrap_or(-1)))
 }
 
 /// As a record of the member has it that was written when nobody told another one, or as a timer began.
@@ -247,7 +255,7 @@ fn rebalance_timeout(case: &Value, group: &GroupId, id: &str) -> Option<Duration
         for record in list(&step["records"]).chain(fired) {
             let value = &record["value"];
             let own = record["type"] == "CONSUMER_GROUP_MEMBER_METADATA" && record["key"]["memberId"] == id;
-            if own && !told(step) {
+            if own && value.is_object() && !told(step) {
                 return Some(ms(&value["rebalanceTimeoutMs"]));
             }
             if let Some(member) = list(&value["members"]).find(|member| member["memberId"] == id) {
@@ -256,6 +264,15 @@ fn rebalance_timeout(case: &Value, group: &GroupId, id: &str) -> Option<Duration
         }
     }
     let group = group.0.as_str();
+    let unchanged = |step: &&Value| {
+        let written = |record: &Value| {
+            record["type"] == "CONSUMER_GROUP_MEMBER_METADATA" && record["key"]["memberId"] == id
+        };
+        step["request"]["memberId"] == id && told(step) && !list(&step["records"]).any(written)
+    };
+    if let Some(step) = list(&case["steps"]).find(unchanged) {
+        return Some(ms(&step["request"]["rebalanceTimeoutMs"]));
+    }
     let begins = ["rebalance-timeout", "join"].map(|kind| first_timer(case, &format!("{kind}-{group}-{id}")));
     begins.into_iter().flatten().next()
 }
@@ -764,7 +781,7 @@ pub fn normal(value: &Value) -> Value {
 pub fn forgive(got: &mut Value, expected: &Value) {
     match got {
         Value::Object(map) => {
-            let unknown = |value: &Value| value == UNKNOWN || value == UNKNOWN_MS;
+            let unknown = |value: &Value| value == UNKNOWN_MS;
             let fields: Vec<String> = map.iter().filter(|(_, v)| unknown(v)).map(|(k, _)| k.clone()).collect();
             for field in fields {
                 match expected.get(&field) {

@@ -10,6 +10,7 @@ pub mod assignor;
 pub mod consumer;
 mod consumer_fetch;
 mod consumer_group;
+mod consumer_heartbeat;
 mod consumer_rebalance;
 #[cfg(test)]
 mod consumer_tests;

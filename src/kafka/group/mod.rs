@@ -1,11 +1,12 @@
 //! The group coordinator of one broker (GroupCoordinatorService, GroupMetadataManager,
-//! OffsetMetadataManager): classic groups and committed offsets as decide and replay over the
-//! partitions of `__consumer_offsets` that this broker leads.
+//! OffsetMetadataManager): groups of both protocols and committed offsets as decide and replay over
+//! the partitions of `__consumer_offsets` that this broker leads.
 //!
 //! A request decides on records and on what follows (`work::Then`); the broker appends them and
 //! reports the offset, then the high watermark, and only then the client is answered. Offsets change
-//! when their records are appended. A group's members and timers live in memory alone, as in Kafka:
-//! the log keeps of them what the last finished generation was, and a new coordinator starts there.
+//! when their records are appended. A classic group's members and timers live in memory alone, as in
+//! Kafka: the log keeps of them what the last finished generation was, and a new coordinator starts
+//! there. Of a group of the consumer protocol (`consumer`) the log keeps everything but the timers.
 
 pub mod assignor;
 pub mod classic;

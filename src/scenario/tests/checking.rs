@@ -79,10 +79,6 @@ fn what_the_engine_cannot_do_yet_is_refused_by_name() {
     assert_eq!(line("abort app"), ["1: transactions are not simulated yet"]);
     assert_eq!(line("offsets app c1"), ["1: transactions are not simulated yet"]);
     assert_eq!(line("producer t transactional.id=x"), ["12: transactions are not simulated yet"]);
-    assert_eq!(
-        line("consumer c2 group=g topics=orders group.protocol=consumer"),
-        ["35: group.protocol=consumer (KIP-848) is not simulated yet"]
-    );
     assert_eq!(line("share-consumer s group=g topics=orders"), ["1: share groups are not simulated yet"]);
     assert_eq!(line("stream s subscribe=orders"), ["1: stream readers are not simulated yet"]);
 }

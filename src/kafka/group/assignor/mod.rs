@@ -33,6 +33,8 @@ pub struct GroupSpec {
     pub members: Vec<MemberSpec>,
     /// Every topic that exists, with its number of partitions, in the order in which they are visited.
     pub topics: Vec<(Uuid, i32)>,
+    /// SubscriptionType.HOMOGENEOUS: all members subscribe to the same topics.
+    pub homogeneous: bool,
 }
 
 /// A member subscribes to a topic that does not exist (PartitionAssignorException).
@@ -44,9 +46,9 @@ impl GroupSpec {
         self.topics.iter().find(|(id, _)| id == topic).map(|(_, count)| *count).ok_or(UnknownTopic)
     }
 
-    /// SubscriptionType.HOMOGENEOUS: all members subscribe to the same topics.
-    fn is_homogeneous(&self) -> bool {
-        self.members.windows(2).all(|pair| pair[0].topics == pair[1].topics)
+    pub fn new(members: Vec<MemberSpec>, topics: Vec<(Uuid, i32)>) -> GroupSpec {
+        let homogeneous = members.windows(2).all(|pair| pair[0].topics == pair[1].topics);
+        GroupSpec { members, topics, homogeneous }
     }
 }
 
@@ -85,7 +87,7 @@ impl Assignor {
         match self {
             _ if spec.members.is_empty() => Ok(Targets::new()),
             Assignor::Range => range::assign(spec),
-            Assignor::Uniform if spec.is_homogeneous() => uniform::assign(spec),
+            Assignor::Uniform if spec.homogeneous => uniform::assign(spec),
             Assignor::Uniform => heterogeneous::assign(spec),
             Assignor::Fixed { targets: Some(targets), .. } => Ok(targets.clone()),
             Assignor::Fixed { targets: None, .. } => {

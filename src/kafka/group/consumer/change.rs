@@ -195,10 +195,8 @@ impl<'a> Change<'a> {
         members.insert(self.member.id.clone(), one(&self.member, held_by));
         let topics = self.subscribed_topics();
         let topics = topics.iter().filter_map(|name| self.image.topics.get(name));
-        GroupSpec {
-            members: members.into_values().collect(),
-            topics: topics.map(|topic| (topic.id, topic.partitions.len() as i32)).collect(),
-        }
+        let topics = topics.map(|topic| (topic.id, topic.partitions.len() as i32));
+        GroupSpec::new(members.into_values().collect(), topics.collect())
     }
 
     /// One step of the member towards its target; whether anything changed (maybeReconcile).

@@ -12,7 +12,7 @@ use crate::kafka::fact::Fact;
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::classic::{ClassicGroup, GroupState, Member};
 use crate::kafka::group::consumer::change::named;
-use crate::kafka::group::consumer::group::ConsumerGroup;
+use crate::kafka::group::consumer::group::{ConsumerGroup, metadata_hash};
 use crate::kafka::group::consumer::member::{ClassicMetadata, ConsumerMember, CurrentAssignment, MemberMetadata, MemberState};
 use crate::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
 use crate::kafka::group::join::join_error;
@@ -66,7 +66,8 @@ impl Work<'_, '_> {
         for member in group.members.values() {
             write(ConsumerRecord::Member(member.id.clone(), Some(member.metadata.clone())));
         }
-        write(ConsumerRecord::Epoch(Some(GroupEpoch { epoch: group.epoch, metadata_hash: 0 })));
+        let (epoch, metadata_hash) = (group.epoch, group.metadata_hash);
+        write(ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash })));
         for (id, target) in &group.targets {
             write(ConsumerRecord::Target(id.clone(), Some(target.clone())));
         }
@@ -193,6 +194,8 @@ fn consumer_group_of(classic: &ClassicGroup, image: &MetadataImage) -> Option<Co
         };
         group.members.insert(member.id.clone(), ConsumerMember { id: member.id.clone(), metadata, current });
     }
+    let topics = group.members.values().flat_map(|member| group.subscription(member)).collect();
+    group.metadata_hash = metadata_hash(&topics, image);
     Some(group)
 }
 
