@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::kafka::group::assignor::Partitions;
-use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::client::producer::Producer;
 use crate::kafka::controller::Controller;
+use crate::kafka::group::assignor::Partitions;
+use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};

@@ -8,25 +8,25 @@ use highwater::kafka::config::BrokerConfig;
 use highwater::kafka::controller::record::MetadataRecord;
 use highwater::kafka::fact::error_name;
 use highwater::kafka::group::assignor::{Assignor, Targets};
-use highwater::kafka::group::consumer::group::{metadata_hash, topic_ids};
 use highwater::kafka::group::consumer::ConsumerGroup;
-use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
+use highwater::kafka::group::consumer::group::{metadata_hash, topic_ids};
 use highwater::kafka::group::consumer::member::{CurrentAssignment, MemberState};
 use highwater::kafka::group::consumer::reconcile::Reconciliation;
+use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
 use highwater::kafka::group::records::GroupRecord;
 use highwater::kafka::group::{Context, GroupCoordinator};
 use highwater::kafka::node::{Effects, Turn};
 use highwater::sorted::SortedSet;
 use highwater::time::{Duration, Instant};
 use highwater::wire::{
-    Body, BrokerEpoch, BrokerId, ClientId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Request, TopicName, Uuid, error,
-    str_bytes, topic_name,
+    Body, BrokerEpoch, BrokerId, ClientId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Request, TopicName,
+    Uuid, error, str_bytes, topic_name,
 };
 use serde_json::{Map, Value, json};
 
 use crate::group_records::{
-    Names, all_texts, consumer_json, forgive, group_json, initial_records, normal, read_record, record_json,
-    request, response_json,
+    Names, all_texts, consumer_json, forgive, group_json, initial_records, normal, read_record, record_json, request,
+    response_json,
 };
 
 /// Cases about groups that Highwater does not have.
@@ -304,7 +304,8 @@ impl Sequence {
         for group in groups {
             let topics: SortedSet<TopicName> =
                 group.members.values().flat_map(|member| group.subscription(member)).collect();
-            let metadata_hash = if metadata == Metadata::Current { metadata_hash(&topics, &self.names.image) } else { 1 };
+            let metadata_hash =
+                if metadata == Metadata::Current { metadata_hash(&topics, &self.names.image) } else { 1 };
             let record = ConsumerRecord::Epoch(Some(GroupEpoch { epoch: group.epoch, metadata_hash }));
             let record = GroupRecord::Consumer { group: group.id.clone(), record };
             self.coordinator.replay(self.partition, &record, Offset(0), self.now);

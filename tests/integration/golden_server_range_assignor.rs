@@ -7,5 +7,7 @@ use crate::golden_uniform_assignor::check_server_assignor;
 
 #[test]
 fn golden_server_range_assignor() {
-    run_file(include_str!("../golden/server_range_assignor.json"), |case| check_server_assignor(&Assignor::Range, case));
+    run_file(include_str!("../golden/server_range_assignor.json"), |case| {
+        check_server_assignor(&Assignor::Range, case)
+    });
 }

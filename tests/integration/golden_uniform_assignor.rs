@@ -65,7 +65,8 @@ fn properties(spec: &GroupSpec, targets: &highwater::kafka::group::assignor::Tar
 
 /// The topics that the recording visited in its order, and then the others.
 fn topics_in_order(case: &Value) -> Result<Vec<(Uuid, i32)>, String> {
-    let order: Vec<Uuid> = list(&case["topic_iteration_order"]).map(|id| topic_id(id.as_str().expect("an id"))).collect();
+    let order: Vec<Uuid> =
+        list(&case["topic_iteration_order"]).map(|id| topic_id(id.as_str().expect("an id"))).collect();
     let mut topics = Vec::new();
     // One with -1 partitions is one that does not exist.
     for topic in list(&case["topics"]).filter(|topic| topic["partitions"] != -1) {
@@ -113,8 +114,7 @@ fn topic_id(text: &str) -> Uuid {
 
 fn base64(id: &Uuid) -> String {
     let bits = id.as_u128();
-    let mut text: String =
-        (0..21).map(|place| DIGITS[(bits >> (122 - 6 * place) & 63) as usize] as char).collect();
+    let mut text: String = (0..21).map(|place| DIGITS[(bits >> (122 - 6 * place) & 63) as usize] as char).collect();
     text.push(DIGITS[((bits & 3) << 4) as usize] as char);
     text
 }

@@ -104,7 +104,8 @@ impl Names {
 
     /// `[{"topic_id": "foo", "partitions": [0, 1]}]`, in either spelling.
     pub fn owned(&self, value: &Value) -> Partitions {
-        let name = |topic: &Value| topic["topicId"].as_str().or(topic["topic_id"].as_str()).unwrap_or_default().to_string();
+        let name =
+            |topic: &Value| topic["topicId"].as_str().or(topic["topic_id"].as_str()).unwrap_or_default().to_string();
         list(value).map(|topic| (self.id_of(&name(topic)), ints(&topic["partitions"]))).collect()
     }
 
@@ -146,12 +147,7 @@ fn ms(value: &Value) -> Duration {
 // --- the group that a case begins with -------------------------------------------------------------
 
 /// The records of an initial group. What is not recorded of it is taken from what is recorded later.
-pub fn initial_records(
-    case: &Value,
-    group: &Value,
-    names: &Names,
-    client: &str,
-) -> Vec<GroupRecord> {
+pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str) -> Vec<GroupRecord> {
     let id = GroupId(str_bytes(text(&group["group_id"])));
     let mut records = Vec::new();
     for (member, value) in group["members"].as_object().into_iter().flatten() {
@@ -197,9 +193,8 @@ fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value, client
         let owned = owned.map(|(name, those)| {
             OwnedTopic::default().with_topic(topic_name(name)).with_partitions(ints(those).into_iter().collect())
         });
-        let subscription = ConsumerProtocolSubscription::default()
-            .with_topics(topics.clone())
-            .with_owned_partitions(owned.collect());
+        let subscription =
+            ConsumerProtocolSubscription::default().with_topics(topics.clone()).with_owned_partitions(owned.collect());
         ClassicMetadata {
             session_timeout: first_timer(case, &format!("session-timeout-{}-{id}", group.0.as_str()))
                 // That is what the brokers give to members of the consumer protocol.
@@ -265,9 +260,8 @@ fn rebalance_timeout(case: &Value, group: &GroupId, id: &str) -> Option<Duration
     }
     let group = group.0.as_str();
     let unchanged = |step: &&Value| {
-        let written = |record: &Value| {
-            record["type"] == "CONSUMER_GROUP_MEMBER_METADATA" && record["key"]["memberId"] == id
-        };
+        let written =
+            |record: &Value| record["type"] == "CONSUMER_GROUP_MEMBER_METADATA" && record["key"]["memberId"] == id;
         step["request"]["memberId"] == id && told(step) && !list(&step["records"]).any(written)
     };
     if let Some(step) = list(&case["steps"]).find(unchanged) {
@@ -377,7 +371,9 @@ fn read_group(value: &Value) -> GroupValue {
             Value::Object(decoded) => {
                 let topics = list(&decoded["assigned"]);
                 let mut partitions: Vec<TopicPartition> = topics
-                    .flat_map(|t| ints(&t["partitions"]).into_iter().map(|p| TopicPartition::named(text(&t["topic"]), p)))
+                    .flat_map(|t| {
+                        ints(&t["partitions"]).into_iter().map(|p| TopicPartition::named(text(&t["topic"]), p))
+                    })
                     .collect();
                 partitions.sort_unstable();
                 protocol::encode_assignment(&partitions, int(&decoded["version"]) as i16)
@@ -463,9 +459,8 @@ fn consumer_record<'a>(record: &'a ConsumerRecord, names: &Names) -> (&'static s
 
 fn member_value(value: &MemberMetadata) -> Value {
     let classic = value.classic.as_ref().map(|classic| {
-        let protocol = |(name, bytes): &(StrBytes, Bytes)| {
-            json!({"name": name.as_str(), "metadata_decoded": decoded(bytes)})
-        };
+        let protocol =
+            |(name, bytes): &(StrBytes, Bytes)| json!({"name": name.as_str(), "metadata_decoded": decoded(bytes)});
         json!({
             "sessionTimeoutMs": classic.session_timeout.millis(),
             "supportedProtocols": classic.protocols.iter().map(protocol).collect::<Vec<_>>(),

@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::kafka::client::assignor::sticky::Memory;
-use crate::kafka::client::consumer_heartbeat::Heartbeats;
 use crate::kafka::client::assignor::{self, Assignor, RebalanceProtocol, TopicRacks};
+use crate::kafka::client::consumer_heartbeat::Heartbeats;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::Position;
 use crate::kafka::config::ConsumerConfig;
@@ -168,7 +168,8 @@ impl Membership {
 
     /// The member heartbeats from its JOIN_GROUP's answer on, until it joins again.
     pub fn heartbeats(&self) -> bool {
-        self.modern.is_none() && matches!(self.phase, Phase::Syncing(_) | Phase::Assigning(_) | Phase::Stable | Phase::Revoking { .. })
+        self.modern.is_none()
+            && matches!(self.phase, Phase::Syncing(_) | Phase::Assigning(_) | Phase::Stable | Phase::Revoking { .. })
     }
 
     /// The coordinator is to be looked for again; a join or sync that was on its way to it is

@@ -10,7 +10,9 @@ use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::rebalance::group_record;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::TimerKind;
-use crate::kafka::group::work::{Context, Converted, Decided, NEW_MEMBER_JOIN_TIMEOUT, Shard, StaticRejoin, Then, Work};
+use crate::kafka::group::work::{
+    Context, Converted, Decided, NEW_MEMBER_JOIN_TIMEOUT, Shard, StaticRejoin, Then, Work,
+};
 use crate::time::Duration;
 use crate::wire::messages::join_group_response::JoinGroupResponseMember;
 use crate::wire::messages::{JoinGroupRequest, JoinGroupResponse};

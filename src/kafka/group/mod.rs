@@ -293,7 +293,7 @@ impl GroupCoordinator {
         for (index, record) in write.decided.records.iter().enumerate() {
             replay(shard, record, base + index as i64, turn.now, false);
         }
-        tell_state(turn, shard, watched);
+        write.outcome = outcome(shard, watched);
         write.end = base + write.decided.records.len() as i64;
         self.defer(turn, write);
     }
@@ -318,6 +318,7 @@ impl GroupCoordinator {
             }
             self.timers.cancel(&Timer { partition, kind: TimerKind::Write(write.id) });
             self.on_shard(turn, partition, |work, shard| work.finish(shard, write.decided.then, Ok(()), false));
+            write.outcome.into_iter().for_each(|fact| turn.tell(fact));
         }
     }
 
@@ -421,10 +422,8 @@ impl GroupCoordinator {
 
     /// What is refused before the group is looked at (GroupCoordinatorService, KafkaApis).
     fn invalid(&self, context: &Context, request: &Request) -> Option<ErrorCode> {
-        let needs_name = !matches!(
-            request,
-            Request::OffsetCommit(_) | Request::OffsetFetch(_) | Request::ConsumerGroupHeartbeat(_)
-        );
+        let needs_name =
+            !matches!(request, Request::OffsetCommit(_) | Request::OffsetFetch(_) | Request::ConsumerGroupHeartbeat(_));
         if needs_name && group_of(request).is_some_and(|group| group.0.is_empty()) {
             return Some(ErrorCode::InvalidGroupId);
         }
@@ -503,7 +502,8 @@ impl GroupCoordinator {
             return;
         }
         self.last_write += 1;
-        let mut write = Write { id: self.last_write, partition, decided, at: turn.now.millis(), end: Offset::UNKNOWN };
+        let (id, at) = (self.last_write, turn.now.millis());
+        let mut write = Write { id, partition, decided, at, end: Offset::UNKNOWN, outcome: None };
         if write.decided.records.is_empty() {
             // What was read may not be committed yet: the answer waits for the last write before it.
             write.end = shard.deferred.back().map_or(shard.committed, |last| last.end);
@@ -581,19 +581,16 @@ fn watch(shard: &Shard, records: &[GroupRecord]) -> Option<(GroupId, Option<Cons
     Some((id, state))
 }
 
-/// Tells when records have made a consumer group stable or empty.
-fn tell_state(turn: &mut Turn<'_>, shard: &Shard, watched: Option<(GroupId, Option<ConsumerGroupState>)>) {
-    let Some((id, before)) = watched else { return };
-    let Some(group) = shard.consumer_groups.get(&id) else { return };
+/// Records may have made a consumer group stable or empty.
+fn outcome(shard: &Shard, watched: Option<(GroupId, Option<ConsumerGroupState>)>) -> Option<Fact> {
+    let (id, before) = watched?;
+    let group = shard.consumer_groups.get(&id)?;
+    let members = group.members.len() as i32;
     match group.state() {
-        state if before == Some(state) => {}
-        ConsumerGroupState::Stable => turn.tell(Fact::GroupReconciled {
-            group: id,
-            epoch: group.target_epoch,
-            members: group.members.len() as i32,
-        }),
-        ConsumerGroupState::Empty => turn.tell(Fact::GroupEmpty { group: id, generation: group.epoch }),
-        ConsumerGroupState::Assigning | ConsumerGroupState::Reconciling => {}
+        state if before == Some(state) => None,
+        ConsumerGroupState::Stable => Some(Fact::GroupReconciled { group: id, epoch: group.target_epoch, members }),
+        ConsumerGroupState::Empty => Some(Fact::GroupEmpty { group: id, generation: group.epoch }),
+        ConsumerGroupState::Assigning | ConsumerGroupState::Reconciling => None,
     }
 }
 

@@ -37,9 +37,7 @@ pub fn encode_assignment(partitions: &[TopicPartition], version: i16) -> Bytes {
         match topics.last_mut().filter(|topic| topic.topic == partition.topic) {
             Some(topic) => topic.partitions.push(partition.partition),
             None => topics.push(
-                AssignedTopic::default()
-                    .with_topic(partition.topic.clone())
-                    .with_partitions(vec![partition.partition]),
+                AssignedTopic::default().with_topic(partition.topic.clone()).with_partitions(vec![partition.partition]),
             ),
         }
     }

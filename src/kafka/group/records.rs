@@ -106,9 +106,7 @@ impl GroupRecord {
                 };
                 Some(GroupRecord::Group { group, value })
             }
-            kind => {
-                ConsumerRecord::decode(kind, &mut key, value).map(|record| GroupRecord::Consumer { group, record })
-            }
+            kind => ConsumerRecord::decode(kind, &mut key, value).map(|record| GroupRecord::Consumer { group, record }),
         }
     }
 }

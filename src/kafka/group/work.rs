@@ -189,6 +189,8 @@ pub(super) struct Write {
     pub at: i64,
     /// The offset after its last record; the write is committed when the high watermark gets there.
     pub end: Offset,
+    /// What the records have made of their group, to be told when they are committed.
+    pub outcome: Option<Fact>,
 }
 
 /// One partition of `__consumer_offsets` that this broker leads (GroupCoordinatorShard).

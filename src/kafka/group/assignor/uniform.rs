@@ -39,12 +39,7 @@ pub(super) fn assign(spec: &GroupSpec) -> Result<Targets, UnknownTopic> {
 
 /// Each member keeps what it subscribes to, up to its quota (maybeRevokePartitions). The members
 /// that have room, with how much.
-fn revoke(
-    spec: &GroupSpec,
-    total: i32,
-    unassigned: &mut Unassigned,
-    targets: &mut Targets,
-) -> Vec<(StrBytes, i32)> {
+fn revoke(spec: &GroupSpec, total: i32, unassigned: &mut Unassigned, targets: &mut Targets) -> Vec<(StrBytes, i32)> {
     let count = spec.members.len() as i32;
     let least = total / count;
     // So many members get one partition more than the others.

@@ -90,7 +90,8 @@ impl Work<'_, '_> {
         let session_timeout = classic.session_timeout;
         metadata.classic = Some(classic);
         if !was_known {
-            let (group, member, client) = (request.group_id.clone(), change.member.id.clone(), context.client_id.clone());
+            let (group, member, client) =
+                (request.group_id.clone(), change.member.id.clone(), context.client_id.clone());
             change.facts.push(Fact::MemberJoined { group, member, client });
         }
         let subscribed = change.subscribe(metadata)?;

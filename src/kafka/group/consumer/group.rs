@@ -208,12 +208,7 @@ impl ConsumerGroup {
     }
 
     /// ConsumerGroup.validateOffsetCommit.
-    pub fn validate_offset_commit(
-        &self,
-        member: &StrBytes,
-        epoch: i32,
-        version: i16,
-    ) -> Result<(), ErrorCode> {
+    pub fn validate_offset_commit(&self, member: &StrBytes, epoch: i32, version: i16) -> Result<(), ErrorCode> {
         // An admin client, or a consumer without a group's management.
         if epoch < 0 && self.members.is_empty() {
             return Ok(());

@@ -31,11 +31,7 @@ fn owned(request: &ConsumerGroupHeartbeatRequest) -> Option<Partitions> {
 }
 
 /// What is refused before any group is looked at (throwIfConsumerGroupHeartbeatRequestIsInvalid).
-fn validate(
-    settings: &Settings,
-    context: &Context,
-    request: &ConsumerGroupHeartbeatRequest,
-) -> Result<(), ErrorCode> {
+fn validate(settings: &Settings, context: &Context, request: &ConsumerGroupHeartbeatRequest) -> Result<(), ErrorCode> {
     let is_empty = |text: &Option<StrBytes>| text.as_ref().is_some_and(|text| text.is_empty());
     let invalid = |wrong: bool| if wrong { Err(ErrorCode::InvalidRequest) } else { Ok(()) };
     invalid(request.group_id.0.is_empty() || is_empty(&request.instance_id) || is_empty(&request.rack_id))?;
@@ -128,7 +124,8 @@ impl Work<'_, '_> {
         metadata.client_host = context.client_host.clone();
         metadata.classic = None;
         if !was_known {
-            let (group, member, client) = (request.group_id.clone(), change.member.id.clone(), context.client_id.clone());
+            let (group, member, client) =
+                (request.group_id.clone(), change.member.id.clone(), context.client_id.clone());
             change.facts.push(Fact::MemberJoined { group, member, client });
         }
         let subscribed = change.subscribe(metadata)?;
@@ -167,11 +164,7 @@ impl Work<'_, '_> {
             .with_member_epoch(change.member.current.epoch)
             .with_heartbeat_interval_ms(self.settings.consumer.heartbeat_interval.millis() as i32)
             .with_assignment(assignment);
-        let then = Then::Answer {
-            reply: context.reply(),
-            response: Box::new(response.into()),
-            facts: change.facts,
-        };
+        let then = Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts: change.facts };
         Decided { records: change.records, then }
     }
 

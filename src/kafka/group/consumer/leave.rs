@@ -37,11 +37,8 @@ impl Work<'_, '_> {
         if request.instance_id.is_some() && request.member_epoch == LEAVE_STATIC_EPOCH {
             // It keeps its place, and nobody rebalances until its session ends. What it was to give
             // up it has given up by leaving.
-            let current = CurrentAssignment {
-                epoch: LEAVE_STATIC_EPOCH,
-                revoking: Default::default(),
-                ..member.current.clone()
-            };
+            let current =
+                CurrentAssignment { epoch: LEAVE_STATIC_EPOCH, revoking: Default::default(), ..member.current.clone() };
             let record = ConsumerRecord::Current(member.id.clone(), Some(current));
             self.turn.tell(Fact::StaticMemberAway { group: group.id.clone(), client: member.name().clone() });
             return Ok(Decided::record(GroupRecord::Consumer { group: group.id.clone(), record }, then));
@@ -110,12 +107,7 @@ impl Work<'_, '_> {
     }
 
     /// One of a member's deadlines has passed. A member that is gone already is nobody's business.
-    pub fn member_expired(
-        &mut self,
-        shard: &mut Shard,
-        image: &MetadataImage,
-        timer: &TimerKind,
-    ) -> Option<Decided> {
+    pub fn member_expired(&mut self, shard: &mut Shard, image: &MetadataImage, timer: &TimerKind) -> Option<Decided> {
         let (id, member, why) = match timer {
             TimerKind::MemberSession(group, member) => (group, member, "its session expired"),
             TimerKind::MemberRebalance(group, member) => (group, member, "did not give up its partitions in time"),

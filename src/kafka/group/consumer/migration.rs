@@ -13,7 +13,9 @@ use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::classic::{ClassicGroup, GroupState, Member};
 use crate::kafka::group::consumer::change::named;
 use crate::kafka::group::consumer::group::{ConsumerGroup, metadata_hash};
-use crate::kafka::group::consumer::member::{ClassicMetadata, ConsumerMember, CurrentAssignment, MemberMetadata, MemberState};
+use crate::kafka::group::consumer::member::{
+    ClassicMetadata, ConsumerMember, CurrentAssignment, MemberMetadata, MemberState,
+};
 use crate::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::protocol;
