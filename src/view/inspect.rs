@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::kafka::client::Consumer;
 use crate::kafka::client::producer::Producer;
 use crate::kafka::controller::Controller;
 use crate::kafka::group::assignor::Partitions;
@@ -13,7 +14,7 @@ use crate::time::Instant;
 use crate::view::cards::node_name;
 use crate::view::metadata_log;
 use crate::wire::batch::Batch;
-use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition};
+use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition, str_bytes};
 
 /// What is selected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -377,16 +378,19 @@ fn failures(producer: &Producer) -> Vec<Row> {
 fn consumer(world: &World, name: &str) -> Option<Inspection> {
     let consumer = world.consumer(name)?;
     let config = consumer.config();
-    let member = section(
-        "Membership",
-        vec![
-            ("group", consumer.group().to_string()),
-            ("member id", or_none(consumer.member_id())),
-            ("generation", or_none(consumer.generation())),
-            ("assignment", partitions(&consumer.assignment())),
-            ("records delivered", consumer.delivered_count().to_string()),
-        ],
-    );
+    let modern = config.consumer_protocol;
+    let mut rows = vec![
+        ("group", consumer.group().to_string()),
+        ("protocol", if modern { "consumer" } else { "classic" }.to_string()),
+        ("member id", or_none(consumer.member_id())),
+        (if modern { "member epoch" } else { "generation" }, or_none(consumer.generation())),
+        ("assignment", partitions(&consumer.assignment())),
+    ];
+    if let Some(target) = target_of(world, consumer) {
+        rows.push(("target", target));
+    }
+    rows.push(("records delivered", consumer.delivered_count().to_string()));
+    let member = section("Membership", rows);
     let positions = Section {
         title: "Positions".to_string(),
         rows: consumer
@@ -399,17 +403,27 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             .collect(),
     };
     let lag = lag_section(world, consumer.group(), &consumer.assignment());
-    let settings = section(
-        "Settings",
-        vec![
-            ("enable.auto.commit", config.auto_commit.to_string()),
-            ("auto.commit.interval.ms", config.auto_commit_interval.millis().to_string()),
-            ("session.timeout.ms", config.session_timeout.millis().to_string()),
-            ("heartbeat.interval.ms", config.heartbeat_interval.millis().to_string()),
-            ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
-        ],
-    );
+    let mut settings = vec![
+        ("enable.auto.commit", config.auto_commit.to_string()),
+        ("auto.commit.interval.ms", config.auto_commit_interval.millis().to_string()),
+        ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
+    ];
+    if modern {
+        // Its session and its heartbeats are the coordinator's to say.
+        settings.push(("max.poll.interval.ms", config.max_poll_interval.millis().to_string()));
+    } else {
+        settings.push(("session.timeout.ms", config.session_timeout.millis().to_string()));
+        settings.push(("heartbeat.interval.ms", config.heartbeat_interval.millis().to_string()));
+    }
+    let settings = section("Settings", settings);
     Some(Inspection::new(format!("Consumer {name}"), vec![member, positions, lag, settings]))
+}
+
+/// What the coordinator wants the member to have, in a group of the consumer protocol.
+fn target_of(world: &World, consumer: &Consumer) -> Option<String> {
+    let group = world.consumer_group(consumer.group())?;
+    let target = group.targets.get(&str_bytes(consumer.member_id()?))?;
+    Some(partitions(&crate::kafka::group::consumer::named(target, world.image())))
 }
 
 fn group(world: &World, name: &str) -> Option<Inspection> {

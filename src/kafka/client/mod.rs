@@ -11,6 +11,8 @@ pub mod consumer;
 mod consumer_fetch;
 mod consumer_group;
 mod consumer_heartbeat;
+#[cfg(test)]
+mod consumer_protocol_tests;
 mod consumer_rebalance;
 #[cfg(test)]
 mod consumer_tests;

@@ -20,6 +20,7 @@ mod join;
 mod offsets;
 mod rebalance;
 mod refusal;
+mod replay;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -47,9 +48,9 @@ use crate::wire::{
 
 use assignor::Assignor;
 use classic::ClassicGroup;
-use consumer::records::ConsumerRecord;
-use consumer::{ConsumerGroup, ConsumerGroupState};
+use consumer::ConsumerGroup;
 use records::{CommittedOffset, GroupRecord};
+use replay::{outcome, replay, watch};
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, WRITE_TIMEOUT, Work, Write, write_error};
@@ -528,69 +529,6 @@ impl GroupCoordinator {
             let then = std::mem::replace(&mut write.decided.then, Then::Nothing);
             work.finish(shard, then, Err(write_error(ErrorCode::RequestTimedOut)), false)
         });
-    }
-}
-
-/// The only way in which records change the state. A coordinator that wrote a generation is already
-/// there, so only a loading one takes it from the record.
-fn replay(shard: &mut Shard, record: &GroupRecord, at: Offset, now: Instant, loading: bool) {
-    match record {
-        GroupRecord::Offset { group, partition, value } => {
-            if value.is_some() && !shard.has_group(group) {
-                // Offsets without a group are those of a consumer that uses Kafka only to store them.
-                shard.group_or_new(group, now);
-            }
-            shard.offsets.replay(group, partition, value.clone(), at, shard.committed);
-        }
-        GroupRecord::Group { group, value: None } => {
-            shard.groups.remove(group);
-        }
-        GroupRecord::Group { group, value: Some(value) } if loading => {
-            shard.groups.insert(group.clone(), Arc::new(ClassicGroup::from_value(group.clone(), value)));
-        }
-        GroupRecord::Group { .. } => {}
-        GroupRecord::Consumer { group, record: ConsumerRecord::Epoch(None) } => {
-            shard.consumer_groups.remove(group);
-        }
-        GroupRecord::Consumer { group, record } => replay_consumer(shard, group, record),
-    }
-}
-
-/// A group that was made only to keep offsets gives way to the real one; a tombstone makes none
-/// (getOrMaybeCreatePersistedConsumerGroup).
-fn replay_consumer(shard: &mut Shard, id: &GroupId, record: &ConsumerRecord) {
-    if !shard.consumer_groups.contains_key(id) {
-        if record.is_tombstone() || shard.groups.get(id).is_some_and(|classic| !classic.is_simple()) {
-            return;
-        }
-        shard.groups.remove(id);
-        shard.consumer_groups.insert(id.clone(), Arc::new(ConsumerGroup::new(id.clone())));
-    }
-    if let Some(group) = shard.consumer_group_mut(id) {
-        group.replay(record);
-    }
-}
-
-/// The consumer group that these records are about, and its state.
-fn watch(shard: &Shard, records: &[GroupRecord]) -> Option<(GroupId, Option<ConsumerGroupState>)> {
-    let id = records.iter().find_map(|record| match record {
-        GroupRecord::Consumer { group, .. } => Some(group.clone()),
-        GroupRecord::Offset { .. } | GroupRecord::Group { .. } => None,
-    })?;
-    let state = shard.consumer_groups.get(&id).map(|group| group.state());
-    Some((id, state))
-}
-
-/// Records may have made a consumer group stable or empty.
-fn outcome(shard: &Shard, watched: Option<(GroupId, Option<ConsumerGroupState>)>) -> Option<Fact> {
-    let (id, before) = watched?;
-    let group = shard.consumer_groups.get(&id)?;
-    let members = group.members.len() as i32;
-    match group.state() {
-        state if before == Some(state) => None,
-        ConsumerGroupState::Stable => Some(Fact::GroupReconciled { group: id, epoch: group.target_epoch, members }),
-        ConsumerGroupState::Empty => Some(Fact::GroupEmpty { group: id, generation: group.epoch }),
-        ConsumerGroupState::Assigning | ConsumerGroupState::Reconciling => None,
     }
 }
 
