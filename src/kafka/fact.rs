@@ -150,6 +150,20 @@ facts! {
     MemberJoined { group: GroupId, member: StrBytes, client: StrBytes },
     MemberRemoved { group: GroupId, member: StrBytes, client: StrBytes, reason: StrBytes },
     GroupEmpty { group: GroupId, generation: i32 },
+    /// A group of the consumer protocol needs another target (KIP-848).
+    GroupEpochRaised { group: GroupId, epoch: i32, reason: StrBytes },
+    /// The coordinator computed who is to have what.
+    TargetComputed { group: GroupId, epoch: i32, assignor: StrBytes },
+    /// The coordinator told a member to give partitions up, because others are to have them.
+    RevocationAsked { group: GroupId, client: StrBytes, partitions: Vec<TopicPartition> },
+    /// A member has reached an epoch; `waits`: for partitions that others still have.
+    MemberReached { group: GroupId, client: StrBytes, epoch: i32, waits: bool },
+    /// Every member has what the target gives it.
+    GroupReconciled { group: GroupId, epoch: i32, members: i32 },
+    /// A static member has left for a while and keeps its place.
+    StaticMemberAway { group: GroupId, client: StrBytes },
+    /// The group goes on under the other protocol.
+    GroupConverted { group: GroupId, protocol: StrBytes, epoch: i32 },
     OffsetCommitted { group: GroupId, partition: TopicPartition, offset: Offset },
 
     // Transactions, told by their coordinator and by the leaders of their partitions.
@@ -256,6 +270,8 @@ impl Fact {
                     | Fact::TransactionBegun { .. }
                     | Fact::TransactionPrepared { .. }
                     | Fact::MemberJoined { .. }
+                    | Fact::TargetComputed { .. }
+                    | Fact::MemberReached { .. }
                     | Fact::PositionSet { .. }
                     | Fact::DuplicateBatch { .. }
                     | Fact::BrokerRegistered { .. }

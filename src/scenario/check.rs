@@ -1,7 +1,6 @@
 //! Whether the lines of a script fit together: what is named was declared, nothing is declared
 //! twice, and nothing is asked for that the engine cannot do yet.
 
-use crate::kafka::config::consumer::uses_consumer_protocol;
 use crate::scenario::condition::{Comparison, Condition, Question, Value};
 use crate::scenario::error::ScriptError;
 use crate::scenario::names::{ClientKind, Names};
@@ -121,13 +120,10 @@ impl Check<'_> {
             Action::RemoveController { controller } => self.controller(controller),
             Action::UnregisterBroker { id } | Action::AlterBroker { broker: Some(id), .. } => self.broker_id(*id),
             Action::AddProducer { name, .. } => self.new_client(name),
-            Action::AddConsumer { name, topics, configs, .. } => {
+            Action::AddConsumer { name, topics, .. } => {
                 self.new_client(name);
                 for topic in topics {
                     self.topic(topic);
-                }
-                if uses_consumer_protocol(configs) {
-                    self.refuse(Feature::ConsumerProtocol, "group.protocol");
                 }
             }
             Action::Send { producer, record } => {

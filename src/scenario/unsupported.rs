@@ -4,14 +4,12 @@
 /// A part of the language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    ConsumerProtocol,
     ShareConsumers,
     Streams,
     ControllerDisks,
 }
 
 const NOT_YET: &[(Feature, &str)] = &[
-    (Feature::ConsumerProtocol, "group.protocol=consumer (KIP-848) is not simulated yet"),
     (Feature::ShareConsumers, "share groups are not simulated yet"),
     (Feature::Streams, "stream readers are not simulated yet"),
     (

@@ -40,6 +40,7 @@ impl Channel {
             | ApiKey::SyncGroup
             | ApiKey::Heartbeat
             | ApiKey::LeaveGroup
+            | ApiKey::ConsumerGroupHeartbeat
             | ApiKey::OffsetCommit
             | ApiKey::OffsetFetch => Channel::Coordinator,
             _ if is_client(from) || is_client(to) => Channel::Main,

@@ -7,6 +7,7 @@ use crate::kafka::broker::lifecycle::BrokerState;
 use crate::kafka::client::{Consumer, Producer, partitioner};
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::group::classic::ClassicGroup;
+use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::records::CommittedOffset;
 use crate::kafka::log::Log;
 use crate::kafka::replica::offsets::Isolation;
@@ -119,9 +120,40 @@ impl World {
         Some(&self.client_member(name)?.actor)
     }
 
-    /// The group as its coordinator has it.
+    /// The classic group as its coordinator has it.
     pub fn group(&self, group: &str) -> Option<&ClassicGroup> {
         self.broker(self.coordinator(group)?)?.groups()?.group(&GroupId(str_bytes(group)))
+    }
+
+    /// The group of the consumer protocol as its coordinator has it.
+    pub fn consumer_group(&self, group: &str) -> Option<&ConsumerGroup> {
+        self.broker(self.coordinator(group)?)?.groups()?.consumer_group(&GroupId(str_bytes(group)))
+    }
+
+    /// The assignor of a group, whichever protocol it speaks.
+    pub fn assignor_of(&self, group: &str) -> Option<String> {
+        if let Some(classic) = self.group(group) {
+            return classic.protocol.as_ref().map(|protocol| protocol.to_string());
+        }
+        let groups = self.broker(self.coordinator(group)?)?.groups()?;
+        groups.assignor_of(self.consumer_group(group)?).map(|assignor| assignor.to_string())
+    }
+
+    /// The state of a group by Kafka's name, whichever protocol it speaks.
+    pub fn group_state(&self, group: &str) -> Option<&'static str> {
+        let classic = self.group(group).map(|group| group.state.name());
+        classic.or_else(|| Some(self.consumer_group(group)?.state().name()))
+    }
+
+    /// The generation of a classic group, the epoch of one of the consumer protocol.
+    pub fn group_generation(&self, group: &str) -> Option<i32> {
+        let classic = self.group(group).map(|group| group.generation);
+        classic.or_else(|| Some(self.consumer_group(group)?.epoch))
+    }
+
+    pub fn group_size(&self, group: &str) -> Option<usize> {
+        let classic = self.group(group).map(|group| group.members.len());
+        classic.or_else(|| Some(self.consumer_group(group)?.members.len()))
     }
 
     /// What the group has committed, in the order of partitions.
@@ -157,6 +189,8 @@ impl World {
         for (_, _, broker) in self.brokers() {
             let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.groups());
             names.extend(groups.map(|(_, group)| group.id.0.to_string()));
+            let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.consumer_groups());
+            names.extend(groups.map(|group| group.id.0.to_string()));
         }
         names.sort_unstable();
         names.dedup();

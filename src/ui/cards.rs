@@ -240,7 +240,9 @@ impl Part for Group {
                     <span class="aside">{ if card.assignor.is_empty() { card.protocol.clone() } else { format!("{} · {}", card.protocol, card.assignor) } }</span>
                     <span class={classes!("state", class)}>
                         { state_in_words(&card.state) }
-                        if card.generation > 0 { { format!(" · gen {}", card.generation) } }
+                        if card.generation > 0 {
+                            { format!(" · {} {}", if card.protocol == "consumer" { "epoch" } else { "gen" }, card.generation) }
+                        }
                     </span>
                     { part(ManageButton { thing: Thing::Group(card.id.clone()), ask: self.ask.clone() }) }
                 </header>

@@ -195,7 +195,6 @@ pub fn groups(world: &World, found: &Replicas<'_>, near: &Range<usize>) -> Vec<G
 }
 
 fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -> GroupCard {
-    let classic = world.group(name);
     let committed: Vec<(&TopicPartition, Offset)> = world.committed_by(name).collect();
     let members = || world.consumers().filter(|(_, _, consumer)| consumer.group() == name);
     let look = Look { world, found, near, committed: &committed };
@@ -208,11 +207,11 @@ fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -
     let told = unowned().take(PARTITIONS_SHOWN).map(|(partition, offset)| (partition.to_string(), offset.0));
     GroupCard {
         id: name.to_string(),
-        protocol: "classic".to_string(),
-        state: classic.map_or_else(|| without_state(world, name), |group| group.state.name()).to_string(),
-        generation: classic.map_or(0, |group| group.generation),
+        protocol: if world.consumer_group(name).is_some() { "consumer" } else { "classic" }.to_string(),
+        state: world.group_state(name).unwrap_or_else(|| without_state(world, name)).to_string(),
+        generation: world.group_generation(name).unwrap_or_default(),
         coordinator: world.coordinator(name).map(|broker| broker.0),
-        assignor: classic.and_then(|group| group.protocol.as_ref()).map(|p| p.to_string()).unwrap_or_default(),
+        assignor: world.assignor_of(name).unwrap_or_default(),
         unowned: told.collect(),
         more_unowned: unowned().count().saturating_sub(PARTITIONS_SHOWN) as u32,
         consumers,

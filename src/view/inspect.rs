@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
+use crate::kafka::client::Consumer;
 use crate::kafka::client::producer::Producer;
 use crate::kafka::controller::Controller;
+use crate::kafka::group::assignor::Partitions;
+use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
@@ -11,7 +14,7 @@ use crate::time::Instant;
 use crate::view::cards::node_name;
 use crate::view::{metadata_log, transactions};
 use crate::wire::batch::Batch;
-use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition};
+use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition, str_bytes};
 
 /// What is selected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -396,16 +399,19 @@ fn failures(producer: &Producer) -> Vec<Row> {
 fn consumer(world: &World, name: &str) -> Option<Inspection> {
     let consumer = world.consumer(name)?;
     let config = consumer.config();
-    let member = section(
-        "Membership",
-        vec![
-            ("group", consumer.group().to_string()),
-            ("member id", or_none(consumer.member_id())),
-            ("generation", or_none(consumer.generation())),
-            ("assignment", partitions(&consumer.assignment())),
-            ("records delivered", consumer.delivered_count().to_string()),
-        ],
-    );
+    let modern = config.consumer_protocol;
+    let mut rows = vec![
+        ("group", consumer.group().to_string()),
+        ("protocol", if modern { "consumer" } else { "classic" }.to_string()),
+        ("member id", or_none(consumer.member_id())),
+        (if modern { "member epoch" } else { "generation" }, or_none(consumer.generation())),
+        ("assignment", partitions(&consumer.assignment())),
+    ];
+    if let Some(target) = target_of(world, consumer) {
+        rows.push(("target", target));
+    }
+    rows.push(("records delivered", consumer.delivered_count().to_string()));
+    let member = section("Membership", rows);
     let positions = Section {
         title: "Positions".to_string(),
         rows: consumer
@@ -418,22 +424,83 @@ fn consumer(world: &World, name: &str) -> Option<Inspection> {
             .collect(),
     };
     let lag = lag_section(world, consumer.group(), &consumer.assignment());
-    let settings = section(
-        "Settings",
-        vec![
-            ("enable.auto.commit", config.auto_commit.to_string()),
-            ("auto.commit.interval.ms", config.auto_commit_interval.millis().to_string()),
-            ("session.timeout.ms", config.session_timeout.millis().to_string()),
-            ("heartbeat.interval.ms", config.heartbeat_interval.millis().to_string()),
-            ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
-        ],
-    );
+    let mut settings = vec![
+        ("enable.auto.commit", config.auto_commit.to_string()),
+        ("auto.commit.interval.ms", config.auto_commit_interval.millis().to_string()),
+        ("fetch.max.wait.ms", config.fetch_max_wait.millis().to_string()),
+    ];
+    if modern {
+        // Its session and its heartbeats are the coordinator's to say.
+        settings.push(("max.poll.interval.ms", config.max_poll_interval.millis().to_string()));
+    } else {
+        settings.push(("session.timeout.ms", config.session_timeout.millis().to_string()));
+        settings.push(("heartbeat.interval.ms", config.heartbeat_interval.millis().to_string()));
+    }
+    let settings = section("Settings", settings);
     Some(Inspection::new(format!("Consumer {name}"), vec![member, positions, lag, settings]))
 }
 
+/// What the coordinator wants the member to have, in a group of the consumer protocol.
+fn target_of(world: &World, consumer: &Consumer) -> Option<String> {
+    let group = world.consumer_group(consumer.group())?;
+    let target = group.targets.get(&str_bytes(consumer.member_id()?))?;
+    Some(partitions(&crate::kafka::group::consumer::named(target, world.image())))
+}
+
 fn group(world: &World, name: &str) -> Option<Inspection> {
-    let group = world.group(name)?;
+    let mut sections = match world.consumer_group(name) {
+        Some(group) => consumer_group(world, name, group),
+        None => vec![classic_group(world, name)?],
+    };
+    sections.push(Section {
+        title: "Committed offsets".to_string(),
+        rows: world
+            .committed_offsets(name)
+            .iter()
+            .map(|(p, offset)| Row::new(p.to_string(), offset.offset.to_string()))
+            .collect(),
+    });
+    let committed: Vec<TopicPartition> = world.committed_offsets(name).into_iter().map(|(p, _)| p).collect();
+    sections.push(lag_section(world, name, &committed));
+    Some(Inspection::new(format!("Group {name}"), sections))
+}
+
+/// A group of the consumer protocol: its epochs, and of each member what it has and what it is to have.
+fn consumer_group(world: &World, name: &str, group: &ConsumerGroup) -> Vec<Section> {
     let state = section(
+        "Group",
+        vec![
+            ("protocol", "consumer".to_string()),
+            ("state", group.state().name().to_string()),
+            ("group epoch", group.epoch.to_string()),
+            ("target epoch", group.target_epoch.to_string()),
+            ("assignor", or_none(world.assignor_of(name))),
+            ("coordinator", or_none(world.coordinator(name).map(|broker| broker.0))),
+            ("members", group.members.len().to_string()),
+        ],
+    );
+    let named = |those: &Partitions| partitions(&crate::kafka::group::consumer::named(those, world.image()));
+    let member = |member: &ConsumerMember| {
+        let mut rows = vec![
+            ("state", member.current.state.name().to_string()),
+            ("member epoch", member.current.epoch.to_string()),
+            ("assigned", named(&member.current.assigned)),
+            ("target", named(&group.target_of(&member.id))),
+        ];
+        if !member.current.revoking.is_empty() {
+            rows.push(("to be given up", named(&member.current.revoking)));
+        }
+        if member.is_classic() {
+            rows.push(("protocol", "classic".to_string()));
+        }
+        section(&format!("Member {}", member.metadata.client_id.as_str()), rows)
+    };
+    [state].into_iter().chain(group.members.values().map(member)).collect()
+}
+
+fn classic_group(world: &World, name: &str) -> Option<Section> {
+    let group = world.group(name)?;
+    Some(section(
         "Group",
         vec![
             ("state", group.state.name().to_string()),
@@ -443,18 +510,7 @@ fn group(world: &World, name: &str) -> Option<Inspection> {
             ("coordinator", or_none(world.coordinator(name).map(|broker| broker.0))),
             ("members", group.members.len().to_string()),
         ],
-    );
-    let offsets = Section {
-        title: "Committed offsets".to_string(),
-        rows: world
-            .committed_offsets(name)
-            .iter()
-            .map(|(p, offset)| Row::new(p.to_string(), offset.offset.to_string()))
-            .collect(),
-    };
-    let committed: Vec<TopicPartition> = world.committed_offsets(name).into_iter().map(|(p, _)| p).collect();
-    let lag = lag_section(world, name, &committed);
-    Some(Inspection::new(format!("Group {name}"), vec![state, offsets, lag]))
+    ))
 }
 
 /// How far behind the group's commits are, by the name under which a reason for it is found.

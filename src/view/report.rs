@@ -9,7 +9,9 @@ use crate::history::Run;
 use crate::kafka::client::{Consumer, Producer};
 use crate::kafka::controller::image::Configs;
 use crate::kafka::fact::{Names, error_name};
+use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::classic::ClassicGroup;
+use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::log::Log;
 use crate::sim::metrics::Metric;
 use crate::sim::queries::BrokerCondition;
@@ -304,6 +306,19 @@ fn group(world: &World, name: &str) -> Value {
             })
         })
         .collect();
+    if let Some(group) = world.consumer_group(name) {
+        return json!({
+            "id": name,
+            "protocol": "consumer",
+            "state": group.state().name(),
+            "generation": group.epoch,
+            "target_epoch": group.target_epoch,
+            "coordinator": coordinator,
+            "assignor": world.assignor_of(name),
+            "members": consumer_members(world, group),
+            "offsets": offsets,
+        });
+    }
     let Some(group) = world.group(name) else {
         return json!({
             "id": name, "protocol": "classic", "state": "Dead", "generation": 0, "coordinator": coordinator,
@@ -331,6 +346,26 @@ fn members(group: &ClassicGroup) -> Vec<Value> {
         json!({ "id": member.id.as_str(), "client": member.client_id.as_str(), "assignment": assignment })
     };
     group.members.iter().map(one).collect()
+}
+
+/// With what each member has, what it is to give up, and what the target gives it.
+fn consumer_members(world: &World, group: &ConsumerGroup) -> Vec<Value> {
+    let named = |partitions: &Partitions| -> Vec<String> {
+        crate::kafka::group::consumer::named(partitions, world.image()).iter().map(TopicPartition::to_string).collect()
+    };
+    let one = |member: &ConsumerMember| {
+        json!({
+            "id": member.id.as_str(),
+            "client": member.metadata.client_id.as_str(),
+            "protocol": if member.is_classic() { "classic" } else { "consumer" },
+            "state": member.current.state.name(),
+            "epoch": member.current.epoch,
+            "assignment": named(&member.current.assigned),
+            "revoking": named(&member.current.revoking),
+            "target": named(&group.target_of(&member.id)),
+        })
+    };
+    group.members.values().map(one).collect()
 }
 
 fn producer(name: &str, producer: &Producer, brief: bool) -> Value {

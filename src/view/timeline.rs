@@ -155,7 +155,9 @@ fn mark(fact: &Fact) -> Option<(MarkKind, String)> {
         }
         Fact::IsrChanged { partition, to, .. } => (MarkKind::Isr, format!("{partition} ISR {}", brokers(to))),
         Fact::QuorumLeaderElected { controller, .. } => (MarkKind::Quorum, format!("{controller} active")),
-        Fact::RebalanceStarted { group, .. } => (MarkKind::Rebalance, format!("{} rebalances", group.0.as_str())),
+        Fact::RebalanceStarted { group, .. } | Fact::GroupEpochRaised { group, .. } => {
+            (MarkKind::Rebalance, format!("{} rebalances", group.0.as_str()))
+        }
         Fact::SendFailed { .. } => (MarkKind::FailedSend, "send failed".to_string()),
         Fact::Truncated { partition, broker, .. } => {
             (MarkKind::Truncation, format!("{partition} truncated at {}", broker.0))

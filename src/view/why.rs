@@ -107,6 +107,9 @@ fn decided(event: &Event) -> Vec<Subject> {
         Fact::BrokerRegistered { broker, .. } => one(Subject::Node(NodeId::Broker(*broker))),
         Fact::QuorumLeaderElected { .. } | Fact::QuorumLeaderResigned { .. } => one(Subject::Quorum),
         Fact::RebalanceStarted { group, .. }
+        | Fact::GroupEpochRaised { group, .. }
+        | Fact::GroupReconciled { group, .. }
+        | Fact::GroupConverted { group, .. }
         | Fact::GenerationStable { group, .. }
         | Fact::GroupEmpty { group, .. } => one(Subject::Group(group.0.to_string())),
         Fact::Assigned { consumer, .. } | Fact::Revoked { consumer, .. } => {
@@ -182,13 +185,16 @@ fn subject(history: &History, selection: &Selection, name: &str) -> Option<Subje
         },
         Selection::Controller(_) if ["role", "leader", "epoch", "active controller"].contains(&name) => Subject::Quorum,
         Selection::Group(group) => match name {
-            "state" | "generation" | "members" | "assignor" | "leader" => Subject::Group(group.clone()),
+            "state" | "generation" | "members" | "assignor" | "leader" | "group epoch" | "target epoch"
+            | "member epoch" => Subject::Group(group.clone()),
             partition => Subject::Committed(group.clone(), TopicPartition::parse(partition)?),
         },
         Selection::Consumer(consumer) => {
             let node = NodeId::Client(world.client_named(consumer)?);
             match name {
-                "generation" | "member id" => Subject::Group(world.consumer(consumer)?.group().to_string()),
+                "generation" | "member epoch" | "member id" => {
+                    Subject::Group(world.consumer(consumer)?.group().to_string())
+                }
                 "assignment" => Subject::Assignment(node),
                 "records delivered" => Subject::Delivered(node),
                 partition => Subject::Position(node, TopicPartition::parse(partition)?),

@@ -159,6 +159,7 @@ apis! {
     AllocateProducerIds, "ALLOCATE_PRODUCER_IDS", AllocateProducerIdsRequest, AllocateProducerIdsResponse;
     UnregisterBroker, "UNREGISTER_BROKER", UnregisterBrokerRequest, UnregisterBrokerResponse;
     AddRaftVoter, "ADD_RAFT_VOTER", AddRaftVoterRequest, AddRaftVoterResponse;
+    ConsumerGroupHeartbeat, "CONSUMER_GROUP_HEARTBEAT", ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
     RemoveRaftVoter, "REMOVE_RAFT_VOTER", RemoveRaftVoterRequest, RemoveRaftVoterResponse;
 }
 

@@ -561,7 +561,12 @@ impl Sequence {
                 TimerKind::Join(id) => format!("join-{}", id.0.as_str()),
                 TimerKind::Sync(id) => format!("sync-{}", id.0.as_str()),
                 TimerKind::Session(id, member) => format!("heartbeat-{}-{}", id.0.as_str(), member.as_str()),
-                TimerKind::Write(_) | TimerKind::OffsetsExpiry => continue,
+                TimerKind::MemberSession(..)
+                | TimerKind::MemberRebalance(..)
+                | TimerKind::MemberJoin(..)
+                | TimerKind::MemberSync(..)
+                | TimerKind::Write(_)
+                | TimerKind::OffsetsExpiry => continue,
             };
             timers.insert(name, json!(at.since(self.now).millis()));
         }

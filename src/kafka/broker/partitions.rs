@@ -81,7 +81,10 @@ impl Process {
         let mut all_settings = false;
         for delta in deltas {
             match delta {
-                Delta::Partition(partition) => drop(changed.insert(partition)),
+                Delta::Partition(partition) => {
+                    self.groups.topic_changed(&partition.topic);
+                    changed.insert(partition);
+                }
                 // ClearElr: nothing that a replica knows of.
                 Delta::Partitions(_) => {}
                 Delta::TopicDeleted(topic, id) => self.delete_topic(disk, turn, &topic, id),
@@ -364,6 +367,7 @@ impl Process {
                 self.stop_replica(disk, turn, &partition);
             }
         }
+        self.groups.topic_changed(topic);
         self.groups.topic_deleted(turn, topic);
     }
 

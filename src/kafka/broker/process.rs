@@ -273,6 +273,7 @@ impl Process {
             | Request::SyncGroup(_)
             | Request::Heartbeat(_)
             | Request::LeaveGroup(_)
+            | Request::ConsumerGroupHeartbeat(_)
             | Request::OffsetCommit(_)
             | Request::OffsetFetch(_) => self.groups.handle(turn, &self.image, from, correlation, request),
             Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {

@@ -1,13 +1,15 @@
 //! A consumer and its application: an endless loop of `poll`, which handles records in no time
-//! (KafkaConsumer with the classic group protocol). Here are its face and the order of a poll;
-//! `consumer_group` is its part in the group, `consumer_rebalance` what a rebalance does to it,
-//! `consumer_fetch` its positions and records.
+//! (KafkaConsumer). Here are its face and the order of a poll; `consumer_group` is its part in the
+//! group, `consumer_rebalance` what a rebalance of the classic protocol does to it,
+//! `consumer_heartbeat` its way through the consumer protocol, `consumer_fetch` its positions and
+//! records.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::kafka::client::assignor::Assignor;
+use crate::kafka::client::consumer_heartbeat::Step;
 use crate::kafka::client::fetcher::{Buffered, Session, Wanted};
 use crate::kafka::client::membership::{Lookup, Membership, Offsets, Phase};
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
@@ -120,6 +122,7 @@ pub(super) enum Purpose {
     Join(u64),
     Sync(u64),
     Heartbeat { generation: i32 },
+    ConsumerHeartbeat { epoch: i32 },
     Leave,
     Commit { why: CommitFor, offsets: Offsets, generation: i32 },
     OffsetFetch(Vec<TopicPartition>),
@@ -234,7 +237,9 @@ impl Consumer {
 
     /// Whether the member takes part in a stable generation.
     pub fn is_stable(&self) -> bool {
-        self.process.as_ref().is_some_and(|p| p.member.phase == Phase::Stable && !p.member.rejoin)
+        let settled = |m: &Membership| m.modern.as_ref().is_none_or(|modern| modern.step == Step::Stable);
+        let stable = |m: &Membership| m.phase == Phase::Stable && !m.rejoin && settled(m);
+        self.process.as_ref().is_some_and(|p| stable(&p.member))
     }
 
     pub fn coordinator(&self) -> Option<NodeId> {
@@ -262,11 +267,15 @@ impl Consumer {
         };
         let mut metadata = Metadata::new(self.bootstrap.clone(), times);
         self.topics.iter().for_each(|topic| metadata.want(topic));
+        let mut member = Membership::new(&self.group, &self.topics, assignors, &self.config);
+        if self.config.consumer_protocol {
+            member = member.by_consumer_protocol(str_bytes(&turn.uuid().to_string()));
+        }
         self.process = Some(Process {
             id: self.id,
             network: Network::default(),
             metadata,
-            member: Membership::new(&self.group, &self.topics, assignors, &self.config),
+            member,
             subscription: Subscription::default(),
             seen_metadata: 0,
             buffered: VecDeque::new(),
@@ -420,7 +429,10 @@ impl Process {
             (Purpose::Heartbeat { generation }, Response::Heartbeat(response)) => {
                 self.heartbeat_answered(turn, config, generation, response);
             }
-            (Purpose::Leave, Response::LeaveGroup(_)) => {}
+            (Purpose::ConsumerHeartbeat { epoch }, Response::ConsumerGroupHeartbeat(response)) => {
+                self.consumer_heartbeat_answered(turn, config, epoch, response);
+            }
+            (Purpose::Leave, Response::LeaveGroup(_) | Response::ConsumerGroupHeartbeat(_)) => {}
             (Purpose::Commit { why, offsets, generation }, Response::OffsetCommit(response)) => {
                 self.commit_answered(turn, config, why, offsets, generation, response);
             }
@@ -454,10 +466,11 @@ impl Process {
             Purpose::FindCoordinator => self.member.coordinator = Lookup::At(retry_at),
             Purpose::Join(attempt) | Purpose::Sync(attempt) => self.join_lost(turn, config, attempt),
             Purpose::Heartbeat { .. } => self.member.coordinator_unknown(turn.now, retry_at),
+            Purpose::ConsumerHeartbeat { .. } => self.consumer_heartbeat_lost(turn, config),
             Purpose::Leave => {}
-            Purpose::Commit { why, offsets, .. } => {
+            Purpose::Commit { why, generation, .. } => {
                 self.member.coordinator_unknown(turn.now, retry_at);
-                self.commit_failed(turn, config, why, offsets, crate::wire::ErrorCode::NetworkException);
+                self.commit_failed(turn, config, why, generation, crate::wire::ErrorCode::NetworkException);
             }
             Purpose::OffsetFetch(_) => {
                 self.member.coordinator_unknown(turn.now, retry_at);

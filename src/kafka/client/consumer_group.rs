@@ -21,9 +21,13 @@ impl Process {
             self.member.session_ends = turn.now + config.session_timeout;
             self.member.coordinator_unknown(turn.now, turn.now);
         }
-        self.assign_when_known(turn, config);
-        self.rejoin_if_needed(turn, config);
-        self.heartbeat(turn, config);
+        if self.member.modern.is_some() {
+            self.poll_heartbeats(turn, config);
+        } else {
+            self.assign_when_known(turn, config);
+            self.rejoin_if_needed(turn, config);
+            self.heartbeat(turn, config);
+        }
         self.auto_commit(turn, config);
         self.commit_for_application(turn, config);
     }
@@ -38,11 +42,12 @@ impl Process {
                 alarms.push(Some((deadline, Alarm::RetryBackoff)));
                 alarms.push(retry_at.map(|at| (at, Alarm::RetryBackoff)));
             }
-            Phase::Unjoined | Phase::Stable if member.rejoin => {
+            Phase::Unjoined | Phase::Stable if member.rejoin && member.modern.is_none() => {
                 alarms.push(Some((member.rejoin_at, Alarm::RetryBackoff)));
             }
             _ => {}
         }
+        self.heartbeat_alarms(alarms);
         if member.heartbeats() {
             alarms.push(Some((member.session_ends, Alarm::GroupHeartbeat)));
             alarms.push(Some((member.next_heartbeat, Alarm::GroupHeartbeat)).filter(|_| !member.heartbeat_out));
@@ -68,6 +73,9 @@ impl Process {
         due: Option<(Instant, Alarm)>,
     ) {
         let overdue = due.is_some_and(|(at, _)| at + config.max_poll_interval < turn.now);
+        if overdue && self.member.modern.is_some() && self.member.phase == Phase::Stable {
+            return self.leave_for_a_poll(turn, config);
+        }
         if !overdue || !self.member.heartbeats() {
             return;
         }
@@ -237,7 +245,7 @@ impl Process {
             None => self.commit_succeeded(turn, config, why),
             Some(error) => {
                 self.take_commit_error(turn, config, generation, error);
-                self.commit_failed(turn, config, why, offsets, error);
+                self.commit_failed(turn, config, why, generation, error);
             }
         }
     }
@@ -258,6 +266,8 @@ impl Process {
             ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator | ErrorCode::RequestTimedOut => {
                 self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
             }
+            // What else there is to know of its membership the next heartbeat tells (CommitRequestManager).
+            _ if self.member.modern.is_some() => {}
             ErrorCode::RebalanceInProgress if current && self.member.phase == Phase::Stable => {
                 let reason = "offset commit failed since group is already rebalancing";
                 self.member.request_rejoin(reason, turn.now);
@@ -278,7 +288,7 @@ impl Process {
         turn: &mut Turn<'_>,
         config: &ConsumerConfig,
         why: CommitFor,
-        _offsets: Offsets,
+        generation: i32,
         error: ErrorCode,
     ) {
         let retriable = matches!(
@@ -289,13 +299,16 @@ impl Process {
                 | ErrorCode::NotCoordinator
                 | ErrorCode::RequestTimedOut
                 | ErrorCode::NetworkException
-        );
+        ) || error == ErrorCode::StaleMemberEpoch && self.has_newer_epoch(generation);
         let later = turn.now + config.retry_backoff;
         match why {
             CommitFor::Revocation if retriable => {
                 if let Phase::Revoking { retry_at, .. } = &mut self.member.phase {
                     *retry_at = Some(later);
                     return;
+                }
+                if self.member.modern.is_some() {
+                    return self.reconciliation_committed(turn, Some(later));
                 }
             }
             CommitFor::Application if retriable => {
@@ -320,6 +333,12 @@ impl Process {
         if matches!(self.member.phase, Phase::Revoking { .. }) {
             self.join(turn, config);
         }
+        self.reconciliation_committed(turn, None);
+    }
+
+    /// A commit that was refused for its epoch is worth another try when the member has a newer one.
+    fn has_newer_epoch(&self, epoch: i32) -> bool {
+        self.member.modern.is_some() && self.member.phase == Phase::Stable && self.member.generation > epoch
     }
 
     fn forget_application_commit(&mut self) {
@@ -355,7 +374,11 @@ impl Process {
         // onLeavePrepare: in the middle of a rebalance somebody else may own them already.
         let rebalancing = matches!(self.member.phase, Phase::Joining(_) | Phase::Assigning(_) | Phase::Syncing(_));
         self.give_up(turn, self.subscription.partitions(), rebalancing || self.member.has_lost_its_partitions());
-        if !self.member.is_static() && self.member.phase != Phase::Unjoined {
+        if self.member.modern.is_some() {
+            if self.member.phase != Phase::Unjoined {
+                self.send_consumer_leave(turn, config);
+            }
+        } else if !self.member.is_static() && self.member.phase != Phase::Unjoined {
             self.send_leave(turn, config, "the consumer is being closed");
         }
         let sessions: Vec<_> = self.sessions.iter().filter_map(|(n, s)| Some((*n, s.close(config)?))).collect();

@@ -103,6 +103,11 @@ pub(super) fn join(bench: &mut Bench<Consumer>, partitions: &[i32], generation: 
     });
 }
 
+/// The consumer is told who coordinates its group.
+pub(super) fn find_coordinator(bench: &mut Bench<Consumer>) {
+    assert!(bench.try_take_coordinator(), "no FIND_COORDINATOR was sent, but {:?}", bench.apis());
+}
+
 impl Bench<Consumer> {
     fn try_take_coordinator(&mut self) -> bool {
         let Some((from, correlation, _)) = self.try_take(ApiKey::FindCoordinator) else { return false };

@@ -6,6 +6,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::kafka::client::assignor::sticky::Memory;
 use crate::kafka::client::assignor::{self, Assignor, RebalanceProtocol, TopicRacks};
+use crate::kafka::client::consumer_heartbeat::Heartbeats;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::Position;
 use crate::kafka::config::ConsumerConfig;
@@ -100,6 +101,8 @@ pub struct Membership {
     pub heartbeat_out: bool,
     /// Without a good heartbeat until then the coordinator is looked for again.
     pub session_ends: Instant,
+    /// Only of a member that speaks the consumer protocol (KIP-848); its epoch is the generation.
+    pub(super) modern: Option<Box<Heartbeats>>,
 }
 
 impl Membership {
@@ -128,6 +131,19 @@ impl Membership {
             next_heartbeat: Instant::FAR_FUTURE,
             heartbeat_out: false,
             session_ends: Instant::FAR_FUTURE,
+            modern: None,
+        }
+    }
+
+    /// The same by the consumer protocol: the member has its id from the beginning.
+    pub fn by_consumer_protocol(self, member_id: StrBytes) -> Membership {
+        Membership {
+            member_id,
+            generation: 0,
+            rejoin: false,
+            next_heartbeat: Instant(i64::MIN),
+            modern: Some(Box::new(Heartbeats::new())),
+            ..self
         }
     }
 
@@ -142,13 +158,18 @@ impl Membership {
         self.instance.is_some()
     }
 
+    pub fn instance(&self) -> Option<&StrBytes> {
+        self.instance.as_ref()
+    }
+
     pub fn topics(&self) -> &[TopicName] {
         &self.topics
     }
 
     /// The member heartbeats from its JOIN_GROUP's answer on, until it joins again.
     pub fn heartbeats(&self) -> bool {
-        matches!(self.phase, Phase::Syncing(_) | Phase::Assigning(_) | Phase::Stable | Phase::Revoking { .. })
+        self.modern.is_none()
+            && matches!(self.phase, Phase::Syncing(_) | Phase::Assigning(_) | Phase::Stable | Phase::Revoking { .. })
     }
 
     /// The coordinator is to be looked for again; a join or sync that was on its way to it is
@@ -196,7 +217,7 @@ impl Membership {
 
     /// The partitions are lost rather than given up: somebody else may own them already.
     pub fn has_lost_its_partitions(&self) -> bool {
-        self.generation == NO_GENERATION || self.member_id.is_empty()
+        self.modern.is_none() && (self.generation == NO_GENERATION || self.member_id.is_empty())
     }
 
     /// `owned` is what the member keeps while the group rebalances.

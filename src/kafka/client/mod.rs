@@ -10,6 +10,9 @@ pub mod assignor;
 pub mod consumer;
 mod consumer_fetch;
 mod consumer_group;
+mod consumer_heartbeat;
+#[cfg(test)]
+mod consumer_protocol_tests;
 mod consumer_rebalance;
 #[cfg(test)]
 mod consumer_tests;

@@ -3,6 +3,7 @@
 use crate::kafka::config::broker::TABLE;
 use crate::kafka::config::setting::{self, Scope, SettingError};
 use crate::kafka::config::{BrokerConfig, Configs};
+use crate::time::Duration;
 
 impl BrokerConfig {
     /// What these settings make of the brokers and controllers, or every reason why Kafka would not
@@ -54,10 +55,42 @@ impl BrokerConfig {
             "group.min.session.timeout.ms must be less than or equal to group.max.session.timeout.ms: \
              no member could join",
         );
+        self.check_consumer_groups(&mut require);
         require(
             self.topic_defaults.min_compaction_lag <= self.topic_defaults.max_compaction_lag,
             &["log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"],
             "conflict topic config setting min.compaction.lag.ms > max.compaction.lag.ms",
+        );
+    }
+
+    /// GroupCoordinatorConfig.validate, what concerns consumer groups.
+    fn check_consumer_groups(&self, require: &mut impl FnMut(bool, &[&str], &str)) {
+        const HEARTBEAT: &str = "group.consumer.heartbeat.interval.ms";
+        const SESSION: &str = "group.consumer.session.timeout.ms";
+        let mut bounds = |value: Duration, name: &str, least: Duration, most: Duration, [lower, upper]: [&str; 2]| {
+            let above = format!("{upper} must be greater than or equal to {lower}");
+            require(most >= least, &[upper, lower], &above);
+            require(value >= least, &[name, lower], &format!("{name} must be greater than or equal to {lower}"));
+            require(value <= most, &[name, upper], &format!("{name} must be less than or equal to {upper}"));
+        };
+        bounds(
+            self.group_consumer_heartbeat_interval,
+            HEARTBEAT,
+            self.group_consumer_min_heartbeat_interval,
+            self.group_consumer_max_heartbeat_interval,
+            ["group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"],
+        );
+        bounds(
+            self.group_consumer_session_timeout,
+            SESSION,
+            self.group_consumer_min_session_timeout,
+            self.group_consumer_max_session_timeout,
+            ["group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"],
+        );
+        require(
+            self.group_consumer_heartbeat_interval < self.group_consumer_session_timeout,
+            &[HEARTBEAT, SESSION],
+            &format!("{HEARTBEAT} must be less than {SESSION}"),
         );
     }
 }

@@ -24,7 +24,15 @@ pub static TABLE: &[Setting<ConsumerConfig>] = &[
         default: "classic",
         valid: Valid::InAnyCase(&["CLASSIC", "CONSUMER"]),
         meaning: "Whether the group rebalances by the classic protocol or by the consumer protocol (KIP-848).",
-        set: |_, _| {},
+        set: |c, v| c.consumer_protocol = v.text().eq_ignore_ascii_case("consumer"),
+    },
+    Row {
+        name: "group.remote.assignor",
+        kind: Kind::String,
+        default: "null",
+        valid: Valid::NonEmpty,
+        meaning: "The coordinator's assignor that this member asks for; the group takes the one that most ask for.",
+        set: |c, v| c.remote_assignor = Some(v.text().to_string()),
     },
     Row {
         name: "auto.offset.reset",
@@ -211,7 +219,14 @@ impl ConsumerConfig {
                 let reason = format!("{} cannot be set when group.protocol=CONSUMER", set.join(", "));
                 errors.push(setting::refused(first, reason));
             }
-        } else if self.heartbeat_interval >= self.session_timeout {
+            return;
+        }
+        if self.remote_assignor.is_some() {
+            // ConsumerConfig.CLASSIC_PROTOCOL_UNSUPPORTED_CONFIGS
+            let reason = "group.remote.assignor cannot be set when group.protocol=CLASSIC";
+            errors.push(setting::refused("group.remote.assignor", reason));
+        }
+        if self.heartbeat_interval >= self.session_timeout {
             // Heartbeat's constructor
             let name = if configs.contains_key("heartbeat.interval.ms") {
                 "heartbeat.interval.ms"

@@ -109,6 +109,24 @@ pub struct BrokerConfig {
     pub group_max_session_timeout: Duration,
     /// `group.max.size`
     pub group_max_size: i32,
+    /// `group.consumer.session.timeout.ms`
+    pub group_consumer_session_timeout: Duration,
+    /// `group.consumer.min.session.timeout.ms`
+    pub group_consumer_min_session_timeout: Duration,
+    /// `group.consumer.max.session.timeout.ms`
+    pub group_consumer_max_session_timeout: Duration,
+    /// `group.consumer.heartbeat.interval.ms`
+    pub group_consumer_heartbeat_interval: Duration,
+    /// `group.consumer.min.heartbeat.interval.ms`
+    pub group_consumer_min_heartbeat_interval: Duration,
+    /// `group.consumer.max.heartbeat.interval.ms`
+    pub group_consumer_max_heartbeat_interval: Duration,
+    /// `group.consumer.max.size`
+    pub group_consumer_max_size: i32,
+    /// `group.consumer.assignors`, the default one first
+    pub group_consumer_assignors: Vec<String>,
+    /// `group.consumer.migration.policy`
+    pub group_consumer_migration_policy: String,
     /// `replica.selector.class` = RackAwareReplicaSelector
     pub rack_aware_selector: bool,
     /// `transaction.state.log.num.partitions`
@@ -195,6 +213,15 @@ impl Default for BrokerConfig {
             group_min_session_timeout: ms(6_000),
             group_max_session_timeout: ms(1_800_000),
             group_max_size: i32::MAX,
+            group_consumer_session_timeout: Duration::from_millis(45_000),
+            group_consumer_min_session_timeout: Duration::from_millis(45_000),
+            group_consumer_max_session_timeout: Duration::from_millis(60_000),
+            group_consumer_heartbeat_interval: Duration::from_millis(5_000),
+            group_consumer_min_heartbeat_interval: Duration::from_millis(5_000),
+            group_consumer_max_heartbeat_interval: Duration::from_millis(15_000),
+            group_consumer_max_size: i32::MAX,
+            group_consumer_assignors: vec!["uniform".to_string(), "range".to_string()],
+            group_consumer_migration_policy: "bidirectional".to_string(),
             rack_aware_selector: false,
             transaction_topic_num_partitions: 50,
             transaction_topic_replication_factor: 3,
@@ -389,6 +416,10 @@ pub enum OffsetReset {
 /// A consumer's settings (ConsumerConfig).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerConfig {
+    /// `group.protocol` = consumer (KIP-848)
+    pub consumer_protocol: bool,
+    /// `group.remote.assignor`
+    pub remote_assignor: Option<String>,
     /// `auto.offset.reset`
     pub offset_reset: OffsetReset,
     /// `enable.auto.commit`
@@ -449,6 +480,8 @@ impl Default for ConsumerConfig {
             read_committed: false,
             assignors: vec!["range".to_string(), "cooperative-sticky".to_string()],
             group_instance_id: None,
+            consumer_protocol: false,
+            remote_assignor: None,
             client_rack: None,
             request_timeout: ms(30_000),
             default_api_timeout: ms(60_000),

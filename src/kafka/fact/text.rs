@@ -196,6 +196,28 @@ impl Fact {
             Fact::MemberRemoved { group, client, reason, .. } => {
                 format!("{client} leaves group {}: {reason}", group.0)
             }
+            Fact::GroupEpochRaised { group, epoch, reason } => {
+                format!("group {} moves to epoch {epoch}: {reason}", group.0)
+            }
+            Fact::TargetComputed { group, epoch, assignor } => {
+                format!("group {}: {assignor} computes the target of epoch {epoch}", group.0)
+            }
+            Fact::RevocationAsked { group, client, partitions } => {
+                format!("group {} asks {client} to give up {}", group.0, list(partitions))
+            }
+            Fact::MemberReached { group, client, epoch, waits } => {
+                let but = if *waits { " and waits for partitions that others still have" } else { "" };
+                format!("{client} reaches epoch {epoch} of group {}{but}", group.0)
+            }
+            Fact::GroupReconciled { group, epoch, members } => {
+                format!("group {} is stable: epoch {epoch}, {members} members", group.0)
+            }
+            Fact::StaticMemberAway { group, client } => {
+                format!("{client} leaves group {} for a while and keeps its place", group.0)
+            }
+            Fact::GroupConverted { group, protocol, epoch } => {
+                format!("group {} speaks the {protocol} protocol from now on, epoch {epoch}", group.0)
+            }
             Fact::GroupEmpty { group, generation } => {
                 format!("group {} is empty, generation {generation}", group.0)
             }

@@ -301,6 +301,21 @@ impl ClassicGroup {
         self.protocol_type.as_ref().is_some_and(|t| t.as_str() == protocol::CONSUMER)
     }
 
+    /// ClassicGroup.setSubscribedTopics, for a group that comes out of another protocol.
+    pub(super) fn remember_subscriptions(&mut self) {
+        self.subscribed = self.compute_subscribed();
+    }
+
+    /// Whether nobody is a member or about to be one.
+    pub fn is_empty(&self) -> bool {
+        self.state == GroupState::Empty
+    }
+
+    /// A group that was made only to keep offsets and has no record of its own (isSimpleGroup).
+    pub fn is_simple(&self) -> bool {
+        self.is_empty() && self.protocol_type.is_none() && self.pending_join.is_empty()
+    }
+
     fn compute_subscribed(&self) -> Option<SortedSet<TopicName>> {
         if !self.uses_consumer_protocol() {
             return None;

@@ -7,7 +7,7 @@ use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::refusal::spoil;
 use crate::kafka::group::sync::sync_error;
 use crate::kafka::group::timers::TimerKind;
-use crate::kafka::group::work::{Decided, Shard, StaticRejoin, Then, Work};
+use crate::kafka::group::work::{Converted, Decided, Shard, StaticRejoin, Then, Work};
 use crate::wire::{ErrorCode, GroupId, StrBytes};
 
 impl Work<'_, '_> {
@@ -55,6 +55,21 @@ impl Work<'_, '_> {
                 }
                 self.answer(reply, *response);
                 None
+            }
+            Then::ClassicJoin(join) => {
+                self.classic_join_finished(*join, result);
+                None
+            }
+            Then::ClassicSync(sync) => {
+                self.classic_sync_finished(*sync, result);
+                None
+            }
+            Then::Converted(converted) => {
+                let Converted { before, then } = *converted;
+                if undo {
+                    self.conversion_failed(shard, before);
+                }
+                self.finish(shard, then, result, undo)
             }
         }
     }

@@ -1,12 +1,18 @@
 //! JoinGroup (GroupMetadataManager.classicGroupJoin and what hangs from it).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::kafka::fact::Fact;
 use crate::kafka::group::classic::{ClassicGroup, GroupState, Member, ParkedJoin, Reply};
+use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::rebalance::group_record;
+use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::TimerKind;
-use crate::kafka::group::work::{Context, Decided, NEW_MEMBER_JOIN_TIMEOUT, Shard, StaticRejoin, Then, Work};
+use crate::kafka::group::work::{
+    Context, Converted, Decided, NEW_MEMBER_JOIN_TIMEOUT, Shard, StaticRejoin, Then, Work,
+};
 use crate::time::Duration;
 use crate::wire::messages::join_group_response::JoinGroupResponseMember;
 use crate::wire::messages::{JoinGroupRequest, JoinGroupResponse};
@@ -15,6 +21,15 @@ use crate::wire::{ErrorCode, StrBytes};
 /// An answer that only names the error, and the member that it is for.
 pub(super) fn join_error(member: &StrBytes, error: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse::default().with_member_id(member.clone()).with_error_code(error.code())
+}
+
+/// The record of a new group after the tombstones of the consumer group that was there before.
+fn instead_of(before: Option<Arc<ConsumerGroup>>, decided: Decided) -> Decided {
+    let Some(before) = before else { return decided };
+    let tombstone = |record| GroupRecord::Consumer { group: before.id.clone(), record };
+    let mut records: Vec<GroupRecord> = before.tombstones(None).into_iter().map(tombstone).collect();
+    records.extend(decided.records);
+    Decided::plain(records, Then::Converted(Box::new(Converted { before, then: decided.then })))
 }
 
 /// Everybody's metadata, for the leader to assign from.
@@ -51,12 +66,14 @@ impl Work<'_, '_> {
             self.answer(context.reply(), join_error(&request.member_id, ErrorCode::UnknownMemberId));
             return None;
         }
+        // A consumer group without members gives way (maybeDeleteEmptyConsumerGroup).
+        let before = shard.consumer_groups.remove(&request.group_id);
         let group = shard.group_or_new(&request.group_id, self.now());
         let decided = self.join_group(group, context, request);
         if is_new_group && decided.is_none() {
             let record = group_record(&ClassicGroup::new(group.id.clone(), self.now()), &Default::default());
             let then = Then::NewGroup { group: request.group_id.clone(), reply: context.reply() };
-            return Some(Decided::record(record, then));
+            return Some(instead_of(before, Decided::record(record, then)));
         }
         decided
     }

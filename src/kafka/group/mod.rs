@@ -1,13 +1,16 @@
 //! The group coordinator of one broker (GroupCoordinatorService, GroupMetadataManager,
-//! OffsetMetadataManager): classic groups and committed offsets as decide and replay over the
-//! partitions of `__consumer_offsets` that this broker leads.
+//! OffsetMetadataManager): groups of both protocols and committed offsets as decide and replay over
+//! the partitions of `__consumer_offsets` that this broker leads.
 //!
 //! A request decides on records and on what follows (`work::Then`); the broker appends them and
 //! reports the offset, then the high watermark, and only then the client is answered. Offsets change
-//! when their records are appended. A group's members and timers live in memory alone, as in Kafka:
-//! the log keeps of them what the last finished generation was, and a new coordinator starts there.
+//! when their records are appended. A classic group's members and timers live in memory alone, as in
+//! Kafka: the log keeps of them what the last finished generation was, and a new coordinator starts
+//! there. Of a group of the consumer protocol (`consumer`) the log keeps everything but the timers.
 
+pub mod assignor;
 pub mod classic;
+pub mod consumer;
 pub mod protocol;
 pub mod records;
 pub mod timers;
@@ -18,6 +21,7 @@ mod offsets;
 mod pending;
 mod rebalance;
 mod refusal;
+mod replay;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -44,10 +48,12 @@ use crate::wire::{
     TopicPartition, partition_of_key, topic_name,
 };
 
+use assignor::Assignor;
 use classic::ClassicGroup;
-use pending::Pending;
+use consumer::ConsumerGroup;
 use records::{CommittedOffset, GroupRecord};
 pub use refusal::refuse;
+use replay::{outcome, replay, watch};
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, WRITE_TIMEOUT, Work, Write, write_error};
@@ -106,9 +112,10 @@ impl GroupCoordinator {
         partition_of_key(group, partitions)
     }
 
-    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH:
-    /// answered through the turn at once, when parked members allow, or when the write is committed.
-    /// The partition of a TXN_OFFSET_COMMIT has been added to the transaction before.
+    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, OFFSET_COMMIT,
+    /// TXN_OFFSET_COMMIT, OFFSET_FETCH: answered through the turn at once, when parked members allow, or
+    /// when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the
+    /// transaction before.
     pub fn handle(
         &mut self,
         turn: &mut Turn<'_>,
@@ -139,18 +146,28 @@ impl GroupCoordinator {
         if let Some(refusal) = refusal {
             return turn.respond(context.from, context.correlation, refusal);
         }
-        self.on_shard(turn, partition, |work, shard| match request {
-            Request::JoinGroup(join) => work.join(shard, context, join),
-            Request::SyncGroup(sync) => work.sync(shard, context, sync),
-            Request::LeaveGroup(leave) => work.leave(shard, context, leave),
-            Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
-            Request::TxnOffsetCommit(commit) => work.txn_commit(shard, context, commit),
-            Request::Heartbeat(heartbeat) => {
-                work.heartbeat(shard, context, heartbeat);
-                None
-            }
-            _ => None,
-        });
+        self.on_shard(turn, partition, |work, shard| route(work, shard, image, context, request));
+    }
+
+    /// A topic has other partitions or replicas now: the groups that subscribe to it look at it with
+    /// their next heartbeat (GroupMetadataManager.onNewMetadataImage).
+    pub fn topic_changed(&mut self, topic: &TopicName) {
+        let groups = self.shards.values_mut().flat_map(|shard| shard.consumer_groups.values_mut());
+        for group in groups.filter(|group| group.metadata_seen_at.is_some() && group.is_subscribed_to(topic)) {
+            Arc::make_mut(group).metadata_seen_at = None;
+        }
+    }
+
+    /// Other assignors than those of `group.consumer.assignors`, the default one first.
+    pub fn set_assignors(&mut self, assignors: Vec<Assignor>) {
+        self.settings.consumer.assignors = assignors;
+    }
+
+    /// One record that stood in the log when the partition was loaded.
+    pub fn replay(&mut self, partition: i32, record: &GroupRecord, at: Offset, now: Instant) {
+        if let Some(shard) = self.shards.get_mut(&partition) {
+            replay(shard, record, None, at, now, true);
+        }
     }
 
     /// The broker has become the leader of the partition and is about to read it: until `elected`,
@@ -212,7 +229,8 @@ impl GroupCoordinator {
                 }
             }
         }
-        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
+        let groups: Vec<GroupId> = shard.groups.keys().chain(shard.consumer_groups.keys()).cloned().collect();
+        let consumer_groups: Vec<Arc<ConsumerGroup>> = shard.consumer_groups.values().cloned().collect();
         turn.tell(Fact::CoordinatorLoaded {
             partition: TopicPartition { topic: topic_name(OFFSETS_TOPIC), partition },
             broker: self.broker,
@@ -221,6 +239,10 @@ impl GroupCoordinator {
         for group in groups {
             self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
         }
+        self.on_shard(turn, partition, |work, _| {
+            consumer_groups.iter().for_each(|group| work.consumer_group_loaded(group));
+            None
+        });
         let expiry = Timer { partition, kind: TimerKind::OffsetsExpiry };
         self.timers.schedule(expiry, turn.now + self.settings.retention_check_interval);
     }
@@ -284,10 +306,12 @@ impl GroupCoordinator {
         let Some(shard) = self.shards.get_mut(&partition) else {
             return;
         };
+        let watched = watch(shard, &write.decided.records);
         for (index, record) in write.decided.records.iter().enumerate() {
             let producer = write.decided.producer.map(|(id, _)| id);
             replay(shard, record, producer, base + index as i64, turn.now, false);
         }
+        write.outcome = outcome(shard, watched);
         write.end = base + write.decided.records.len() as i64;
         self.defer(turn, write);
     }
@@ -306,7 +330,8 @@ impl GroupCoordinator {
         let facts = shard.offsets.end_transaction(producer, commit, at, shard.committed);
         self.last_write += 1;
         let decided = Decided::plain(Vec::new(), Then::Tell(facts));
-        let write = Write { id: self.last_write, partition, decided, at: turn.now.millis(), end: at.next() };
+        let (id, written_at) = (self.last_write, turn.now.millis());
+        let write = Write { id, partition, decided, at: written_at, end: at.next(), outcome: None };
         self.defer(turn, write);
     }
 
@@ -330,6 +355,7 @@ impl GroupCoordinator {
             }
             self.timers.cancel(&Timer { partition, kind: TimerKind::Write(write.id) });
             self.on_shard(turn, partition, |work, shard| work.finish(shard, write.decided.then, Ok(()), false));
+            write.outcome.into_iter().for_each(|fact| turn.tell(fact));
         }
     }
 
@@ -340,7 +366,7 @@ impl GroupCoordinator {
         }
     }
 
-    pub fn alarm(&mut self, turn: &mut Turn<'_>, _image: &MetadataImage) {
+    pub fn alarm(&mut self, turn: &mut Turn<'_>, image: &MetadataImage) {
         while let Some(timer) = self.timers.pop_due(turn.now) {
             let partition = timer.partition;
             match timer.kind {
@@ -352,6 +378,12 @@ impl GroupCoordinator {
                 }
                 TimerKind::Session(group, member) => {
                     self.on_group(turn, partition, &group, |work, group| work.session_expired(group, &member));
+                }
+                kind @ (TimerKind::MemberSession(..)
+                | TimerKind::MemberRebalance(..)
+                | TimerKind::MemberJoin(..)
+                | TimerKind::MemberSync(..)) => {
+                    self.on_shard(turn, partition, |work, shard| work.member_expired(shard, image, &kind));
                 }
                 TimerKind::Write(id) => self.write_timed_out(turn, partition, id),
                 TimerKind::OffsetsExpiry => {
@@ -389,6 +421,20 @@ impl GroupCoordinator {
         self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
     }
 
+    /// Every group of the consumer protocol that this broker coordinates.
+    pub fn consumer_groups(&self) -> impl Iterator<Item = &ConsumerGroup> {
+        self.shards.values().flat_map(|shard| shard.consumer_groups.values().map(Arc::as_ref))
+    }
+
+    pub fn consumer_group(&self, id: &GroupId) -> Option<&ConsumerGroup> {
+        self.shards.values().find_map(|shard| shard.consumer_groups.get(id)).map(Arc::as_ref)
+    }
+
+    /// The assignor that computes a group's targets: the one that most members ask for, or the default.
+    pub fn assignor_of(&self, group: &ConsumerGroup) -> Option<StrBytes> {
+        group.assignor().or_else(|| Some(self.settings.consumer.assignors.first()?.name()))
+    }
+
     /// What a group has committed, in the order of the partitions, as an OFFSET_FETCH is answered:
     /// what the high watermark has not passed is not committed yet.
     pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
@@ -413,8 +459,13 @@ impl GroupCoordinator {
 
     /// What is refused before the group is looked at (GroupCoordinatorService, KafkaApis).
     fn invalid(&self, context: &Context, request: &Request) -> Option<ErrorCode> {
-        let needs_name =
-            !matches!(request, Request::OffsetCommit(_) | Request::TxnOffsetCommit(_) | Request::OffsetFetch(_));
+        let needs_name = !matches!(
+            request,
+            Request::OffsetCommit(_)
+                | Request::TxnOffsetCommit(_)
+                | Request::OffsetFetch(_)
+                | Request::ConsumerGroupHeartbeat(_)
+        );
         if needs_name && group_of(request).is_some_and(|group| group.0.is_empty()) {
             return Some(ErrorCode::InvalidGroupId);
         }
@@ -493,7 +544,8 @@ impl GroupCoordinator {
             return;
         }
         self.last_write += 1;
-        let mut write = Write { id: self.last_write, partition, decided, at: turn.now.millis(), end: Offset::UNKNOWN };
+        let (id, at) = (self.last_write, turn.now.millis());
+        let mut write = Write { id, partition, decided, at, end: Offset::UNKNOWN, outcome: None };
         if write.decided.records.is_empty() {
             // What was read may not be committed yet: the answer waits for the last write before it.
             write.end = shard.deferred.back().map_or(shard.committed, |last| last.end);
@@ -521,35 +573,35 @@ impl GroupCoordinator {
     }
 }
 
-/// The only way in which records change the state. A coordinator that wrote a generation is already
-/// there, so only a loading one takes it from the record.
-fn replay(
+/// Which room answers: classic members of a consumer group are answered as what they are.
+fn route(
+    work: &mut Work<'_, '_>,
     shard: &mut Shard,
-    record: &GroupRecord,
-    producer: Option<ProducerId>,
-    at: Offset,
-    now: Instant,
-    loading: bool,
-) {
-    match record {
-        GroupRecord::Offset { group, partition, value } => {
-            if value.is_some() {
-                // Offsets without a group are those of a consumer that uses Kafka only to store them.
-                shard.group_or_new(group, now);
+    image: &MetadataImage,
+    context: &Context,
+    request: &Request,
+) -> Option<Decided> {
+    let consumer = group_of(request).and_then(|id| shard.consumer_groups.get(id));
+    let has_members = consumer.is_some_and(|group| !group.members.is_empty());
+    match request {
+        Request::ConsumerGroupHeartbeat(heartbeat) => work.consumer_heartbeat(shard, image, context, heartbeat),
+        Request::JoinGroup(join) if has_members => work.join_consumer_group(shard, image, context, join),
+        Request::JoinGroup(join) => work.join(shard, context, join),
+        Request::SyncGroup(sync) if consumer.is_some() => work.sync_consumer_group(shard, image, context, sync),
+        Request::SyncGroup(sync) => work.sync(shard, context, sync),
+        Request::LeaveGroup(leave) if consumer.is_some() => work.leave_consumer_group(shard, image, context, leave),
+        Request::LeaveGroup(leave) => work.leave(shard, context, leave),
+        Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
+        Request::TxnOffsetCommit(commit) => work.txn_commit(shard, context, commit),
+        Request::Heartbeat(heartbeat) => {
+            if consumer.is_some() {
+                work.heartbeat_to_consumer_group(shard, context, heartbeat);
+            } else {
+                work.heartbeat(shard, context, heartbeat);
             }
-            if let (Some(producer), Some(value)) = (producer, value) {
-                let pending = Pending { record: at, value: value.clone() };
-                return shard.offsets.pending.insert(producer, group.clone(), partition.clone(), pending);
-            }
-            shard.offsets.replay(group, partition, value.clone(), at, shard.committed);
+            None
         }
-        GroupRecord::Group { group, value: None } => {
-            shard.groups.remove(group);
-        }
-        GroupRecord::Group { group, value: Some(value) } if loading => {
-            shard.groups.insert(group.clone(), Arc::new(ClassicGroup::from_value(group.clone(), value)));
-        }
-        GroupRecord::Group { .. } => {}
+        _ => None,
     }
 }
 
@@ -561,6 +613,7 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::LeaveGroup(request) => Some(&request.group_id),
         Request::OffsetCommit(request) => Some(&request.group_id),
         Request::TxnOffsetCommit(request) => Some(&request.group_id),
+        Request::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::classic::{ClassicGroup, GroupState};
+use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::pending::PendingOffsets;
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
@@ -219,7 +220,38 @@ impl Work<'_, '_> {
                 records.push(GroupRecord::Group { group: group.id.clone(), value: None });
             }
         }
+        for group in shard.consumer_groups.values() {
+            expire_of_consumer_group(shard, group, now, self.settings.retention, &mut records);
+        }
         (!records.is_empty()).then_some(Decided::plain(records, Then::Nothing))
+    }
+}
+
+/// The same for a group of the consumer protocol: what none of its members subscribes to expires
+/// by the time of its commit, and an empty group without offsets goes with its last one.
+fn expire_of_consumer_group(
+    shard: &Shard,
+    group: &ConsumerGroup,
+    now: i64,
+    retention: Duration,
+    records: &mut Vec<GroupRecord>,
+) {
+    let mut all_gone = !shard.offsets.pending.iter().any(|(other, _)| *other == group.id);
+    for (partition, offset) in shard.offsets.all(&group.id, None) {
+        let over = match offset.expire_timestamp {
+            Some(at) => now >= at,
+            None => now - offset.commit_timestamp >= retention.millis(),
+        };
+        let pending = shard.offsets.pending.has(&group.id, partition);
+        let expired = over && !pending && !group.is_subscribed_to(&partition.topic);
+        if expired {
+            records.push(tombstone(&group.id, partition));
+        }
+        all_gone &= expired;
+    }
+    if all_gone && group.members.is_empty() {
+        let record = |record| GroupRecord::Consumer { group: group.id.clone(), record };
+        records.extend(group.tombstones(None).into_iter().map(record));
     }
 }
 
@@ -266,6 +298,9 @@ fn expired_offsets(
 /// OffsetMetadataManager.validateOffsetCommit. A group that nobody joins may commit all the same.
 fn validate_commit(shard: &Shard, context: &Context, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
     let generation = request.generation_id_or_member_epoch;
+    if let Some(group) = shard.consumer_groups.get(&request.group_id) {
+        return group.validate_offset_commit(&request.member_id, generation, context.version);
+    }
     match shard.groups.get(&request.group_id) {
         Some(group) => group.validate_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation),
         None if generation < 0 => Ok(()),
@@ -279,7 +314,13 @@ fn validate_commit(shard: &Shard, context: &Context, request: &OffsetCommitReque
 /// must be stable: one that an open transaction may change is not told (KIP-447).
 pub(super) fn fetch(shard: &Shard, request: &OffsetFetchRequestGroup, end: Option<Offset>) -> OffsetFetchResponseGroup {
     let id = &request.group_id;
-    let exists = shard.groups.get(id).is_some_and(|group| group.state != GroupState::Dead);
+    let exists = shard.groups.get(id).is_some_and(|group| group.state != GroupState::Dead)
+        || shard.consumer_groups.contains_key(id);
+    if let Some(group) = shard.consumer_groups.get(id)
+        && let Err(error) = group.validate_offset_fetch(request.member_id.as_ref(), request.member_epoch)
+    {
+        return OffsetFetchResponseGroup::default().with_group_id(id.clone()).with_error_code(error.code());
+    }
     let mut response = OffsetFetchResponseGroup::default().with_group_id(id.clone());
     match &request.topics {
         Some(topics) => {

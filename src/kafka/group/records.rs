@@ -3,6 +3,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::kafka::group::consumer::records::ConsumerRecord;
 use crate::wire::{GroupId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition};
 
 /// A committed offset.
@@ -51,6 +52,7 @@ pub struct MemberValue {
 pub enum GroupRecord {
     Offset { group: GroupId, partition: TopicPartition, value: Option<CommittedOffset> },
     Group { group: GroupId, value: Option<GroupValue> },
+    Consumer { group: GroupId, record: ConsumerRecord },
 }
 
 /// The record types are the versions of the keys.
@@ -72,6 +74,12 @@ impl GroupRecord {
                 key.put_i16(GROUP_METADATA);
                 put_string(&mut key, &group.0);
                 (key.freeze(), value.as_ref().map(encode_group))
+            }
+            GroupRecord::Consumer { group, record } => {
+                key.put_i16(record.key().0);
+                put_string(&mut key, &group.0);
+                let value = record.encode(&mut key);
+                (key.freeze(), value)
             }
         }
     }
@@ -98,7 +106,7 @@ impl GroupRecord {
                 };
                 Some(GroupRecord::Group { group, value })
             }
-            _ => None,
+            kind => ConsumerRecord::decode(kind, &mut key, value).map(|record| GroupRecord::Consumer { group, record }),
         }
     }
 }
@@ -186,7 +194,7 @@ fn decode_member(bytes: &mut Bytes, version: i16) -> Option<MemberValue> {
     })
 }
 
-fn put_string(out: &mut BytesMut, text: &StrBytes) {
+pub(super) fn put_string(out: &mut BytesMut, text: &StrBytes) {
     // Kafka's strings carry a 16-bit length; group and topic names and metadata stay far below it.
     out.put_i16(text.len().min(i16::MAX as usize) as i16);
     out.put_slice(&text.as_bytes()[..text.len().min(i16::MAX as usize)]);
@@ -204,7 +212,7 @@ fn put_bytes(out: &mut BytesMut, bytes: &Bytes) {
     out.put_slice(bytes);
 }
 
-fn string(bytes: &mut Bytes) -> Option<StrBytes> {
+pub(super) fn string(bytes: &mut Bytes) -> Option<StrBytes> {
     nullable(bytes)?
 }
 

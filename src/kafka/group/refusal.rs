@@ -1,5 +1,6 @@
 //! An error as each of the group requests carries it.
 
+use crate::kafka::group::consumer::heartbeat_error;
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::sync::sync_error;
 use crate::kafka::group::transactional::refuse_txn_commit;
@@ -14,6 +15,7 @@ pub fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
         Request::JoinGroup(join) => join_error(&join.member_id, error).into(),
         Request::SyncGroup(_) => sync_error(error).into(),
         Request::Heartbeat(_) => HeartbeatResponse::default().with_error_code(error.code()).into(),
+        Request::ConsumerGroupHeartbeat(_) => heartbeat_error(error).into(),
         Request::LeaveGroup(_) => LeaveGroupResponse::default().with_error_code(error.code()).into(),
         Request::OffsetCommit(commit) => {
             let mut response = OffsetCommitResponse::default();
@@ -49,6 +51,7 @@ pub(super) fn refuse_loading(request: &Request) -> Option<Response> {
 /// Turns a ready answer into one that failed, when its write did not make it.
 pub(super) fn spoil(response: &mut Response, error: ErrorCode) {
     match response {
+        Response::ConsumerGroupHeartbeat(heartbeat) => *heartbeat = heartbeat_error(error),
         Response::LeaveGroup(leave) => *leave = LeaveGroupResponse::default().with_error_code(error.code()),
         Response::OffsetCommit(commit) => {
             for partition in commit.topics.iter_mut().flat_map(|t| &mut t.partitions) {

@@ -14,6 +14,14 @@ pub enum TimerKind {
     Sync(GroupId),
     /// When a member's session ends, or that of a member which has only been given an id.
     Session(GroupId, StrBytes),
+    /// When the session of a consumer group's member ends.
+    MemberSession(GroupId, StrBytes),
+    /// When a member should have given up what it was told to.
+    MemberRebalance(GroupId, StrBytes),
+    /// When a classic member of a consumer group, told to join again, should have done so.
+    MemberJoin(GroupId, StrBytes),
+    /// When a classic member of a consumer group should have asked for its assignment.
+    MemberSync(GroupId, StrBytes),
     /// When a write has not been committed in time.
     Write(u64),
     /// When to look for expired offsets.
@@ -23,7 +31,13 @@ pub enum TimerKind {
 impl TimerKind {
     fn group(&self) -> Option<&GroupId> {
         match self {
-            TimerKind::Join(group) | TimerKind::Sync(group) | TimerKind::Session(group, _) => Some(group),
+            TimerKind::Join(group)
+            | TimerKind::Sync(group)
+            | TimerKind::Session(group, _)
+            | TimerKind::MemberSession(group, _)
+            | TimerKind::MemberRebalance(group, _)
+            | TimerKind::MemberJoin(group, _)
+            | TimerKind::MemberSync(group, _) => Some(group),
             TimerKind::Write(_) | TimerKind::OffsetsExpiry => None,
         }
     }
@@ -49,6 +63,10 @@ impl Timers {
             self.order.remove(&(before, timer.clone()));
         }
         self.order.insert((at, timer));
+    }
+
+    pub fn is_scheduled(&self, timer: &Timer) -> bool {
+        self.due.contains_key(timer)
     }
 
     pub fn cancel(&mut self, timer: &Timer) {

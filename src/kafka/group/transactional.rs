@@ -60,6 +60,9 @@ impl Work<'_, '_> {
 /// a member is taken in every state, and one while the group completes a rebalance too.
 fn validate(shard: &Shard, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
     let generation = request.generation_id;
+    if let Some(group) = shard.consumer_groups.get(&request.group_id) {
+        return group.validate_txn_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation);
+    }
     match shard.groups.get(&request.group_id) {
         Some(group) => {
             group.validate_txn_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation)

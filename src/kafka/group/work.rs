@@ -7,13 +7,17 @@ use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::fact::Fact;
+use crate::kafka::group::assignor::Assignor;
 use crate::kafka::group::classic::{ClassicGroup, Member, Reply};
+use crate::kafka::group::consumer::ConsumerGroup;
+use crate::kafka::group::consumer::migration::MigrationPolicy;
 use crate::kafka::group::offsets::Offsets;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::{Timer, TimerKind, Timers};
 use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
+use crate::wire::messages::{JoinGroupResponse, SyncGroupResponse};
 use crate::wire::{Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Response, StrBytes};
 
 /// `offsets.commit.timeout.ms`: how long a write may wait for its commit.
@@ -33,6 +37,18 @@ pub(super) struct Settings {
     pub metadata_max_bytes: i32,
     pub retention: Duration,
     pub retention_check_interval: Duration,
+    pub consumer: ConsumerSettings,
+}
+
+/// The settings of consumer groups, `group.consumer.…`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ConsumerSettings {
+    pub session_timeout: Duration,
+    pub heartbeat_interval: Duration,
+    pub max_size: i32,
+    /// The first one is the default.
+    pub assignors: Vec<Assignor>,
+    pub migration: MigrationPolicy,
 }
 
 impl Settings {
@@ -46,6 +62,13 @@ impl Settings {
             metadata_max_bytes: config.offset_metadata_max_bytes,
             retention: config.offsets_retention,
             retention_check_interval: config.offsets_retention_check_interval,
+            consumer: ConsumerSettings {
+                session_timeout: config.group_consumer_session_timeout,
+                heartbeat_interval: config.group_consumer_heartbeat_interval,
+                max_size: config.group_consumer_max_size,
+                assignors: config.group_consumer_assignors.iter().filter_map(|name| Assignor::parse(name)).collect(),
+                migration: MigrationPolicy::parse(&config.group_consumer_migration_policy),
+            },
         }
     }
 }
@@ -97,6 +120,41 @@ pub(super) enum Then {
         response: Box<Response>,
         facts: Vec<Fact>,
     },
+    /// A classic member has joined a consumer group.
+    ClassicJoin(Box<ClassicJoin>),
+    /// A classic member of a consumer group gets its assignment.
+    ClassicSync(Box<ClassicSync>),
+    /// A consumer group has become a classic one; undone when the write fails.
+    Converted(Box<Converted>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ClassicJoin {
+    pub group: GroupId,
+    pub reply: Reply,
+    pub response: JoinGroupResponse,
+    pub session_timeout: Duration,
+    /// How long the member may take to ask for its assignment.
+    pub sync_timeout: Duration,
+    /// The group is a classic one now, which watches its members itself.
+    pub downgraded: bool,
+    pub facts: Vec<Fact>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ClassicSync {
+    pub group: GroupId,
+    pub member: StrBytes,
+    pub session_timeout: Duration,
+    pub reply: Reply,
+    pub response: SyncGroupResponse,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Converted {
+    /// The group as it was.
+    pub before: Arc<ConsumerGroup>,
+    pub then: Then,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +198,8 @@ pub(super) struct Write {
     pub at: i64,
     /// The offset after its last record; the write is committed when the high watermark gets there.
     pub end: Offset,
+    /// What the records have made of their group, to be told when they are committed.
+    pub outcome: Option<Fact>,
 }
 
 /// One partition of `__consumer_offsets` that this broker leads (GroupCoordinatorShard).
@@ -149,6 +209,8 @@ pub(super) struct Shard {
     /// False until the partition has been read: requests are told to wait.
     pub loaded: bool,
     pub groups: SortedMap<GroupId, Arc<ClassicGroup>>,
+    /// A group is in one of these maps, never in both.
+    pub consumer_groups: SortedMap<GroupId, Arc<ConsumerGroup>>,
     pub offsets: Offsets,
     /// The high watermark as far as the coordinator has been told.
     pub committed: Offset,
@@ -162,6 +224,7 @@ impl Shard {
             epoch,
             loaded: false,
             groups: SortedMap::new(),
+            consumer_groups: SortedMap::new(),
             offsets: Offsets::default(),
             committed: Offset::ZERO,
             deferred: VecDeque::new(),
@@ -170,6 +233,15 @@ impl Shard {
 
     pub fn group_mut(&mut self, id: &GroupId) -> Option<&mut ClassicGroup> {
         self.groups.get_mut(id).map(Arc::make_mut)
+    }
+
+    pub fn consumer_group_mut(&mut self, id: &GroupId) -> Option<&mut ConsumerGroup> {
+        self.consumer_groups.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Whether there is a group of either protocol.
+    pub fn has_group(&self, id: &GroupId) -> bool {
+        self.groups.contains_key(id) || self.consumer_groups.contains_key(id)
     }
 
     pub fn group_or_new(&mut self, id: &GroupId, now: Instant) -> &mut ClassicGroup {
@@ -198,6 +270,12 @@ impl Work<'_, '_> {
     pub fn schedule(&mut self, kind: TimerKind, after: Duration) {
         let at = self.turn.now + after;
         self.timers.schedule(Timer { partition: self.partition, kind }, at);
+    }
+
+    pub fn schedule_if_absent(&mut self, kind: TimerKind, after: Duration) {
+        if !self.timers.is_scheduled(&Timer { partition: self.partition, kind: kind.clone() }) {
+            self.schedule(kind, after);
+        }
     }
 
     pub fn cancel(&mut self, kind: TimerKind) {

@@ -131,15 +131,15 @@ impl Observe for World {
     }
 
     fn group_state(&self, group: &str) -> Option<String> {
-        self.group(group).map(|group| group.state.name().to_string())
+        World::group_state(self, group).map(str::to_string)
     }
 
     fn generation(&self, group: &str) -> Option<i64> {
-        self.group(group).map(|group| i64::from(group.generation))
+        self.group_generation(group).map(i64::from)
     }
 
     fn members(&self, group: &str) -> Option<i64> {
-        self.group(group).map(|group| group.members.len() as i64)
+        self.group_size(group).map(|members| members as i64)
     }
 
     fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Option<i64>> {

@@ -74,10 +74,6 @@ fn settings_are_refused_with_kafkas_reason_and_by_name() {
 
 #[test]
 fn what_the_engine_cannot_do_yet_is_refused_by_name() {
-    assert_eq!(
-        line("consumer c2 group=g topics=orders group.protocol=consumer"),
-        ["35: group.protocol=consumer (KIP-848) is not simulated yet"]
-    );
     assert_eq!(line("share-consumer s group=g topics=orders"), ["1: share groups are not simulated yet"]);
     assert_eq!(line("stream s subscribe=orders"), ["1: stream readers are not simulated yet"]);
 }

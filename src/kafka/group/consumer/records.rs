@@ -1,0 +1,426 @@
+//! The records of consumer groups in `__consumer_offsets`, key and value as Kafka's schemas say
+//! (GroupCoordinatorRecordHelpers and the ConsumerGroup…Key and …Value of the group coordinator).
+//! Keys are plain, values are flexible: lengths are variable and one more than they say, and every
+//! structure ends with its tagged fields (KIP-482).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::kafka::group::assignor::Partitions;
+use crate::kafka::group::consumer::member::{ClassicMetadata, CurrentAssignment, MemberMetadata, MemberState};
+use crate::kafka::group::records::{put_string, string};
+use crate::sorted::SortedSet;
+use crate::time::Duration;
+use crate::wire::{StrBytes, TopicName, Uuid};
+
+/// The group's epoch, and a hash of the metadata of its topics that the epoch was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupEpoch {
+    pub epoch: i32,
+    pub metadata_hash: i64,
+}
+
+/// The topics that a pattern was found to match (ConsumerGroupRegularExpressionValue).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolvedRegex {
+    pub topics: SortedSet<TopicName>,
+    /// The offset of the metadata that was looked at.
+    pub version: i64,
+    /// Milliseconds.
+    pub timestamp: i64,
+}
+
+/// One record of a consumer group; without a value it deletes what its key names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConsumerRecord {
+    Epoch(Option<GroupEpoch>),
+    /// What brokers before 4.1 wrote of the group's topics; it is only ever deleted.
+    PartitionMetadata(Option<Bytes>),
+    Member(StrBytes, Option<MemberMetadata>),
+    TargetEpoch(Option<i32>),
+    Target(StrBytes, Option<Partitions>),
+    Current(StrBytes, Option<CurrentAssignment>),
+    Regex(StrBytes, Option<ResolvedRegex>),
+}
+
+/// The record types are the versions of the keys.
+const EPOCH: i16 = 3;
+const PARTITION_METADATA: i16 = 4;
+const MEMBER: i16 = 5;
+const TARGET_EPOCH: i16 = 6;
+const TARGET: i16 = 7;
+const CURRENT: i16 = 8;
+const REGEX: i16 = 16;
+
+impl ConsumerRecord {
+    /// The type of the record, and what its key names besides the group.
+    pub(in crate::kafka::group) fn key(&self) -> (i16, Option<&StrBytes>) {
+        match self {
+            ConsumerRecord::Epoch(_) => (EPOCH, None),
+            ConsumerRecord::PartitionMetadata(_) => (PARTITION_METADATA, None),
+            ConsumerRecord::Member(member, _) => (MEMBER, Some(member)),
+            ConsumerRecord::TargetEpoch(_) => (TARGET_EPOCH, None),
+            ConsumerRecord::Target(member, _) => (TARGET, Some(member)),
+            ConsumerRecord::Current(member, _) => (CURRENT, Some(member)),
+            ConsumerRecord::Regex(regex, _) => (REGEX, Some(regex)),
+        }
+    }
+
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            ConsumerRecord::Epoch(value) => value.is_none(),
+            ConsumerRecord::PartitionMetadata(value) => value.is_none(),
+            ConsumerRecord::Member(_, value) => value.is_none(),
+            ConsumerRecord::TargetEpoch(value) => value.is_none(),
+            ConsumerRecord::Target(_, value) => value.is_none(),
+            ConsumerRecord::Current(_, value) => value.is_none(),
+            ConsumerRecord::Regex(_, value) => value.is_none(),
+        }
+    }
+
+    pub(in crate::kafka::group) fn encode(&self, key: &mut BytesMut) -> Option<Bytes> {
+        if let Some(named) = self.key().1 {
+            put_string(key, named);
+        }
+        let mut out = BytesMut::new();
+        out.put_i16(0);
+        match self {
+            ConsumerRecord::Epoch(value) => put_epoch(&mut out, value.as_ref()?),
+            ConsumerRecord::PartitionMetadata(value) => return value.clone(),
+            ConsumerRecord::Member(_, value) => put_member(&mut out, value.as_ref()?),
+            ConsumerRecord::TargetEpoch(value) => {
+                out.put_i32((*value)?);
+                out.put_u8(0);
+            }
+            ConsumerRecord::Target(_, value) => {
+                put_partitions(&mut out, value.as_ref()?);
+                out.put_u8(0);
+            }
+            ConsumerRecord::Current(_, value) => put_current(&mut out, value.as_ref()?),
+            ConsumerRecord::Regex(_, value) => put_regex(&mut out, value.as_ref()?),
+        }
+        Some(out.freeze())
+    }
+
+    /// Reads what follows on the group in the key, and the value. `None` for other types.
+    pub(in crate::kafka::group) fn decode(kind: i16, key: &mut Bytes, value: Option<&Bytes>) -> Option<ConsumerRecord> {
+        let mut value = value.cloned();
+        // The version: there is but one of each.
+        let version = value.as_mut().map(|bytes| bytes.try_get_i16().ok());
+        if kind != PARTITION_METADATA && !matches!(version, None | Some(Some(0))) {
+            return None;
+        }
+        let value = value.as_mut();
+        Some(match kind {
+            EPOCH => ConsumerRecord::Epoch(read(value, epoch)?),
+            PARTITION_METADATA => ConsumerRecord::PartitionMetadata(value.cloned()),
+            MEMBER => ConsumerRecord::Member(string(key)?, read(value, member)?),
+            TARGET_EPOCH => ConsumerRecord::TargetEpoch(read(value, |bytes| bytes.try_get_i32().ok())?),
+            TARGET => ConsumerRecord::Target(string(key)?, read(value, partitions)?),
+            CURRENT => ConsumerRecord::Current(string(key)?, read(value, current)?),
+            REGEX => ConsumerRecord::Regex(string(key)?, read(value, regex)?),
+            _ => return None,
+        })
+    }
+}
+
+/// The outer `None`: it does not read.
+fn read<T>(value: Option<&mut Bytes>, decode: impl FnOnce(&mut Bytes) -> Option<T>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(bytes) => decode(bytes).map(Some),
+    }
+}
+
+fn put_epoch(out: &mut BytesMut, value: &GroupEpoch) {
+    out.put_i32(value.epoch);
+    // The hash is tagged field 0, and absent when it is 0.
+    if value.metadata_hash == 0 {
+        out.put_u8(0);
+    } else {
+        out.put_slice(&[1, 0, 8]);
+        out.put_i64(value.metadata_hash);
+    }
+}
+
+fn epoch(bytes: &mut Bytes) -> Option<GroupEpoch> {
+    let epoch = bytes.try_get_i32().ok()?;
+    let metadata_hash = match tagged_field_0(bytes)? {
+        Some(mut field) => field.try_get_i64().ok()?,
+        None => 0,
+    };
+    Some(GroupEpoch { epoch, metadata_hash })
+}
+
+fn put_member(out: &mut BytesMut, value: &MemberMetadata) {
+    let MemberMetadata { instance, rack, client_id, client_host, topics, regex, rebalance_timeout, assignor, classic } =
+        value;
+    put_nullable(out, instance.as_ref());
+    put_nullable(out, rack.as_ref());
+    put_text(out, client_id);
+    put_text(out, client_host);
+    put_topics(out, topics);
+    put_nullable(out, regex.as_ref());
+    out.put_i32(rebalance_timeout.millis() as i32);
+    put_nullable(out, assignor.as_ref());
+    let Some(classic) = classic else {
+        return out.put_u8(0);
+    };
+    let mut field = BytesMut::new();
+    field.put_i32(classic.session_timeout.millis() as i32);
+    put_length(&mut field, classic.protocols.len());
+    for (name, metadata) in &classic.protocols {
+        put_text(&mut field, name);
+        put_length(&mut field, metadata.len());
+        field.put_slice(metadata);
+        field.put_u8(0);
+    }
+    field.put_u8(0);
+    out.put_slice(&[1, 0]);
+    put_varint(out, field.len() as u32);
+    out.put_slice(&field);
+}
+
+fn member(bytes: &mut Bytes) -> Option<MemberMetadata> {
+    Some(MemberMetadata {
+        instance: nullable(bytes)?,
+        rack: nullable(bytes)?,
+        client_id: text(bytes)?,
+        client_host: text(bytes)?,
+        topics: topics(bytes)?,
+        regex: nullable(bytes)?,
+        rebalance_timeout: Duration::from_millis(bytes.try_get_i32().ok()?.into()),
+        assignor: nullable(bytes)?,
+        classic: match tagged_field_0(bytes)? {
+            Some(mut field) => Some(classic(&mut field)?),
+            None => None,
+        },
+    })
+}
+
+fn classic(bytes: &mut Bytes) -> Option<ClassicMetadata> {
+    let session_timeout = Duration::from_millis(bytes.try_get_i32().ok()?.into());
+    let mut protocols = Vec::new();
+    for _ in 0..length(bytes)?? {
+        let name = text(bytes)?;
+        let length = length(bytes)??;
+        if bytes.len() < length {
+            return None;
+        }
+        protocols.push((name, bytes.split_to(length)));
+        tagged_field_0(bytes)?;
+    }
+    Some(ClassicMetadata { session_timeout, protocols })
+}
+
+fn put_current(out: &mut BytesMut, value: &CurrentAssignment) {
+    let CurrentAssignment { epoch, previous_epoch, state, assigned, revoking } = value;
+    out.put_i32(*epoch);
+    out.put_i32(*previous_epoch);
+    out.put_i8(state.code());
+    put_partitions(out, assigned);
+    put_partitions(out, revoking);
+    out.put_u8(0);
+}
+
+fn current(bytes: &mut Bytes) -> Option<CurrentAssignment> {
+    Some(CurrentAssignment {
+        epoch: bytes.try_get_i32().ok()?,
+        previous_epoch: bytes.try_get_i32().ok()?,
+        state: MemberState::from_code(bytes.try_get_i8().ok()?),
+        assigned: partitions(bytes)?,
+        revoking: partitions(bytes)?,
+    })
+}
+
+fn put_regex(out: &mut BytesMut, value: &ResolvedRegex) {
+    put_topics(out, &value.topics);
+    out.put_i64(value.version);
+    out.put_i64(value.timestamp);
+    out.put_u8(0);
+}
+
+fn regex(bytes: &mut Bytes) -> Option<ResolvedRegex> {
+    Some(ResolvedRegex {
+        topics: topics(bytes)?,
+        version: bytes.try_get_i64().ok()?,
+        timestamp: bytes.try_get_i64().ok()?,
+    })
+}
+
+fn put_partitions(out: &mut BytesMut, value: &Partitions) {
+    put_length(out, value.len());
+    for (topic, partitions) in value {
+        out.put_slice(topic.as_bytes());
+        put_length(out, partitions.len());
+        partitions.iter().for_each(|partition| out.put_i32(*partition));
+        out.put_u8(0);
+    }
+}
+
+fn partitions(bytes: &mut Bytes) -> Option<Partitions> {
+    let mut value = Partitions::new();
+    for _ in 0..length(bytes)?? {
+        let topic = Uuid::from_u128(bytes.try_get_u128().ok()?);
+        let mut partitions = SortedSet::new();
+        for _ in 0..length(bytes)?? {
+            partitions.insert(bytes.try_get_i32().ok()?);
+        }
+        tagged_field_0(bytes)?;
+        value.insert(topic, partitions);
+    }
+    Some(value)
+}
+
+fn put_topics(out: &mut BytesMut, topics: &SortedSet<TopicName>) {
+    put_length(out, topics.len());
+    topics.iter().for_each(|topic| put_text(out, &topic.0));
+}
+
+fn topics(bytes: &mut Bytes) -> Option<SortedSet<TopicName>> {
+    let mut topics = SortedSet::new();
+    for _ in 0..length(bytes)?? {
+        topics.insert(TopicName(text(bytes)?));
+    }
+    Some(topics)
+}
+
+fn put_varint(out: &mut BytesMut, mut value: u32) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+fn varint(bytes: &mut Bytes) -> Option<u32> {
+    let mut value = 0;
+    for shift in (0..32).step_by(7) {
+        let byte = bytes.try_get_u8().ok()?;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn put_length(out: &mut BytesMut, length: usize) {
+    put_varint(out, length as u32 + 1);
+}
+
+/// The inner `None`: null.
+fn length(bytes: &mut Bytes) -> Option<Option<usize>> {
+    let length = varint(bytes)?;
+    Some(length.checked_sub(1).map(|length| length as usize))
+}
+
+fn put_text(out: &mut BytesMut, text: &StrBytes) {
+    put_length(out, text.len());
+    out.put_slice(text.as_bytes());
+}
+
+fn put_nullable(out: &mut BytesMut, text: Option<&StrBytes>) {
+    match text {
+        Some(text) => put_text(out, text),
+        None => out.put_u8(0),
+    }
+}
+
+fn text(bytes: &mut Bytes) -> Option<StrBytes> {
+    nullable(bytes)?
+}
+
+fn nullable(bytes: &mut Bytes) -> Option<Option<StrBytes>> {
+    let Some(length) = length(bytes)? else {
+        return Some(None);
+    };
+    if bytes.len() < length {
+        return None;
+    }
+    StrBytes::from_utf8(bytes.split_to(length)).ok().map(Some)
+}
+
+/// Reads the tagged fields: what stands under tag 0, if it does. Others are passed over.
+fn tagged_field_0(bytes: &mut Bytes) -> Option<Option<Bytes>> {
+    let mut found = None;
+    for _ in 0..varint(bytes)? {
+        let tag = varint(bytes)?;
+        let size = varint(bytes)? as usize;
+        if bytes.len() < size {
+            return None;
+        }
+        let field = bytes.split_to(size);
+        if tag == 0 {
+            found = Some(field);
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::group::records::GroupRecord;
+    use crate::wire::{GroupId, str_bytes, topic_name};
+
+    fn check(record: ConsumerRecord) -> (Bytes, Option<Bytes>) {
+        let record = GroupRecord::Consumer { group: GroupId(str_bytes("g")), record };
+        let (key, value) = record.encode();
+        assert_eq!(GroupRecord::decode(&key, value.as_ref()), Some(record));
+        (key, value)
+    }
+
+    fn some_partitions() -> Partitions {
+        [(Uuid::from_u128(7), [1, 300].into_iter().collect())].into_iter().collect()
+    }
+
+    #[test]
+    fn an_epoch_is_written_as_kafka_writes_it() {
+        let (key, value) = check(ConsumerRecord::Epoch(Some(GroupEpoch { epoch: 5, metadata_hash: 0 })));
+        assert_eq!(key[..], [0, 3, 0, 1, b'g']);
+        assert_eq!(value.expect("a value")[..], [0, 0, 0, 0, 0, 5, 0]);
+        let (_, value) = check(ConsumerRecord::Epoch(Some(GroupEpoch { epoch: 5, metadata_hash: 9 })));
+        assert_eq!(value.expect("a value")[..], [0, 0, 0, 0, 0, 5, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9]);
+    }
+
+    #[test]
+    fn a_target_is_written_as_kafka_writes_it() {
+        let (key, value) = check(ConsumerRecord::Target(str_bytes("m"), Some(some_partitions())));
+        assert_eq!(key[..], [0, 7, 0, 1, b'g', 0, 1, b'm']);
+        let mut expected = vec![0, 0, 2];
+        expected.extend(7_u128.to_be_bytes());
+        expected.extend([3, 0, 0, 0, 1, 0, 0, 1, 44, 0, 0]);
+        assert_eq!(value.expect("a value")[..], expected);
+    }
+
+    #[test]
+    fn the_others_read_back_as_they_were_written() {
+        let classic = ClassicMetadata {
+            session_timeout: Duration::from_secs(45),
+            protocols: vec![(str_bytes("range"), Bytes::from(vec![1; 200]))],
+        };
+        let metadata = MemberMetadata {
+            instance: Some(str_bytes("i")),
+            client_id: str_bytes("c1"),
+            client_host: str_bytes("/host"),
+            topics: [topic_name("orders")].into_iter().collect(),
+            rebalance_timeout: Duration::from_secs(300),
+            classic: Some(classic),
+            ..MemberMetadata::default()
+        };
+        check(ConsumerRecord::Member(str_bytes("m"), Some(metadata)));
+        let current = CurrentAssignment {
+            epoch: 4,
+            previous_epoch: 3,
+            state: MemberState::UnrevokedPartitions,
+            assigned: some_partitions(),
+            revoking: Partitions::new(),
+        };
+        check(ConsumerRecord::Current(str_bytes("m"), Some(current)));
+        let topics = [topic_name("orders")].into_iter().collect();
+        check(ConsumerRecord::Regex(str_bytes("o.*"), Some(ResolvedRegex { topics, version: 3, timestamp: 4 })));
+        check(ConsumerRecord::TargetEpoch(Some(3)));
+        check(ConsumerRecord::Member(str_bytes("m"), None));
+        check(ConsumerRecord::PartitionMetadata(None));
+    }
+}

@@ -1,0 +1,600 @@
+//! Consumer groups: one member's reconciliation, and whole sequences of heartbeats, of classic
+//! members in a consumer group and of groups that change their protocol, as Kafka's own
+//! CurrentAssignmentBuilder and GroupMetadataManager answered them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use highwater::kafka::config::BrokerConfig;
+use highwater::kafka::controller::record::MetadataRecord;
+use highwater::kafka::fact::error_name;
+use highwater::kafka::group::assignor::{Assignor, Targets};
+use highwater::kafka::group::consumer::ConsumerGroup;
+use highwater::kafka::group::consumer::group::{metadata_hash, topic_ids};
+use highwater::kafka::group::consumer::member::{CurrentAssignment, MemberState};
+use highwater::kafka::group::consumer::reconcile::Reconciliation;
+use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
+use highwater::kafka::group::records::GroupRecord;
+use highwater::kafka::group::{Context, GroupCoordinator};
+use highwater::kafka::node::{Effects, Turn};
+use highwater::sorted::SortedSet;
+use highwater::time::{Duration, Instant};
+use highwater::wire::{
+    Body, BrokerEpoch, BrokerId, ClientId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Request, TopicName,
+    Uuid, error, str_bytes, topic_name,
+};
+use serde_json::{Map, Value, json};
+
+use crate::group_records::{
+    Names, all_texts, consumer_json, forgive, group_json, initial_records, normal, read_record, record_json, request,
+    response_json,
+};
+
+/// Cases about groups that Highwater does not have.
+fn is_about_newer_groups(case: &Value) -> bool {
+    list(&case["initial_groups"]).any(|group| group["type"] != "consumer" && group["type"] != "classic")
+}
+
+/// Cases whose test acts on Kafka's objects between the recorded steps in a way that the steps do not
+/// tell. They run up to the action and no further.
+const HIDDEN_ACTION_BEFORE_STEP: [(&str, usize, &str); 1] = [(
+    "GroupMetadataManagerTest#testConsumerGroupDynamicConfigs",
+    2,
+    "the test changes the settings of the group, which Highwater has only for all groups together",
+)];
+
+#[test]
+fn golden_consumer_group_reconciliation() {
+    let file: Value = serde_json::from_str(include_str!("../golden/consumer_group_reconciliation.json")).expect("JSON");
+    let (mut failures, mut left_out, mut run) = (Vec::new(), Vec::new(), 0);
+    for case in list(&file["cases"]) {
+        let name = text(&case["name"]);
+        let result = match text(&case["kind"]) {
+            "reconcile" => check_reconcile(case),
+            "heartbeat_sequence" | "protocol_migration_sequence" if is_about_newer_groups(case) => {
+                left_out.push(name);
+                continue;
+            }
+            "heartbeat_sequence" | "protocol_migration_sequence" => run_as_any(case),
+            other => Err(format!("unknown kind {other}")),
+        };
+        run += 1;
+        if let Err(error) = result {
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    println!("{run} run; left out, about newer groups: {}", left_out.join(", "));
+    assert!(failures.is_empty(), "{} of {run} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+pub fn check<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Result<(), String> {
+    if got == expected { Ok(()) } else { Err(format!("\n   got      {got:?}\n   expected {expected:?}")) }
+}
+
+fn check_json(what: &str, mut got: Value, expected: &Value) -> Result<(), String> {
+    let expected = normal(expected);
+    got = normal(&got);
+    forgive(&mut got, &expected);
+    if got == expected { Ok(()) } else { Err(format!("{what}\n   got      {got}\n   expected {expected}")) }
+}
+
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+// --- one member ----------------------------------------------------------------------------------
+
+fn check_reconcile(case: &Value) -> Result<(), String> {
+    let topics = list(&case["topics_in_metadata"]).map(|name| (text(name).to_string(), 10));
+    let names = Names::new(topics);
+    let member = &case["member"];
+    let current = CurrentAssignment {
+        epoch: int(&member["member_epoch"]),
+        previous_epoch: int(&member["previous_member_epoch"]),
+        state: state(text(&member["state"])),
+        assigned: names.partitions(&member["assigned"]),
+        revoking: names.partitions(&member["pending_revocation"]),
+    };
+    let mut subscribed: SortedSet<TopicName> =
+        list(&member["subscribed_topics"]).map(|name| topic_name(text(name))).collect();
+    if let Some(regex) = member["subscribed_regex"].as_str() {
+        subscribed.extend(list(&case["resolved_regexes"][regex]).map(|name| topic_name(text(name))));
+    }
+    let held = &case["current_partition_epochs_not_minus_one"];
+    let is_held = |topic: &Uuid, partition: i32| !held[format!("{}-{partition}", names.name_of(topic))].is_null();
+    let owned = case["owned_topic_partitions"].as_array().map(|_| names.owned(&case["owned_topic_partitions"]));
+    let reconciliation = Reconciliation {
+        target_epoch: int(&case["target_epoch"]),
+        target: &names.partitions(&case["target"]),
+        subscription_changed: case["has_subscription_changed"] == true,
+        subscribed: &topic_ids(&subscribed, &names.image),
+        owned: owned.as_ref(),
+        is_held: &is_held,
+    };
+    let next = match reconciliation.next(&current) {
+        Ok(next) => next,
+        Err(error) => return check(error_name(error), text(&case["error"]).to_string()),
+    };
+    if !case["error"].is_null() {
+        return Err(format!("{} was expected", case["error"]));
+    }
+    let got = json!({
+        "state": next.state.name(),
+        "member_epoch": next.epoch,
+        "previous_member_epoch": next.previous_epoch,
+        "assigned": names.partitions_json(&next.assigned),
+        "pending_revocation": names.partitions_json(&next.revoking),
+    });
+    let mut expected = case["result"].clone();
+    let fields = expected.as_object_mut().ok_or("no result")?;
+    fields.retain(|name, _| !name.starts_with("subscribed"));
+    check(got, expected)?;
+    // Kafka also builds a new member that equals the old one.
+    check(case["result_same_as_input"] == true && next != current, false)
+}
+
+fn state(name: &str) -> MemberState {
+    use MemberState::*;
+    [Stable, UnrevokedPartitions, UnreleasedPartitions, Unknown]
+        .into_iter()
+        .find(|state| state.name() == name)
+        .unwrap_or_else(|| panic!("unknown state {name}"))
+}
+
+fn int(value: &Value) -> i32 {
+    value.as_i64().map_or(0, |v| v as i32)
+}
+
+// --- sequences -----------------------------------------------------------------------------------
+
+struct Sequence {
+    coordinator: GroupCoordinator,
+    effects: Effects,
+    names: Names,
+    now: Instant,
+    partition: i32,
+    log_end: i64,
+    /// Our drawn ids by the recorded ones, and back.
+    ours: BTreeMap<String, String>,
+    recorded: BTreeMap<String, String>,
+    /// Member ids that the recording has named so far.
+    known: BTreeSet<String>,
+    /// The assignors' names, the default one first.
+    assignors: Vec<String>,
+    /// The coordinator as it would be if the last write had failed: the write is still to be reported.
+    before_write: Option<GroupCoordinator>,
+    /// Answers that the recording gives only with the commit of a write.
+    late: BTreeMap<u64, Value>,
+}
+
+/// What the recordings do not tell of the group that a test begins with.
+#[derive(Clone, Copy, Debug)]
+struct Untold {
+    metadata: Metadata,
+    /// The `client.id` of the members.
+    client: &'static str,
+}
+
+/// What the group's epoch was made for: the metadata that its topics have, other metadata, or none
+/// that the test told of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Metadata {
+    Current,
+    Other,
+    Untold,
+}
+
+/// One way to begin must lead to everything that was recorded.
+fn run_as_any(case: &Value) -> Result<(), String> {
+    let mut errors = Vec::new();
+    for metadata in [Metadata::Current, Metadata::Untold, Metadata::Other] {
+        for client in ["client", ""] {
+            let untold = Untold { metadata, client };
+            match run_sequence(case, untold) {
+                Ok(()) => return Ok(()),
+                Err(error) => errors.push(format!("{untold:?}: {error}")),
+            }
+        }
+    }
+    Err(errors.join("\n "))
+}
+
+fn run_sequence(case: &Value, untold: Untold) -> Result<(), String> {
+    let mut sequence = Sequence::new(case)?;
+    for group in list(&case["initial_groups"]) {
+        for record in initial_records(case, group, &sequence.names, untold.client) {
+            sequence.coordinator.replay(sequence.partition, &record, Offset(0), Instant::ZERO);
+        }
+        sequence.known.extend(group["members"].as_object().into_iter().flatten().map(|(id, _)| id.clone()));
+    }
+    let steps: Vec<&Value> = list(&case["steps"]).collect();
+    let hidden = HIDDEN_ACTION_BEFORE_STEP.iter().find(|(name, ..)| *name == text(&case["name"]));
+    for (index, step) in steps.iter().enumerate() {
+        if hidden.is_some_and(|(_, before, _)| index == *before) {
+            break;
+        }
+        sequence.set_metadata_hash(index, &steps, untold.metadata);
+        sequence.step(index, step, &steps).map_err(|error| format!("step {index} {}: {error}", step["op"]))?;
+    }
+    Ok(())
+}
+
+fn config_of(case: &Value) -> Result<(BrokerConfig, bool), String> {
+    let mut config = BrokerConfig {
+        group_min_session_timeout: Duration::ZERO,
+        group_initial_rebalance_delay: Duration::from_millis(
+            case["initial_rebalance_delay_ms"].as_i64().unwrap_or(3_000),
+        ),
+        offsets_retention_check_interval: Duration::from_millis(i64::MAX / 100_000),
+        // The tests disable what they do not ask for.
+        group_consumer_migration_policy: "disabled".to_string(),
+        ..BrokerConfig::default()
+    };
+    let mut no_op = false;
+    for (name, value) in case["config"].as_object().into_iter().flatten() {
+        let number = || text(value).parse().map_err(|_| format!("{name} is no number"));
+        match name.as_str() {
+            "group.consumer.migration.policy" => config.group_consumer_migration_policy = text(value).to_string(),
+            "group.max.size" => config.group_max_size = number()?,
+            "group.consumer.max.size" => config.group_consumer_max_size = number()?,
+            "group.consumer.session.timeout.ms" => {
+                config.group_consumer_session_timeout = Duration::from_millis(number()?.into());
+            }
+            "group.consumer.heartbeat.interval.ms" => {
+                config.group_consumer_heartbeat_interval = Duration::from_millis(number()?.into());
+            }
+            "group.consumer.assignors" => no_op = text(value).contains("NoOpPartitionAssignor"),
+            // Patterns are resolved by the test itself.
+            "group.consumer.regex.refresh.interval.ms" => {}
+            other => return Err(format!("unknown setting {other}")),
+        }
+    }
+    Ok((config, no_op))
+}
+
+impl Sequence {
+    fn new(case: &Value) -> Result<Sequence, String> {
+        let topics = case["topics"].as_object().into_iter().flatten();
+        let mut names = Names::new(topics.map(|(name, count)| (name.clone(), int(count))));
+        names.learn(case);
+        let (config, no_op) = config_of(case)?;
+        let mut assignors = vec![if no_op { "no-op" } else { "range" }.to_string()];
+        for call in list(&case["steps"]).flat_map(|step| list(&step["assignor_calls"])) {
+            if !assignors.contains(&text(&call["assignor"]).to_string()) {
+                assignors.push(text(&call["assignor"]).to_string());
+            }
+        }
+        let group = list(&case["initial_groups"]).next().map(|group| text(&group["group_id"]).to_string());
+        let named = list(&case["steps"]).find_map(|step| {
+            let key = &step["record"]["key"];
+            let names = [&step["request"]["groupId"], &key["groupId"], &key["group"]];
+            names.into_iter().find_map(Value::as_str).map(str::to_string)
+        });
+        let partition = GroupCoordinator::partition_for(&group.or(named).ok_or("no group")?, 50);
+        let mut sequence = Sequence {
+            coordinator: GroupCoordinator::new(BrokerId(1), &config),
+            effects: Effects::new(1),
+            names,
+            now: Instant::ZERO,
+            partition,
+            log_end: 0,
+            ours: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+            known: BTreeSet::new(),
+            assignors,
+            before_write: None,
+            late: BTreeMap::new(),
+        };
+        let mut turn = Turn::new(Instant::ZERO, &mut sequence.effects);
+        sequence.coordinator.load(&mut turn, partition, LeaderEpoch(1), []);
+        Ok(sequence)
+    }
+
+    /// Before the first request after a group was loaded: the hash that its epoch's record had.
+    fn set_metadata_hash(&mut self, index: usize, steps: &[&Value], metadata: Metadata) {
+        let is_loading = |step: &Value| step["op"] == "replay_record";
+        let loaded = index == 0 || is_loading(steps[index - 1]);
+        if metadata == Metadata::Untold || !loaded || is_loading(steps[index]) {
+            return;
+        }
+        let groups: Vec<ConsumerGroup> = self.coordinator.consumer_groups().cloned().collect();
+        for group in groups {
+            let topics: SortedSet<TopicName> =
+                group.members.values().flat_map(|member| group.subscription(member)).collect();
+            let metadata_hash =
+                if metadata == Metadata::Current { metadata_hash(&topics, &self.names.image) } else { 1 };
+            let record = ConsumerRecord::Epoch(Some(GroupEpoch { epoch: group.epoch, metadata_hash }));
+            let record = GroupRecord::Consumer { group: group.id.clone(), record };
+            self.coordinator.replay(self.partition, &record, Offset(0), self.now);
+        }
+    }
+
+    fn step(&mut self, index: usize, step: &Value, steps: &[&Value]) -> Result<(), String> {
+        self.effects.sends.clear();
+        if let Some(now) = step["now_ms"].as_i64() {
+            // Where it is later than the steps lead to, the test moved the clock on.
+            self.now = Instant::from_millis(now.max(self.now.millis()));
+        }
+        let completion =
+            steps.iter().find(|s| s["op"] == "log_append_completed" && s["of_step"].as_u64() == Some(index as u64));
+        match text(&step["op"]) {
+            "ConsumerGroupHeartbeat" | "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup" => {
+                self.prepare_assignors(step);
+                let context = Context {
+                    from: NodeId::Client(ClientId(1)),
+                    correlation: Correlation(index as u64),
+                    client_id: str_bytes("client"),
+                    client_host: str_bytes("localhost/127.0.0.1"),
+                    version: int(&step["version"]) as i16,
+                    known_member_id: step["require_known_member_id"] == true,
+                    skip_assignment: step["supports_skipping_assignment"] == true,
+                };
+                let mut request = request(step, &self.names, &|recorded| self.our_id(recorded))?;
+                give_up_pattern(&mut request);
+                let mut turn = Turn::new(self.now, &mut self.effects);
+                self.coordinator.handle_as(&mut turn, &self.names.image, &context, &request);
+            }
+            "advance_time" => {
+                self.now += Duration::from_millis(step["ms"].as_i64().ok_or("no milliseconds")?);
+                let mut turn = Turn::new(self.now, &mut self.effects);
+                self.coordinator.alarm(&mut turn, &self.names.image);
+            }
+            "log_append_completed" => self.complete_write(step)?,
+            "rollback-uncommitted" => self.fail_write(ErrorCode::NotLeaderOrFollower),
+            "new_metadata_image" => self.new_image(step),
+            "replay_record" => {
+                let record = read_record(&step["record"], &self.names)?;
+                self.coordinator.replay(self.partition, &record, Offset(0), self.now);
+            }
+            // The steps that follow replay the group that the test made.
+            "test_sets_group_directly" => {}
+            other => return Err(format!("unknown op {other}")),
+        }
+        // A join that is not answered in the recording waits for its commit, which the test never makes.
+        let waits = step["op"] == "JoinGroup" && step["response"].is_null() && step["records"].is_array();
+        self.write_records(step, completion.is_some() || waits)?;
+        let members = self.coordinator.groups().flat_map(|(_, group)| group.members.iter());
+        let members: Vec<Value> = members.map(|member| json!(member.id.as_str())).collect();
+        self.learn_id(step, self.answers().into_iter().map(|(_, answer)| answer).chain(members));
+        self.check_answers(index, step, completion.is_some())?;
+        let waits = step["op"] == "SyncGroup" && completion.is_some();
+        self.check_state(step, waits)?;
+        let mut named = BTreeSet::new();
+        all_texts(step, &mut named);
+        self.known.extend(named.iter().filter_map(|id| drawn_by_kafka(id)));
+        Ok(())
+    }
+
+    /// The recorded answers of the test's assignor. One that was not asked leaves everything as it is.
+    fn prepare_assignors(&mut self, step: &Value) {
+        let call = list(&step["assignor_calls"]).next();
+        let targets: Option<Targets> = call.map(|call| {
+            let output = call["output"].as_object().into_iter().flatten();
+            output.map(|(id, target)| (self.our_id(id), self.names.partitions(target))).collect()
+        });
+        let fixed = |name: &String| Assignor::Fixed { name: str_bytes(name), targets: targets.clone() };
+        self.coordinator.set_assignors(self.assignors.iter().map(fixed).collect());
+    }
+
+    /// Where the topics are the same, their replicas have moved to other racks.
+    fn new_image(&mut self, step: &Value) {
+        let topics = step["topics"].as_object().into_iter().flatten();
+        let topics: Vec<(String, i32)> = topics.map(|(name, count)| (name.clone(), int(count))).collect();
+        let same = self.names.topics() == topics;
+        let gone = std::mem::replace(&mut self.names, Names::new(topics));
+        self.names.keep(gone);
+        if same {
+            let rack = Some(str_bytes("another rack"));
+            let (incarnation, epoch) = (Uuid::nil(), BrokerEpoch(0));
+            let (fenced, in_controlled_shutdown) = (false, false);
+            let broker = BrokerId(1);
+            self.names.image.replay(&MetadataRecord::RegisterBroker {
+                broker,
+                incarnation,
+                epoch,
+                rack,
+                fenced,
+                in_controlled_shutdown,
+            });
+        }
+        let changed: Vec<TopicName> = self.names.image.topics.keys().cloned().collect();
+        changed.iter().for_each(|topic| self.coordinator.topic_changed(topic));
+    }
+
+    /// What the step wrote. A write whose commit is not recorded is committed at once.
+    fn write_records(&mut self, step: &Value, commit_recorded: bool) -> Result<(), String> {
+        let mut expected: Vec<Value> = step["records"].as_array().cloned().unwrap_or_default();
+        for fired in list(&step["timers_fired"]) {
+            expected.extend(list(&fired["records"]).cloned());
+        }
+        let mut got = Vec::new();
+        for (partition, records) in self.coordinator.take_records() {
+            for record in &records {
+                let key = record.key.clone().ok_or("a record without a key")?;
+                let record = GroupRecord::decode(&key, record.value.as_ref()).ok_or("a record that does not read")?;
+                got.push(record_json(&record, &self.names)?);
+            }
+            self.learn_id(step, got.clone());
+            self.before_write = Some(self.coordinator.clone());
+            let base = Offset(self.log_end);
+            self.log_end += records.len() as i64;
+            let mut turn = Turn::new(self.now, &mut self.effects);
+            self.coordinator.appended(&mut turn, partition, Ok(base));
+            if !commit_recorded {
+                self.coordinator.committed(&mut turn, partition, Offset(self.log_end));
+            }
+        }
+        let got = got.iter().map(|record| self.translate(record)).collect();
+        check_json("records", Value::Array(in_runs(got)), &Value::Array(in_runs(expected)))
+    }
+
+    fn complete_write(&mut self, step: &Value) -> Result<(), String> {
+        match text(&step["error"]) {
+            "NONE" => {
+                let mut turn = Turn::new(self.now, &mut self.effects);
+                self.coordinator.committed(&mut turn, self.partition, Offset(self.log_end));
+            }
+            name => {
+                let error = (1..200).filter_map(error).find(|e| error_name(*e) == name);
+                self.fail_write(error.ok_or(format!("error {name}"))?);
+                // The answer that tells of it is the service's, and not recorded.
+                self.effects.sends.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of the last write is in the log. In Kafka it had been replayed and is taken back.
+    fn fail_write(&mut self, error: ErrorCode) {
+        let Some(before) = self.before_write.take() else { return };
+        self.coordinator = before;
+        let mut turn = Turn::new(self.now, &mut self.effects);
+        self.coordinator.appended(&mut turn, self.partition, Err(error));
+        self.effects.sends.clear();
+    }
+
+    fn our_id(&self, recorded: &str) -> highwater::wire::StrBytes {
+        let id = self.ours.iter().fold(recorded.to_string(), |id, (theirs, mine)| id.replace(theirs, mine));
+        str_bytes(&id)
+    }
+
+    /// Pairs the id that this step brought up: a step makes one at the most.
+    fn learn_id(&mut self, step: &Value, drawn: impl IntoIterator<Item = Value>) {
+        let mut mine = BTreeSet::new();
+        drawn.into_iter().for_each(|value| all_texts(&value, &mut mine));
+        let mut mine: BTreeSet<String> = mine.iter().filter_map(|id| drawn_by_us(id)).collect();
+        mine.retain(|id| !self.recorded.contains_key(id));
+        let mut theirs = BTreeSet::new();
+        all_texts(step, &mut theirs);
+        let mut theirs: BTreeSet<String> = theirs.iter().filter_map(|id| drawn_by_kafka(id)).collect();
+        let asked = text(&step["request"]["memberId"]);
+        theirs.retain(|id| !self.known.contains(id) && !asked.contains(id.as_str()));
+        if let (Some(mine), Some(theirs), 1, 1) = (mine.first(), theirs.first(), mine.len(), theirs.len()) {
+            self.ours.insert(theirs.clone(), mine.clone());
+            self.recorded.insert(mine.clone(), theirs.clone());
+        }
+    }
+
+    /// The answers as they are going out, with the numbers of the requests.
+    fn answers(&self) -> Vec<(u64, Value)> {
+        let answer = |envelope: &highwater::wire::Envelope| match &envelope.body {
+            Body::Response(response) => (envelope.correlation.0, response_json(response, &self.names)),
+            Body::Request(request) => panic!("a coordinator asks nothing: {request:?}"),
+        };
+        self.effects.sends.iter().map(|(_, envelope)| answer(envelope)).collect()
+    }
+
+    fn translate(&self, value: &Value) -> Value {
+        let mut text = value.to_string();
+        for (mine, theirs) in &self.recorded {
+            text = text.replace(mine, theirs);
+        }
+        serde_json::from_str(&text).expect("ids hold no quotes")
+    }
+
+    fn check_answers(&mut self, index: usize, step: &Value, is_late: bool) -> Result<(), String> {
+        let mut expected = BTreeMap::new();
+        for completion in list(&step["completions"]) {
+            let of = completion["completes_request_of_step"].as_u64().ok_or("no step")?;
+            expected.insert(of, normal(&completion["response"]));
+        }
+        if step["response"].is_object() {
+            expected.insert(index as u64, normal(&step["response"]));
+        }
+        if let Some(error) = step["error"].as_str().filter(|_| step["op"] != "log_append_completed") {
+            expected.insert(index as u64, json!({"error": error}));
+        }
+        let mut got = BTreeMap::new();
+        for (of, answer) in self.answers() {
+            let answer = self.translate(&answer);
+            let into = if is_late && step["op"] == "SyncGroup" { &mut self.late } else { &mut got };
+            into.insert(of, answer);
+        }
+        for of in expected.keys() {
+            if let Some(answer) = self.late.remove(of) {
+                got.insert(*of, answer);
+            }
+        }
+        for (of, answer) in &mut got {
+            // Where Kafka throws, only the error is recorded.
+            if expected.get(of).is_some_and(|e| e.as_object().is_some_and(|e| e.len() == 1)) {
+                *answer = json!({"error": answer["error"]});
+            }
+            *answer = normal(answer);
+        }
+        check(got, expected)
+    }
+
+    fn check_state(&self, step: &Value, waits_for_sync: bool) -> Result<(), String> {
+        for expected in list(&step["state_after"]) {
+            if expected.get("group").is_some_and(Value::is_null) {
+                check(self.coordinator.groups().count() + self.coordinator.consumer_groups().count(), 0)?;
+                continue;
+            }
+            let id = highwater::wire::GroupId(str_bytes(text(&expected["group_id"])));
+            let mut got = match (self.coordinator.consumer_group(&id), self.coordinator.group(&id)) {
+                (Some(group), None) => consumer_json(group, &self.names),
+                (None, Some(group)) => group_json(group),
+                _ => return Err(format!("group {id:?} is not there once")),
+            };
+            got["timers_ms_left"] = self.timers();
+            let mut got = self.translate(&got);
+            let mut expected = expected.clone();
+            if waits_for_sync {
+                // Where nothing is to be written, the commit that the recording waits for was there before.
+                expected["timers_ms_left"] = Value::Null;
+                got["timers_ms_left"] = Value::Null;
+            }
+            check_json("state", got, &expected)?;
+        }
+        Ok(())
+    }
+
+    fn timers(&self) -> Value {
+        let left = self.coordinator.timers().filter_map(|(timer, at)| {
+            let name = crate::group_records::timer_name(&timer.kind)?;
+            Some((name, json!(at.since(self.now).millis())))
+        });
+        let timers: Map<String, Value> = left.collect();
+        if timers.is_empty() { Value::Null } else { Value::Object(timers) }
+    }
+}
+
+/// The recordings write nothing for an empty pattern, with which a member gives its pattern up. A full
+/// heartbeat of a member always says what it subscribes to.
+fn give_up_pattern(request: &mut Request) {
+    if let Request::ConsumerGroupHeartbeat(heartbeat) = request
+        && heartbeat.member_epoch > 0
+        && heartbeat.rebalance_timeout_ms != -1
+        && heartbeat.subscribed_topic_names.is_none()
+    {
+        heartbeat.subscribed_topic_regex.get_or_insert_default();
+    }
+}
+
+/// The UUID at the end of an id or of a timer's name.
+fn drawn_by_us(text: &str) -> Option<String> {
+    let tail = text.get(text.len().checked_sub(36)?..)?;
+    let dashes = tail.bytes().enumerate().filter(|(_, b)| *b == b'-').map(|(at, _)| at);
+    dashes.eq([8, 13, 18, 23]).then(|| tail.to_string())
+}
+
+/// The same as the recording writes it, with a number.
+fn drawn_by_kafka(text: &str) -> Option<String> {
+    text.find("uuid#").map(|at| text[at..].to_string())
+}
+
+/// Neighbours of one type in the order of their keys: Kafka writes them in the order of a hash map.
+fn in_runs(mut records: Vec<Value>) -> Vec<Value> {
+    let mut start = 0;
+    for end in 1..=records.len() {
+        if end == records.len() || records[end]["type"] != records[start]["type"] {
+            records[start..end].sort_by_key(|record| record["key"].to_string());
+            start = end;
+        }
+    }
+    records
+}
