@@ -176,6 +176,48 @@ impl TxnCall {
     }
 }
 
+/// TransactionManager.State. Whatever happens, nothing leads out of the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxnState {
+    Uninitialized,
+    Initializing,
+    Ready,
+    InTransaction,
+    Committing,
+    Aborting,
+    /// The transaction can only be aborted.
+    AbortableError,
+    /// Only a new producer can go on.
+    FatalError,
+}
+
+impl TxnState {
+    pub const ALL: [TxnState; 8] = [
+        TxnState::Uninitialized,
+        TxnState::Initializing,
+        TxnState::Ready,
+        TxnState::InTransaction,
+        TxnState::Committing,
+        TxnState::Aborting,
+        TxnState::AbortableError,
+        TxnState::FatalError,
+    ];
+
+    /// Kafka's own name.
+    pub fn name(self) -> &'static str {
+        match self {
+            TxnState::Uninitialized => "UNINITIALIZED",
+            TxnState::Initializing => "INITIALIZING",
+            TxnState::Ready => "READY",
+            TxnState::InTransaction => "IN_TRANSACTION",
+            TxnState::Committing => "COMMITTING_TRANSACTION",
+            TxnState::Aborting => "ABORTING_TRANSACTION",
+            TxnState::AbortableError => "ABORTABLE_ERROR",
+            TxnState::FatalError => "FATAL_ERROR",
+        }
+    }
+}
+
 /// Positions of a consumer, and who it is to its group (ConsumerGroupMetadata; KIP-447).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsets {

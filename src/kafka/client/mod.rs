@@ -43,4 +43,3 @@ pub use admin::{Admin, OperationId, Outcome};
 pub use consumer::{Consumer, DeliveredBatch};
 pub use producer::Producer;
 pub use sender::BatchResult;
-pub use transaction::TxnState;

@@ -3,24 +3,9 @@
 //! partitions join a transaction by being produced to, and every transaction has an epoch of its own).
 
 use crate::kafka::client::idempotence::Identity;
-use crate::kafka::node::TxnOffsets;
+use crate::kafka::node::{TxnOffsets, TxnState};
 use crate::time::{Duration, Instant};
 use crate::wire::{ErrorCode, GroupId, NodeId, TopicPartition, TransactionalId};
-
-/// TransactionManager.State. Whatever happens, nothing leads out of the last one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TxnState {
-    Uninitialized,
-    Initializing,
-    Ready,
-    InTransaction,
-    Committing,
-    Aborting,
-    /// The transaction can only be aborted.
-    AbortableError,
-    /// Only a new producer can go on.
-    FatalError,
-}
 
 /// What the application waits for: one call at a time.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,31 +35,6 @@ pub struct Transactions {
 }
 
 impl TxnState {
-    pub const ALL: [TxnState; 8] = [
-        TxnState::Uninitialized,
-        TxnState::Initializing,
-        TxnState::Ready,
-        TxnState::InTransaction,
-        TxnState::Committing,
-        TxnState::Aborting,
-        TxnState::AbortableError,
-        TxnState::FatalError,
-    ];
-
-    /// Kafka's own name.
-    pub fn name(self) -> &'static str {
-        match self {
-            TxnState::Uninitialized => "UNINITIALIZED",
-            TxnState::Initializing => "INITIALIZING",
-            TxnState::Ready => "READY",
-            TxnState::InTransaction => "IN_TRANSACTION",
-            TxnState::Committing => "COMMITTING_TRANSACTION",
-            TxnState::Aborting => "ABORTING_TRANSACTION",
-            TxnState::AbortableError => "ABORTABLE_ERROR",
-            TxnState::FatalError => "FATAL_ERROR",
-        }
-    }
-
     /// TransactionManager.State.isTransitionValid, for what transaction.version 2 needs of it.
     pub fn may_become(self, next: TxnState) -> bool {
         use TxnState as S;

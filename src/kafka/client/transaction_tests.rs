@@ -1,10 +1,10 @@
 //! A transactional producer against brokers that the test plays.
 
 use super::testing::{Bench, topic_id};
-use crate::kafka::client::{Producer, TxnState};
+use crate::kafka::client::Producer;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
-use crate::kafka::node::{Command, TxnCall, TxnOffsets};
+use crate::kafka::node::{Command, TxnCall, TxnOffsets, TxnState};
 use crate::wire::batch::Batch;
 use crate::wire::messages::find_coordinator_response::Coordinator;
 use crate::wire::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};

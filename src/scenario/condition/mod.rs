@@ -6,7 +6,7 @@ mod world;
 
 use std::fmt;
 
-use crate::kafka::client::TxnState;
+use crate::kafka::node::TxnState;
 use crate::scenario::lex::quote;
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::{ControllerId, ErrorCode, TopicPartition};

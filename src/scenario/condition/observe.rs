@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::kafka::client::TxnState;
+use crate::kafka::node::TxnState;
 use crate::scenario::condition::{Comparison, Condition, OffsetSpec, Op, Question, Value, list, record_value};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};

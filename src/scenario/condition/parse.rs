@@ -1,7 +1,7 @@
 //! The grammar of conditions: comparisons, `and`, `or`, `not` and parentheses.
 
-use crate::kafka::client::TxnState;
 use crate::kafka::fact::error_name;
+use crate::kafka::node::TxnState;
 use crate::scenario::condition::{BrokerState, Comparison, Condition, OffsetSpec, Op, Question, Value};
 use crate::scenario::error::{ScriptError, Span};
 use crate::scenario::lex::{Glyph, Word};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::kafka::client::TxnState;
+use crate::kafka::node::TxnState;
 use crate::scenario::condition::{BrokerState, Observe, OffsetSpec};
 use crate::sim::World;
 use crate::sim::action::{BrokerRef, NodeRef};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::kafka::client::TxnState;
+use crate::kafka::node::TxnState;
 use crate::scenario::condition::{BrokerState, Condition, Observe, OffsetSpec};
 use crate::scenario::{Script, Statement};
 use crate::sim::action::{BrokerRef, NodeRef};

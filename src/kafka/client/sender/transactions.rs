@@ -7,10 +7,10 @@ use crate::kafka::client::errors;
 use crate::kafka::client::idempotence::{Identity, IdentityState, Sequences};
 use crate::kafka::client::producer_batch::{ProducerBatch, Stamp};
 use crate::kafka::client::sender::{Ledger, Purpose, Sender};
-use crate::kafka::client::transaction::{Task, Transactions, TxnState};
+use crate::kafka::client::transaction::{Task, Transactions};
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
-use crate::kafka::node::{Turn, TxnOffsets};
+use crate::kafka::node::{Turn, TxnOffsets, TxnState};
 use crate::sorted::SortedMap;
 use crate::wire::messages::txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
 use crate::wire::messages::{
