@@ -8,6 +8,7 @@ use crate::kafka::client::testing::{Bench, topic_id};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Command;
+use crate::time::Duration;
 use crate::wire::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use crate::wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use crate::wire::{ApiKey, ErrorCode, Request, Response, TopicPartition, code};
@@ -73,7 +74,8 @@ fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
 
 #[test]
 fn a_member_commits_gives_up_and_tells_so_at_once() {
-    let mut bench = reading(|_| {});
+    // No other commit is on its way at that instant.
+    let mut bench = reading(|config| config.auto_commit_interval = Duration::from_secs(60));
     bench.run_to(5_000);
     let request = heartbeat(&mut bench, good(1, Some(&[0])));
     assert_eq!((request.member_epoch, owned(&request)), (1, None), "nothing has changed");
