@@ -5,6 +5,7 @@ pub mod action;
 mod admin;
 mod boot;
 pub mod channel;
+mod connection;
 pub mod digest;
 mod disk;
 pub mod event;

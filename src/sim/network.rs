@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::rng::Rng;
 use crate::sim::channel::Channel;
+use crate::sim::connection::{Arrival, ConnectionId, Connections};
 use crate::sim::event::{Because, MessageId};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
-use crate::wire::{ApiKey, Envelope, NodeId};
+use crate::wire::{ApiKey, Correlation, Envelope, NodeId};
 
 /// One-way latency between any two nodes unless a `link` says otherwise: a quiet data centre.
 const LATENCY: Duration = Duration::from_micros(400);
@@ -55,7 +56,18 @@ pub struct InFlight {
     pub cause: Option<Because>,
     /// The incarnation of the receiver that the sender was connected to.
     pub incarnation: u32,
+    /// The connection that it travels on; that of a request nobody waits for any more is unknown.
+    pub connection: ConnectionId,
     pub payload: Payload,
+}
+
+impl InFlight {
+    pub fn correlation(&self) -> Option<Correlation> {
+        match &self.payload {
+            Payload::Message(envelope) => Some(envelope.correlation),
+            Payload::Reset => None,
+        }
+    }
 }
 
 /// What happens to one chosen message.
@@ -93,6 +105,8 @@ pub struct Network {
     last: SortedMap<(NodeId, NodeId, Channel), Instant>,
     /// Open connections, with the incarnations of both ends (lower node first).
     connections: SortedMap<(NodeId, NodeId), (u32, u32)>,
+    /// What each part of a node has asked of whom.
+    asked: Connections,
     next_id: u64,
 }
 
@@ -148,7 +162,7 @@ impl Network {
         self.cuts.push(sides);
         let queue = std::mem::take(&mut self.queue);
         for (key, message) in queue {
-            if self.is_cut(message.from, message.to) {
+            if self.is_cut(message.from, message.to) && !self.asked.has_arrived(message.id) {
                 self.held.push(message);
             } else {
                 self.queue.insert(key, message);
@@ -209,6 +223,7 @@ impl Network {
 
     pub fn disconnect(&mut self, a: NodeId, b: NodeId) {
         self.connections.remove(&pair(a, b));
+        self.asked.break_between(a, b);
     }
 
     /// Everyone that has an open connection to `node`.
@@ -222,6 +237,7 @@ impl Network {
     pub fn discard(&mut self, node: NodeId, now: Instant) {
         self.queue.retain(|_, message| message.to != node && (message.from != node || message.sent_at <= now));
         self.held.retain(|message| message.to != node && message.from != node);
+        self.asked.process_ended(node);
     }
 
     /// A node that gave up waiting for an answer closes its connection: what a cut held up between the two is gone,
@@ -231,16 +247,88 @@ impl Network {
         let channel = Channel::between(a, b, api);
         self.last.remove(&(a, b, channel));
         self.last.remove(&(b, a, channel));
+        self.asked.close((a, b, channel));
         self.held.retain(|m| pair(m.from, m.to) != pair(a, b) || Channel::of(m.from, m.to, &m.payload) != channel);
+    }
+
+    /// A request is at the door of its receiver, which reads it now, later, or when it has answered another.
+    pub fn arrived(
+        &mut self,
+        request: InFlight,
+        api: ApiKey,
+        correlation: Correlation,
+        now: Instant,
+    ) -> Option<InFlight> {
+        let (from, to) = (request.from, request.to);
+        let ends = (from, to, Channel::between(from, to, api));
+        match self.asked.arrived(ends, request, correlation, now) {
+            Arrival::Read(request) => Some(request),
+            Arrival::Unread => None,
+            Arrival::ReadAt(at, request) => {
+                self.read_at(at, request);
+                None
+            }
+        }
+    }
+
+    /// The connection of the request that is answered; the next one on it is read when the answer has got out.
+    pub fn answered(
+        &mut self,
+        asker: NodeId,
+        asked: NodeId,
+        api: ApiKey,
+        correlation: Correlation,
+        departs: Instant,
+    ) -> ConnectionId {
+        let ends = (asker, asked, Channel::between(asker, asked, api));
+        let answered = self.asked.answered(ends, correlation, departs);
+        if let Some(next) = answered.next {
+            self.read_at(departs, next);
+        }
+        answered.connection
+    }
+
+    /// An answer has arrived.
+    pub fn came_back(&mut self, asker: NodeId, asked: NodeId, api: ApiKey, connection: ConnectionId) {
+        self.asked.came_back((asker, asked, Channel::between(asker, asked, api)), connection);
+    }
+
+    /// `asked` has learned that what `asker` had opened is broken.
+    pub fn learned(&mut self, asked: NodeId, asker: NodeId) {
+        self.asked.learned(asked, asker);
+    }
+
+    /// Requests that have arrived and wait until the one before them is answered.
+    pub fn unread(&self) -> impl Iterator<Item = &InFlight> {
+        self.asked.unread()
+    }
+
+    /// The connection that a request from one to the other takes.
+    pub fn of_request(&mut self, from: NodeId, to: NodeId, api: ApiKey) -> ConnectionId {
+        self.asked.of_request((from, to, Channel::between(from, to, api)))
+    }
+
+    fn read_at(&mut self, at: Instant, mut request: InFlight) {
+        request.deliver_at = at;
+        self.queue.insert((at, request.id), request);
     }
 
     pub fn send(&mut self, message: Outgoing, now: Instant, rng: &mut Rng) -> MessageId {
         self.next_id += 1;
         let id = MessageId(self.next_id);
-        let Outgoing { from, to, cause, incarnation, payload, departs, delay } = message;
+        let Outgoing { from, to, cause, incarnation, connection, payload, departs, delay } = message;
         let sent_at = now.max(departs);
-        let mut message =
-            InFlight { id, from, to, sent_at, deliver_at: Instant::FAR_FUTURE, cause, incarnation, payload };
+        let mut message = InFlight {
+            id,
+            from,
+            to,
+            sent_at,
+            deliver_at: Instant::FAR_FUTURE,
+            cause,
+            incarnation,
+            connection,
+            payload,
+        };
         if self.is_blocked(from, to) {
             self.held.push(message);
         } else {
@@ -280,6 +368,7 @@ pub struct Outgoing {
     pub to: NodeId,
     pub cause: Option<Because>,
     pub incarnation: u32,
+    pub connection: ConnectionId,
     pub payload: Payload,
     /// When it gets out of the sender: later than now when the sender's disk is slow.
     pub departs: Instant,

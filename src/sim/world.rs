@@ -10,6 +10,7 @@ use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Alarm, Effects, Input, Node, Turn};
 use crate::sim::action::ClusterSetup;
+use crate::sim::connection::ConnectionId;
 use crate::sim::disk::SlowDisk;
 use crate::sim::event::{Because, Cause, Event, EventId, Step};
 use crate::sim::ledger::Ledger;
@@ -19,7 +20,9 @@ use crate::sim::properties::{Broken, Properties};
 use crate::sim::stories::{Stories, asker, before_in_turn};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
-use crate::wire::{Body, BrokerId, ClientId, ControllerId, Envelope, LeaderEpoch, NodeId, Request, TopicPartition};
+use crate::wire::{
+    ApiKey, Body, BrokerId, ClientId, ControllerId, Correlation, Envelope, LeaderEpoch, NodeId, Request, TopicPartition,
+};
 
 /// The admin client that carries out a script's administrative statements.
 pub const ADMIN: ClientId = ClientId(0);
@@ -192,23 +195,21 @@ impl World {
     }
 
     fn deliver(&mut self, message: InFlight, cause: Cause) -> Step {
-        let InFlight { from, to, incarnation, payload, cause: because, .. } = message;
+        let (from, to, because) = (message.from, message.to, message.cause);
         let mut step = Step { at: self.now, cause, node: Some(to), events: Vec::new() };
-        let Some(receiver) = self.members.get_mut(&to) else { return step };
-        let input = match payload {
-            Payload::Reset => Input::Disconnected { peer: from },
-            Payload::Message(envelope) => {
-                if receiver.power == Power::Off {
-                    return step;
-                }
-                if receiver.power == Power::Dead || receiver.incarnation != incarnation {
-                    self.network.disconnect(from, to);
-                    self.reset(to, from, because);
-                    return step;
-                }
-                Input::Deliver { from, envelope: Arc::unwrap_or_clone(envelope) }
+        let Some(receiver) = self.members.get(&to) else { return step };
+        if let Payload::Message(_) = &message.payload {
+            if receiver.power == Power::Off {
+                return step;
             }
-        };
+            if receiver.power == Power::Dead || receiver.incarnation != message.incarnation {
+                self.network.disconnect(from, to);
+                self.reset(to, from, because);
+                return step;
+            }
+        }
+        let Some(input) = self.read(message) else { return step };
+        let Some(receiver) = self.members.get_mut(&to) else { return step };
         if receiver.power != Power::Running {
             return step;
         }
@@ -220,11 +221,36 @@ impl World {
         step
     }
 
+    /// What a message means to a running node; `None` for a request that waits unread on its connection.
+    fn read(&mut self, message: InFlight) -> Option<Input> {
+        let (from, to, connection) = (message.from, message.to, message.connection);
+        let request = match &message.payload {
+            Payload::Reset => {
+                self.network.learned(to, from);
+                return Some(Input::Disconnected { peer: from });
+            }
+            Payload::Message(envelope) if envelope.is_request() => Some((envelope.api(), envelope.correlation)),
+            Payload::Message(envelope) => {
+                self.network.came_back(to, from, envelope.api(), connection);
+                None
+            }
+        };
+        let message = match request {
+            Some((api, correlation)) => self.network.arrived(message, api, correlation, self.now)?,
+            None => message,
+        };
+        match message.payload {
+            Payload::Message(envelope) => Some(Input::Deliver { from, envelope: Arc::unwrap_or_clone(envelope) }),
+            Payload::Reset => None,
+        }
+    }
+
     /// One node's turn: input in, effects filed.
     pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
         let answered = self.meter_input(id, &input);
         let asker = asker(&input);
         let counted = self.counted_isr_changes(id, &answered);
+        let unanswered = unanswered(&input);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         // Who slept over a timeout does in the same turn what that asks for.
         let overslept = |member: &Member| member.actor.next_alarm().is_some_and(|(at, _)| at <= self.now);
@@ -255,8 +281,12 @@ impl World {
             self.meters.sent(id, to, &envelope, self.now);
             self.send(id, to, envelope, carried, departs);
         }
+        if let Some((from, correlation)) = unanswered {
+            self.network.answered(from, id, ApiKey::Produce, correlation, departs);
+        }
         for peer in std::mem::take(&mut self.effects.closes) {
             self.network.disconnect(id, peer);
+            self.network.learned(id, peer);
             self.reset(id, peer, carried);
         }
         if ended {
@@ -338,10 +368,13 @@ impl World {
             return;
         };
         let incarnations = (self.members.get(&from).map_or(0, |m| m.incarnation), receiver.incarnation);
-        if !envelope.is_request() && !self.network.connected(from, to) {
-            // The connection that the request came over is gone, and the answer with it.
+        let (api, is_request) = (envelope.api(), envelope.is_request());
+        if !is_request && !self.network.connected(from, to) {
+            // The connection that the request came over is gone, and with it the answer and what waits there unread.
+            self.network.learned(from, to);
             return;
         }
+        let answered = (!is_request).then(|| self.network.answered(to, from, api, envelope.correlation, departs));
         let mishap = self.network.take_mishap(from, to, &envelope);
         if let Some(mishap) = mishap {
             let told = self.record(None, vec![mishap_fact(mishap, from, to, &envelope)], cause);
@@ -351,19 +384,22 @@ impl World {
             return;
         }
         let incarnation = self.network.connect((from, incarnations.0), (to, incarnations.1));
+        let connection = answered.unwrap_or_else(|| self.network.of_request(from, to, api));
         let payload = Payload::Message(Arc::new(envelope));
         let delay = if let Some(Mishap::Delay(by)) = mishap { by } else { Duration::ZERO };
         let copies = if mishap == Some(Mishap::Duplicate) { 2 } else { 1 };
         for _ in 0..copies {
-            let outgoing = Outgoing { from, to, cause, incarnation, payload: payload.clone(), departs, delay };
+            let outgoing =
+                Outgoing { from, to, cause, incarnation, connection, payload: payload.clone(), departs, delay };
             self.network.send(outgoing, self.now, &mut self.effects.rng);
         }
     }
 
     /// `from`'s end of a connection is gone: `to` learns it after a flight.
     fn reset(&mut self, from: NodeId, to: NodeId, cause: Option<Because>) {
-        let (departs, delay) = (self.now, Duration::ZERO);
-        let outgoing = Outgoing { from, to, cause, incarnation: 0, payload: Payload::Reset, departs, delay };
+        let (departs, delay, connection) = (self.now, Duration::ZERO, ConnectionId::default());
+        let outgoing =
+            Outgoing { from, to, cause, incarnation: 0, connection, payload: Payload::Reset, departs, delay };
         self.network.send(outgoing, self.now, &mut self.effects.rng);
     }
 
@@ -560,6 +596,13 @@ fn pre_vote_in(input: &Input) -> Option<LeaderEpoch> {
     let Body::Request(Request::Vote(vote)) = &envelope.body else { return None };
     let asked = &vote.topics.first()?.partitions.first()?;
     asked.pre_vote.then_some(LeaderEpoch(asked.replica_epoch))
+}
+
+/// A request that gets no answer (acks=0): its connection is read on when it is handled.
+fn unanswered(input: &Input) -> Option<(NodeId, Correlation)> {
+    let Input::Deliver { from, envelope } = input else { return None };
+    let Body::Request(Request::Produce(produce)) = &envelope.body else { return None };
+    (produce.acks == 0).then_some((*from, envelope.correlation))
 }
 
 fn mishap_fact(mishap: Mishap, from: NodeId, to: NodeId, envelope: &Envelope) -> Fact {

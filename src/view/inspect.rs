@@ -10,6 +10,7 @@ use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::log::Log;
 use crate::kafka::quorum::Quorum;
 use crate::sim::{Payload, World};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::view::cards::node_name;
 use crate::view::{metadata_log, transactions};
@@ -131,6 +132,7 @@ fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
         ];
         sections.push(section("Waiting requests", waiting));
     }
+    sections.extend(unread(world, NodeId::Broker(id)));
     if let Some(image) = broker.image() {
         sections.push(section(
             "Metadata that it knows",
@@ -141,6 +143,19 @@ fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
         ));
     }
     Some(Inspection::new(format!("Broker {}", id.0), sections))
+}
+
+/// What has arrived at a node and is read only when the request before it on its connection is answered.
+fn unread(world: &World, node: NodeId) -> Option<Section> {
+    let mut waiting: SortedMap<String, u32> = SortedMap::new();
+    for request in world.network().unread().filter(|request| request.to == node) {
+        if let Payload::Message(envelope) = &request.payload {
+            let whose = format!("{} from {}", envelope.api().name(), node_name(world, request.from));
+            *waiting.entry(whose).or_default() += 1;
+        }
+    }
+    let rows = waiting.into_iter().map(|(whose, count)| Row::new(whose, count.to_string())).collect::<Vec<Row>>();
+    (!rows.is_empty()).then(|| Section { title: "Unread until an earlier one is answered".to_string(), rows })
 }
 
 fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
@@ -171,6 +186,7 @@ fn controller(world: &World, id: ControllerId) -> Option<Inspection> {
         let rows = image.features.iter().map(|(name, level)| Row::new(name.to_string(), level.to_string())).collect();
         sections.push(Section { title: "Features".to_string(), rows });
     }
+    sections.extend(unread(world, NodeId::Controller(id)));
     sections.push(metadata_log_section(world, controller));
     Some(Inspection::new(format!("Controller {id}"), sections))
 }

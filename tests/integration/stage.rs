@@ -2,6 +2,7 @@
 
 use highwater::history::History;
 use highwater::scenario::script::Script;
+use highwater::view::inspect::{Selection, inspect};
 use highwater::view::stage::{Focus, Projector};
 
 const GROUP: &str = "cluster brokers=3 controllers=3 seed=5\ntopic orders\nproducer app linger.ms=0\n\
@@ -23,4 +24,19 @@ fn group(more: &str) -> (String, i32) {
 fn a_group_whose_coordinator_is_down_is_not_called_dead() {
     assert_eq!(group("wait 5s\n"), ("Stable".to_string(), 1));
     assert_eq!(group("kill broker coordinator:billing\n"), ("No coordinator".to_string(), 0));
+}
+
+#[test]
+fn a_broker_tells_which_requests_it_has_not_read_yet() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3\n\
+        producer app linger.ms=0 batch.size=0\nsend app orders a=0\nuntil acked app = 1 within 5s\nwait 1s\n\
+        link 1->2 latency=200ms\nwait 1s\n\
+        send app orders a=1\nsend app orders a=2\nsend app orders a=3\nwait 10ms\n";
+    let mut history =
+        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
+    history.finish_script();
+    let told = inspect(history.world(), &Selection::Broker(1)).expect("broker 1 can be inspected");
+    let unread = told.sections.iter().find(|section| section.title.starts_with("Unread"));
+    let rows = unread.map(|section| section.rows.iter().map(|row| (row.name.as_str(), row.value.as_str())).collect());
+    assert_eq!(rows, Some(vec![("PRODUCE from app", "2")]));
 }
