@@ -43,9 +43,12 @@ fn every_check_of_every_script_holds() {
         let mut run =
             Run::start(read(&name, &text), None).unwrap_or_else(|refused| panic!("{name}.hw: {}", refused.message));
         run.finish(None, |_, _| {});
+        if let Some(broken) = run.world.first_broken() {
+            failures.push(format!("{name}.hw: the engine broke its property {broken:?}"));
+        }
         for check in run.checks().iter().filter(|check| !check.ok) {
             failures.push(format!("{name}.hw:{} at {}: {} — but {}", check.line, check.at, check.text, check.actual));
         }
     }
-    assert!(failures.is_empty(), "{} checks failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
