@@ -3,7 +3,7 @@
 //! stop virtual time.
 
 use crate::kafka::config::setting::{Kind, Setting, Valid};
-use crate::kafka::config::{BrokerConfig, topic};
+use crate::kafka::config::{BrokerConfig, coordinators, topic};
 use crate::time::Duration;
 
 type Row = Setting<BrokerConfig>;
@@ -12,7 +12,10 @@ const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareRepl
 /// Kafka's own implementations of ReplicaSelector (KIP-392).
 const SELECTORS: &[&str] = &["org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE_SELECTOR];
 
-pub static TABLE: &[Setting<BrokerConfig>] = &[
+/// All of them.
+pub static TABLE: &[Row] = &joined::<{ OWN.len() + coordinators::TABLE.len() }>(OWN, coordinators::TABLE);
+
+const OWN: &[Row] = &[
     Row {
         name: "broker.session.timeout.ms",
         kind: Kind::Int,
@@ -278,238 +281,6 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.fetch_session_slots = v.int(),
     },
     Row {
-        name: "offsets.topic.num.partitions",
-        kind: Kind::Int,
-        default: "50",
-        valid: Valid::AtLeast(1),
-        meaning: "How many partitions __consumer_offsets has.",
-        set: |c, v| c.offsets_topic_num_partitions = v.int(),
-    },
-    Row {
-        name: "offsets.topic.replication.factor",
-        kind: Kind::Short,
-        default: "3",
-        valid: Valid::AtLeast(1),
-        meaning: "How many replicas __consumer_offsets has.",
-        set: |c, v| c.offsets_topic_replication_factor = v.int() as i16,
-    },
-    Row {
-        name: "offsets.retention.minutes",
-        kind: Kind::Int,
-        default: "10080",
-        valid: Valid::AtLeast(1),
-        meaning: "How long the committed offsets of an empty group are kept.",
-        set: |c, v| c.offsets_retention = Duration::from_secs(v.long() * 60),
-    },
-    Row {
-        name: "offsets.retention.check.interval.ms",
-        kind: Kind::Long,
-        default: "600000",
-        valid: Valid::AtLeast(1),
-        meaning: "How often a coordinator looks for committed offsets that have expired.",
-        set: |c, v| c.offsets_retention_check_interval = v.millis(),
-    },
-    Row {
-        name: "offset.metadata.max.bytes",
-        kind: Kind::Int,
-        default: "4096",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the text beside a committed offset may be.",
-        set: |c, v| c.offset_metadata_max_bytes = v.int(),
-    },
-    Row {
-        name: "group.initial.rebalance.delay.ms",
-        kind: Kind::Int,
-        default: "3000",
-        valid: Valid::AtLeast(0),
-        meaning: "How long an empty group waits for further members before its first rebalance.",
-        set: |c, v| c.group_initial_rebalance_delay = v.millis(),
-    },
-    Row {
-        name: "group.min.session.timeout.ms",
-        kind: Kind::Int,
-        default: "6000",
-        valid: Valid::AtLeast(1),
-        meaning: "The shortest session timeout that a member may ask for.",
-        set: |c, v| c.group_min_session_timeout = v.millis(),
-    },
-    Row {
-        name: "group.max.session.timeout.ms",
-        kind: Kind::Int,
-        default: "1800000",
-        valid: Valid::AtLeast(1),
-        meaning: "The longest session timeout that a member may ask for.",
-        set: |c, v| c.group_max_session_timeout = v.millis(),
-    },
-    Row {
-        name: "group.max.size",
-        kind: Kind::Int,
-        default: "2147483647",
-        valid: Valid::AtLeast(1),
-        meaning: "How many members a group may have.",
-        set: |c, v| c.group_max_size = v.int(),
-    },
-    Row {
-        name: "transaction.state.log.num.partitions",
-        kind: Kind::Int,
-        default: "50",
-        valid: Valid::AtLeast(1),
-        meaning: "How many partitions __transaction_state has.",
-        set: |c, v| c.transaction_topic_num_partitions = v.int(),
-    },
-    Row {
-        name: "transaction.state.log.replication.factor",
-        kind: Kind::Short,
-        default: "3",
-        valid: Valid::AtLeast(1),
-        meaning: "How many replicas __transaction_state has.",
-        set: |c, v| c.transaction_topic_replication_factor = v.int() as i16,
-    },
-    Row {
-        name: "transaction.state.log.min.isr",
-        kind: Kind::Int,
-        default: "2",
-        valid: Valid::AtLeast(1),
-        meaning: "min.insync.replicas of __transaction_state.",
-        set: |c, v| c.transaction_topic_min_isr = v.int(),
-    },
-    Row {
-        name: "transaction.state.log.segment.bytes",
-        kind: Kind::Int,
-        default: "104857600",
-        valid: Valid::AtLeast(1),
-        meaning: "segment.bytes of __transaction_state.",
-        set: |c, v| c.transaction_topic_segment_bytes = v.int(),
-    },
-    Row {
-        name: "transaction.max.timeout.ms",
-        kind: Kind::Int,
-        default: "900000",
-        valid: Valid::AtLeast(1),
-        meaning: "The longest transaction timeout that a producer may ask for.",
-        set: |c, v| c.transaction_max_timeout = v.millis(),
-    },
-    Row {
-        name: "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-        kind: Kind::Int,
-        default: "10000",
-        valid: Valid::AtLeast(1),
-        meaning: "How often a transaction coordinator looks for transactions whose timeout is over.",
-        set: |c, v| c.transaction_abort_interval = v.millis(),
-    },
-    Row {
-        name: "transactional.id.expiration.ms",
-        kind: Kind::Int,
-        default: "604800000",
-        valid: Valid::AtLeast(1),
-        meaning: "How long a transactional id is remembered that nobody uses.",
-        set: |c, v| c.transactional_id_expiration = v.millis(),
-    },
-    Row {
-        name: "transaction.remove.expired.transaction.cleanup.interval.ms",
-        kind: Kind::Int,
-        default: "3600000",
-        valid: Valid::AtLeast(1),
-        meaning: "How often a transaction coordinator looks for transactional ids to forget.",
-        set: |c, v| c.transactional_id_expiration_interval = v.millis(),
-    },
-    Row {
-        name: "transaction.partition.verification.enable",
-        kind: Kind::Boolean,
-        default: "true",
-        valid: Valid::Any,
-        meaning: "Whether a partition's leader makes sure that a transaction knows of it before it takes the first records (KIP-890).",
-        set: |c, v| c.transaction_partition_verification = v.boolean(),
-    },
-    Row {
-        name: "group.consumer.session.timeout.ms",
-        kind: Kind::Int,
-        default: "45000",
-        valid: Valid::AtLeast(1),
-        meaning: "After how long without a heartbeat the coordinator removes a member that speaks the consumer protocol.",
-        set: |c, v| c.group_consumer_session_timeout = v.millis(),
-    },
-    Row {
-        name: "group.consumer.min.session.timeout.ms",
-        kind: Kind::Int,
-        default: "45000",
-        valid: Valid::AtLeast(1),
-        meaning: "The shortest session timeout that consumer groups may be given.",
-        set: |c, v| c.group_consumer_min_session_timeout = v.millis(),
-    },
-    Row {
-        name: "group.consumer.max.session.timeout.ms",
-        kind: Kind::Int,
-        default: "60000",
-        valid: Valid::AtLeast(1),
-        meaning: "The longest session timeout that consumer groups may be given.",
-        set: |c, v| c.group_consumer_max_session_timeout = v.millis(),
-    },
-    Row {
-        name: "group.consumer.heartbeat.interval.ms",
-        kind: Kind::Int,
-        default: "5000",
-        valid: Valid::AtLeast(1),
-        meaning: "How often the coordinator asks members that speak the consumer protocol for a heartbeat.",
-        set: |c, v| c.group_consumer_heartbeat_interval = v.millis(),
-    },
-    Row {
-        name: "group.consumer.min.heartbeat.interval.ms",
-        kind: Kind::Int,
-        default: "5000",
-        valid: Valid::AtLeast(1),
-        meaning: "The shortest heartbeat interval that consumer groups may be given.",
-        set: |c, v| c.group_consumer_min_heartbeat_interval = v.millis(),
-    },
-    Row {
-        name: "group.consumer.max.heartbeat.interval.ms",
-        kind: Kind::Int,
-        default: "15000",
-        valid: Valid::AtLeast(1),
-        meaning: "The longest heartbeat interval that consumer groups may be given.",
-        set: |c, v| c.group_consumer_max_heartbeat_interval = v.millis(),
-    },
-    Row {
-        name: "group.consumer.max.size",
-        kind: Kind::Int,
-        default: "2147483647",
-        valid: Valid::AtLeast(1),
-        meaning: "How many members a group of the consumer protocol may have.",
-        set: |c, v| c.group_consumer_max_size = v.int(),
-    },
-    Row {
-        name: "group.consumer.assignors",
-        kind: Kind::List,
-        default: "uniform,range",
-        valid: Valid::ListOf { values: &["range", "uniform"], empty: false },
-        meaning: "The coordinator's assignors; the first one is used where no member asks for another.",
-        set: |c, v| c.group_consumer_assignors = v.list().to_vec(),
-    },
-    Row {
-        name: "group.consumer.migration.policy",
-        kind: Kind::String,
-        default: "bidirectional",
-        valid: Valid::InAnyCase(&["BIDIRECTIONAL", "DISABLED", "DOWNGRADE", "UPGRADE"]),
-        meaning: "In which directions a group may change its protocol while its members work.",
-        set: |c, v| c.group_consumer_migration_policy = v.text().to_string(),
-    },
-    Row {
-        name: "producer.id.expiration.ms",
-        kind: Kind::Int,
-        default: "86400000",
-        valid: Valid::AtLeast(1),
-        meaning: "How long a broker remembers an idempotent producer after its last write.",
-        set: |c, v| c.producer_id_expiration = v.millis(),
-    },
-    Row {
-        name: "producer.id.expiration.check.interval.ms",
-        kind: Kind::Int,
-        default: "600000",
-        valid: Valid::AtLeast(1),
-        meaning: "How often a broker looks for producers to forget.",
-        set: |c, v| c.producer_id_expiration_check_interval = v.millis(),
-    },
-    Row {
         name: "eligible.leader.replicas.version",
         kind: Kind::Short,
         default: "1",
@@ -740,3 +511,13 @@ pub static TABLE: &[Setting<BrokerConfig>] = &[
         set: |c, v| c.topic_defaults.delete_retention = v.millis(),
     },
 ];
+
+const fn joined<const ALL: usize>(first: &[Row], then: &[Row]) -> [Row; ALL] {
+    let mut all = [first[0]; ALL];
+    let mut index = 0;
+    while index < ALL {
+        all[index] = if index < first.len() { first[index] } else { then[index - first.len()] };
+        index += 1;
+    }
+    all
+}

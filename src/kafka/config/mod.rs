@@ -6,6 +6,7 @@
 pub mod broker;
 mod broker_rules;
 pub mod consumer;
+mod coordinators;
 pub mod dynamic;
 pub mod foreign;
 pub mod planted;

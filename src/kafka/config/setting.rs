@@ -79,6 +79,14 @@ pub struct Setting<C: 'static> {
     pub set: fn(&mut C, &Value),
 }
 
+impl<C> Clone for Setting<C> {
+    fn clone(&self) -> Setting<C> {
+        *self
+    }
+}
+
+impl<C> Copy for Setting<C> {}
+
 /// A row as the page and the reference show it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SettingInfo {

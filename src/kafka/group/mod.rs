@@ -19,6 +19,7 @@ mod finish;
 mod join;
 mod offsets;
 mod pending;
+mod queries;
 mod rebalance;
 mod refusal;
 mod replay;
@@ -51,7 +52,7 @@ use crate::wire::{
 use assignor::Assignor;
 use classic::ClassicGroup;
 use consumer::ConsumerGroup;
-use records::{CommittedOffset, GroupRecord};
+use records::GroupRecord;
 pub use refusal::refuse;
 use replay::{outcome, replay, watch};
 use timers::{Timer, TimerKind, Timers};
@@ -400,55 +401,6 @@ impl GroupCoordinator {
         let (at, timer) = self.timers.first()?;
         let alarm = if timer.kind == TimerKind::OffsetsExpiry { Alarm::OffsetsExpiry } else { Alarm::Group };
         Some((at, alarm))
-    }
-
-    /// The partitions of `__consumer_offsets` that this broker coordinates.
-    pub fn partitions(&self) -> Vec<i32> {
-        self.shards.keys().copied().collect()
-    }
-
-    /// The leader epoch in which this broker coordinates the partition, once it is loaded.
-    pub fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
-        self.shards.get(&partition).filter(|shard| shard.loaded).map(|shard| shard.epoch)
-    }
-
-    /// Every group that this broker coordinates, by partition and name.
-    pub fn groups(&self) -> impl Iterator<Item = (i32, &ClassicGroup)> {
-        self.shards.iter().flat_map(|(partition, shard)| shard.groups.values().map(|g| (*partition, g.as_ref())))
-    }
-
-    pub fn group(&self, id: &GroupId) -> Option<&ClassicGroup> {
-        self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
-    }
-
-    /// Every group of the consumer protocol that this broker coordinates.
-    pub fn consumer_groups(&self) -> impl Iterator<Item = &ConsumerGroup> {
-        self.shards.values().flat_map(|shard| shard.consumer_groups.values().map(Arc::as_ref))
-    }
-
-    pub fn consumer_group(&self, id: &GroupId) -> Option<&ConsumerGroup> {
-        self.shards.values().find_map(|shard| shard.consumer_groups.get(id)).map(Arc::as_ref)
-    }
-
-    /// The assignor that computes a group's targets: the one that most members ask for, or the default.
-    pub fn assignor_of(&self, group: &ConsumerGroup) -> Option<StrBytes> {
-        group.assignor().or_else(|| Some(self.settings.consumer.assignors.first()?.name()))
-    }
-
-    /// What a group has committed, in the order of the partitions, as an OFFSET_FETCH is answered:
-    /// what the high watermark has not passed is not committed yet.
-    pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
-        self.shards.values().flat_map(move |shard| shard.offsets.all(group, Some(shard.committed)))
-    }
-
-    /// The same as its log says, uncommitted records included: what a new coordinator would load.
-    pub fn offsets_in_log(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
-        self.shards.values().flat_map(move |shard| shard.offsets.all(group, None))
-    }
-
-    /// The coordinator's deadlines, for the picture.
-    pub fn timers(&self) -> impl Iterator<Item = (&Timer, Instant)> {
-        self.timers.iter()
     }
 
     fn partition_of(&self, image: &MetadataImage, group: &GroupId) -> i32 {
