@@ -4,6 +4,8 @@
 
 mod text;
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::time::Duration;
@@ -13,6 +15,22 @@ use crate::wire::{
 };
 
 pub use text::{brokers, error_name, record};
+
+/// How a group counts its rebalances: by the classic protocol, and by that of KIP-848.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    Generation(i32),
+    Epoch(i32),
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Round::Generation(number) => write!(f, "generation {number}"),
+            Round::Epoch(number) => write!(f, "epoch {number}"),
+        }
+    }
+}
 
 /// Why a consumer's position was set otherwise than by reading on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +167,7 @@ facts! {
     GenerationStable { group: GroupId, generation: i32, members: i32 },
     MemberJoined { group: GroupId, member: StrBytes, client: StrBytes },
     MemberRemoved { group: GroupId, member: StrBytes, client: StrBytes, reason: StrBytes },
-    GroupEmpty { group: GroupId, generation: i32 },
+    GroupEmpty { group: GroupId, round: Round },
     /// A group of the consumer protocol needs another target (KIP-848).
     GroupEpochRaised { group: GroupId, epoch: i32, reason: StrBytes },
     /// The coordinator computed who is to have what.
@@ -210,7 +228,7 @@ facts! {
     /// A call that the state of the transaction does not allow: told to the application at once.
     TxnCallRefused { producer: ClientId, call: StrBytes, error: StrBytes },
     /// What the consumer reads from now on; it has read `kept` all the time (KIP-429).
-    Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, kept: Vec<TopicPartition>, generation: i32 },
+    Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, kept: Vec<TopicPartition>, round: Round },
     Revoked { consumer: ClientId, partitions: Vec<TopicPartition>, lost: bool },
     PositionSet { consumer: ClientId, partition: TopicPartition, to: Offset, reason: PositionReason },
     /// The consumer's position lies outside of the log: what it was to read next is gone, or never was.

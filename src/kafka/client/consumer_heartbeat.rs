@@ -5,7 +5,7 @@
 use crate::kafka::client::consumer::{CommitFor, Process, Purpose};
 use crate::kafka::client::membership::{Membership, Phase};
 use crate::kafka::config::ConsumerConfig;
-use crate::kafka::fact::{Fact, error_name};
+use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
@@ -272,8 +272,8 @@ impl Process {
         let (kept, revoked): (Vec<_>, Vec<_>) = owned.partition(|partition| target.contains(partition));
         self.give_up(turn, revoked, false);
         self.subscription.assign(&target);
-        let generation = self.member.generation;
-        turn.tell(Fact::Assigned { consumer: self.id, partitions: target, kept, generation });
+        let round = Round::Epoch(self.member.generation);
+        turn.tell(Fact::Assigned { consumer: self.id, partitions: target, kept, round });
         self.offsets_at = turn.now;
     }
 

@@ -5,7 +5,7 @@ use crate::kafka::client::assignor::RebalanceProtocol;
 use crate::kafka::client::consumer::{CommitFor, Process, Purpose};
 use crate::kafka::client::membership::{Membership, Phase, decode_assignment};
 use crate::kafka::config::ConsumerConfig;
-use crate::kafka::fact::{Fact, error_name};
+use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::Turn;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::sync_group_request::SyncGroupRequestAssignment;
@@ -170,7 +170,12 @@ impl Process {
             self.member.request_rejoin("need to revoke partitions and re-join", turn.now);
         }
         self.subscription.assign(&partitions);
-        turn.tell(Fact::Assigned { consumer: self.id, partitions, kept, generation: self.member.generation });
+        turn.tell(Fact::Assigned {
+            consumer: self.id,
+            partitions,
+            kept,
+            round: Round::Generation(self.member.generation),
+        });
     }
 
     /// The leader joins again when its topics are not what it assigned any more.

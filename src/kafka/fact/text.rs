@@ -218,8 +218,8 @@ impl Fact {
             Fact::GroupConverted { group, protocol, epoch } => {
                 format!("group {} speaks the {protocol} protocol from now on, epoch {epoch}", group.0)
             }
-            Fact::GroupEmpty { group, generation } => {
-                format!("group {} is empty, generation {generation}", group.0)
+            Fact::GroupEmpty { group, round } => {
+                format!("group {} is empty, {round}", group.0)
             }
             Fact::OffsetCommitted { group, partition, offset } => {
                 format!("group {} committed {partition} at {offset}", group.0)
@@ -314,14 +314,14 @@ impl Fact {
             Fact::TxnCallRefused { producer, call, error } => {
                 format!("{}: {call} refused: {error}", names.client(*producer))
             }
-            Fact::Assigned { consumer, partitions, kept, generation } => {
+            Fact::Assigned { consumer, partitions, kept, round } => {
                 let new: Vec<TopicPartition> = partitions.iter().filter(|p| !kept.contains(p)).cloned().collect();
                 let what = match (kept.is_empty(), new.is_empty()) {
                     (true, _) => format!("is assigned {}", list(&new)),
                     (false, true) => format!("keeps {}", list(kept)),
                     (false, false) => format!("keeps {} and is assigned {}", list(kept), list(&new)),
                 };
-                format!("{} {what}, generation {generation}", names.client(*consumer))
+                format!("{} {what}, {round}", names.client(*consumer))
             }
             Fact::Revoked { consumer, partitions, lost } => {
                 let verb = if *lost { "lost" } else { "gives up" };

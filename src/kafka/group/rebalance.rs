@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::kafka::fact::Fact;
+use crate::kafka::fact::{Fact, Round};
 use crate::kafka::group::classic::{ClassicGroup, GroupState};
 use crate::kafka::group::join::{join_answer, join_error};
 use crate::kafka::group::records::GroupRecord;
@@ -91,7 +91,7 @@ impl Work<'_, '_> {
         }
         group.init_next_generation(self.now());
         if group.state == GroupState::Empty {
-            self.turn.tell(Fact::GroupEmpty { group: group.id.clone(), generation: group.generation });
+            self.turn.tell(Fact::GroupEmpty { group: group.id.clone(), round: Round::Generation(group.generation) });
             return Some(group_record(group, &SortedMap::new()));
         }
         let ids: Vec<StrBytes> = group.members.iter().map(|m| m.id.clone()).collect();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::kafka::fact::Fact;
+use crate::kafka::fact::{Fact, Round};
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::group::consumer::records::ConsumerRecord;
 use crate::kafka::group::consumer::{ConsumerGroup, ConsumerGroupState};
@@ -83,7 +83,7 @@ pub(super) fn outcome(shard: &Shard, watched: Option<(GroupId, Option<ConsumerGr
     match group.state() {
         state if before == Some(state) => None,
         ConsumerGroupState::Stable => Some(Fact::GroupReconciled { group: id, epoch: group.target_epoch, members }),
-        ConsumerGroupState::Empty => Some(Fact::GroupEmpty { group: id, generation: group.epoch }),
+        ConsumerGroupState::Empty => Some(Fact::GroupEmpty { group: id, round: Round::Epoch(group.epoch) }),
         ConsumerGroupState::Assigning | ConsumerGroupState::Reconciling => None,
     }
 }
