@@ -12,8 +12,8 @@ use crate::sim::properties::{Finder, Key, log_of};
 use crate::sim::world::World;
 use crate::sim::{Anomaly, AnomalyKind};
 use crate::sorted::SortedMap;
-use crate::wire::TopicPartition;
 use crate::wire::batch::Batch;
+use crate::wire::{Offset, TopicPartition};
 
 pub(super) fn look_at(finder: &mut Finder<'_>, watches: &SortedMap<Key, Arc<PartitionWatch>>) {
     for watch in watches.values() {
@@ -72,6 +72,11 @@ fn lost_with_all_acks(world: &World, name: &TopicPartition) -> Option<String> {
     let ledger = world.ledger();
     let acked = &ledger.partition(name)?.acked;
     let lost = ledger.anomalies().filter(|a| a.kind == AnomalyKind::Lost && a.partition == *name);
-    let mut of_all = lost.filter(|a| acked.iter().any(|batch| batch.base == a.first && batch.acks == -1));
+    // A batch that only its leader had may be gone, and one with acks=all stand at its offset now.
+    let only_all = |first: Offset| {
+        let mut there = acked.iter().filter(|batch| batch.base == first).peekable();
+        there.peek().is_some() && there.all(|batch| batch.acks == -1)
+    };
+    let mut of_all = lost.filter(|anomaly| only_all(anomaly.first));
     of_all.next().map(|anomaly| format!("offsets {} to {} were acknowledged and are gone", anomaly.first, anomaly.last))
 }
