@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use highwater::kafka::config::BrokerConfig;
 use highwater::kafka::controller::image::MetadataImage;
 use highwater::kafka::group::classic::{ClassicGroup, GroupState, Member, ParkedJoin};
@@ -15,19 +15,18 @@ use highwater::time::{Duration, Instant};
 use highwater::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use highwater::wire::messages::leave_group_request::MemberIdentity;
 use highwater::wire::messages::sync_group_request::SyncGroupRequestAssignment;
-use highwater::wire::messages::{
-    ConsumerProtocolSubscription, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest,
-};
+use highwater::wire::messages::{HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest};
 use highwater::wire::{
     Body, BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes, error,
     str_bytes, topic_name,
 };
-use kafka_protocol::protocol::Encodable;
 use serde_json::{Map, Value, json};
 
-/// Cases about a group of a newer type (consumer, share, streams): Highwater has none of these yet,
-/// so there is nothing that could hold their initial state. Among the present ones:
-/// testClassicGroupJoinOnShareGroup and testClassicGroupLeaveOnShareGroup.
+use crate::group_records::{from_base64, subscription, to_base64};
+
+/// Cases about a group of another type: those of the consumer protocol are recorded in a file of their
+/// own (`golden_consumer_group_reconciliation`), share and streams groups do not exist here. Among the
+/// present ones: testClassicGroupJoinOnShareGroup and testClassicGroupLeaveOnShareGroup.
 fn is_about_newer_groups(case: &Value) -> bool {
     let groups = case["initial_groups"].as_array();
     groups.is_some_and(|groups| groups.iter().any(|g| g["type"] != "classic"))
@@ -712,43 +711,4 @@ fn response_json(response: &Response) -> Value {
         }
         other => panic!("no test asks for {other:?}"),
     }
-}
-
-fn subscription(decoded: &Value) -> Bytes {
-    let version = int(&decoded["version"]) as i16;
-    let topics = decoded["topics"].as_array().into_iter().flatten().map(|t| str_bytes(text(t)));
-    let subscription = ConsumerProtocolSubscription::default()
-        .with_topics(topics.collect())
-        .with_generation_id(int(&decoded["generation_id"]));
-    let mut out = BytesMut::new();
-    out.put_i16(version);
-    subscription.encode(&mut out, version).expect("a subscription encodes");
-    out.freeze()
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn to_base64(bytes: &Bytes) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, b| word << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = BASE64[(word >> (18 - 6 * place) & 63) as usize] as char;
-            out.push(if place <= chunk.len() { digit } else { '=' });
-        }
-    }
-    out
-}
-
-fn from_base64(text: &str) -> Bytes {
-    let (mut word, mut bits, mut out) = (0_u32, 0, BytesMut::new());
-    for c in text.bytes().filter(|c| *c != b'=') {
-        let digit = BASE64.iter().position(|b| *b == c).expect("a base64 digit") as u32;
-        (word, bits) = (word << 6 | digit, bits + 6);
-        if bits >= 8 {
-            bits -= 8;
-            out.put_u8((word >> bits) as u8);
-        }
-    }
-    out.freeze()
 }

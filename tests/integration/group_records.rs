@@ -278,7 +278,7 @@ fn versioned(subscription: &ConsumerProtocolSubscription) -> Bytes {
     out.freeze()
 }
 
-fn subscription(decoded: &Value) -> Bytes {
+pub fn subscription(decoded: &Value) -> Bytes {
     let owned = list(&decoded["owned_partitions"]).map(|topic| {
         OwnedTopic::default()
             .with_topic(topic_name(text(&topic["topic"])))
@@ -795,7 +795,7 @@ pub fn forgive(got: &mut Value, expected: &Value) {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn to_base64(bytes: &Bytes) -> String {
+pub fn to_base64(bytes: &Bytes) -> String {
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
         let word = chunk.iter().fold(0_u32, |word, b| word << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
@@ -807,7 +807,7 @@ fn to_base64(bytes: &Bytes) -> String {
     out
 }
 
-fn from_base64(text: &str) -> Bytes {
+pub fn from_base64(text: &str) -> Bytes {
     let (mut word, mut bits, mut out) = (0_u32, 0, BytesMut::new());
     for c in text.bytes().filter(|c| *c != b'=') {
         let digit = BASE64.iter().position(|b| *b == c).expect("a base64 digit") as u32;
