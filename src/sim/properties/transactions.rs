@@ -61,19 +61,25 @@ impl Decisions {
     }
 
     /// Of whole batches, how many records from `first` to `last` a reader may be handed; with
-    /// `committed_only`, it must not see what was aborted, nor what is not decided.
+    /// `committed_only`, it must not see what was aborted, nor what is not decided. `inherited` knows how
+    /// a transaction ends whose marker is not committed yet, where that counts all the same.
     pub fn readable(
         &self,
         batches: &[Batch],
         (first, last): (Offset, Offset),
         committed_only: bool,
+        inherited: impl Fn(i64, Offset) -> Option<bool>,
     ) -> Result<u32, String> {
         let mut count = 0;
         for batch in batches.iter().filter(|batch| batch.base_offset <= last && !batch.is_control()) {
             if committed_only && batch.is_transactional() {
                 let (producer, base) = (batch.producer_id.0, batch.base_offset);
                 if self.open.get(&producer).is_some_and(|open| *open <= base) {
-                    return Err(format!("the transaction of producer {producer} at {base} is not decided"));
+                    match inherited(producer, base) {
+                        Some(true) => {}
+                        Some(false) => continue,
+                        None => return Err(format!("the transaction of producer {producer} at {base} is not decided")),
+                    }
                 }
                 let mut aborted = self.aborted.get(&producer).into_iter().flatten();
                 if aborted.any(|(from, marker)| *from <= base && base < *marker) {
@@ -134,10 +140,14 @@ mod tests {
         let log = [data(0, 0), marker(2, 1, false), data(3, 1), marker(5, 2, true), data(6, 2)];
         log.iter().for_each(|batch| decisions.committed(batch));
         assert_eq!(decisions.take_fresh(), [((7, 1), false), ((7, 2), true)]);
-        let read = |to: usize, committed_only| decisions.readable(&log[..to], (Offset(0), Offset(7)), committed_only);
+        let nobody = |_, _| None;
+        let all = (Offset(0), Offset(7));
+        let read = |to: usize, committed_only| decisions.readable(&log[..to], all, committed_only, nobody);
         assert_eq!(read(4, true), Ok(2), "only the one that was committed");
         assert_eq!(read(4, false), Ok(4));
         assert!(read(5, true).is_err(), "the last one is open");
-        assert_eq!(decisions.readable(&log[..4], (Offset(4), Offset(4)), true), Ok(1), "a part of a batch");
+        let ended = |commit: bool| decisions.readable(&log, all, true, |_, _| Some(commit));
+        assert_eq!((ended(true), ended(false)), (Ok(4), Ok(2)), "a marker that is not committed yet may count");
+        assert_eq!(decisions.readable(&log[..4], (Offset(4), Offset(4)), true, nobody), Ok(1), "a part of a batch");
     }
 }
