@@ -9,6 +9,7 @@ use super::{App, Msg, REFRESH};
 use crate::time::Duration;
 use crate::ui::flights::{Broken, show_tip};
 use crate::ui::timeline;
+use crate::ui::zoom::Level;
 use crate::view::stage::Stage as StageView;
 
 impl App {
@@ -44,6 +45,7 @@ impl App {
         }
         if !stopped && self.turns.is_some() {
             self.draw_next_rows();
+            self.in_turn = !resized;
             return true;
         }
         if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
@@ -54,7 +56,8 @@ impl App {
         self.rewound = false;
         self.refresh();
         self.brisk = new_records(&before, &self.shown.stage) > BRISK;
-        if self.brisk && !stopped {
+        // Bars and tiles are few strokes each: only records are worth taking turns.
+        if self.brisk && !stopped && self.looking.level(&self.shown.stage) == Level::Records {
             self.take_turns(&before);
         }
         if !self.brisk && self.shown.rate >= TOO_QUICK {
@@ -92,7 +95,6 @@ impl App {
         let Some(turns) = &mut self.turns else { return };
         let (stage, more) = turns.next(&self.shown.stage);
         self.shown.stage = stage;
-        self.in_turn = true;
         if !more {
             self.turns = None;
         }

@@ -29,6 +29,7 @@ impl App {
         }
         self.shown.stage = stage;
         self.turns = None;
+        self.in_turn = false;
         keep(&mut self.shown.guarantees, self.session.guarantees());
         if self.session.has_other_events() || !self.only_what_matters {
             keep(&mut self.shown.events, self.session.events(self.only_what_matters, EVENTS_SHOWN));
