@@ -126,6 +126,14 @@ impl<'a> Change<'a> {
         members.filter(|other| other.id != self.member.id && Some(&other.id) != self.replaced.as_ref())
     }
 
+    /// Tells that the member joins, if the group does not know it yet.
+    pub fn tell_joined(&mut self, client: &StrBytes) {
+        if !self.group.members.contains_key(&self.before.id) {
+            let (group, member) = (self.group.id.clone(), self.member.id.clone());
+            self.facts.push(Fact::MemberJoined { group, member, client: client.clone() });
+        }
+    }
+
     /// Raises the group's epoch when the member's subscription or the topics' metadata asks for
     /// another target.
     pub fn maybe_bump(&mut self, subscribed: Subscribed) {

@@ -3,7 +3,6 @@
 //! member's own reconciliation (classicGroupJoinToConsumerGroup and its siblings).
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::fact::Fact;
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::change::{Change, named};
 use crate::kafka::group::consumer::group::ConsumerGroup;
@@ -77,7 +76,6 @@ impl Work<'_, '_> {
         classic: ClassicMetadata,
         subscription: &ConsumerProtocolSubscription,
     ) -> Result<Decided, ErrorCode> {
-        let was_known = change.group.members.contains_key(&change.before.id);
         let mut metadata = change.member.metadata.clone();
         metadata.instance = request.group_instance_id.clone().or(metadata.instance);
         metadata.rack = subscription.rack_id.clone().or(metadata.rack);
@@ -89,11 +87,7 @@ impl Work<'_, '_> {
         let protocol = classic.favourite();
         let session_timeout = classic.session_timeout;
         metadata.classic = Some(classic);
-        if !was_known {
-            let (group, member, client) =
-                (request.group_id.clone(), change.member.id.clone(), context.client_id.clone());
-            change.facts.push(Fact::MemberJoined { group, member, client });
-        }
+        change.tell_joined(&context.client_id);
         let subscribed = change.subscribe(metadata)?;
         change.maybe_bump(subscribed);
         let replaced = change.replaced.clone();

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::fact::Fact;
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::change::{Change, is_away};
 use crate::kafka::group::consumer::group::ConsumerGroup;
@@ -108,7 +107,6 @@ impl Work<'_, '_> {
         self.has_room(&group, &id)?;
         let mut change = Change::new(image, group, records, id);
         enter(&mut change, request)?;
-        let was_known = change.group.members.contains_key(&change.before.id);
         let mut metadata = change.member.metadata.clone();
         metadata.instance = request.instance_id.clone().or(metadata.instance);
         metadata.rack = request.rack_id.clone().or(metadata.rack);
@@ -123,11 +121,7 @@ impl Work<'_, '_> {
         metadata.client_id = context.client_id.clone();
         metadata.client_host = context.client_host.clone();
         metadata.classic = None;
-        if !was_known {
-            let (group, member, client) =
-                (request.group_id.clone(), change.member.id.clone(), context.client_id.clone());
-            change.facts.push(Fact::MemberJoined { group, member, client });
-        }
+        change.tell_joined(&context.client_id);
         let subscribed = change.subscribe(metadata)?;
         change.maybe_bump(subscribed);
         let (target_epoch, target) = change.target(&self.settings.consumer.assignors)?;
