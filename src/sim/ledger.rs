@@ -124,11 +124,10 @@ impl Ledger {
                     self.acknowledged(world, partition, fact, id);
                 }
             }
-            // Who wakes up may take office in an epoch that is over: nobody goes by that log.
-            Fact::BecameLeader { partition, leader_epoch, .. }
-                if world.registration(partition).is_some_and(|now| now.leader_epoch > *leader_epoch) => {}
-            Fact::BecameLeader { partition, broker, .. } => {
-                let log = world.broker(*broker).and_then(|broker| broker.log(partition));
+            Fact::BecameLeader { partition, broker, leader_epoch, .. } => {
+                // Who wakes up may take office in an epoch that is over: nobody goes by that log.
+                let is_over = world.registration(partition).is_some_and(|now| now.leader_epoch > *leader_epoch);
+                let log = world.broker(*broker).and_then(|broker| broker.log(partition)).filter(|_| !is_over);
                 if let Some(log) = log {
                     self.new_leader(world, partition, (*broker, log), id);
                 }
