@@ -45,12 +45,8 @@ impl Outcomes {
 /// transactions.
 pub fn readable(log: &Log, from: Offset, to: Offset, committed: bool) -> impl Iterator<Item = Batch> {
     let aborted = if committed { log.aborted_transactions(from, to) } else { Vec::new() };
-    let is_aborted = move |batch: &Batch| {
-        batch.is_transactional()
-            && aborted
-                .iter()
-                .any(|txn| txn.producer_id == batch.producer_id && (txn.first..=txn.last).contains(&batch.base_offset))
-    };
+    let is_aborted =
+        move |batch: &Batch| batch.is_transactional() && aborted.iter().any(|transaction| transaction.holds(batch));
     let batches = log.batches(from).take_while(move |batch| batch.base_offset < to);
     batches.filter(move |batch| !batch.is_control() && !is_aborted(batch))
 }

@@ -35,7 +35,6 @@ pub fn fate(log: &Log, batch: &Batch) -> Option<TransactionFate> {
     if open.is_some_and(|first| first <= base) {
         return Some(TransactionFate::Open);
     }
-    let aborted = log.aborted_transactions(base, base.next());
-    let is_aborted = aborted.iter().any(|txn| txn.producer_id == producer && (txn.first..=txn.last).contains(&base));
+    let is_aborted = log.aborted_transactions(base, base.next()).iter().any(|transaction| transaction.holds(batch));
     Some(if is_aborted { TransactionFate::Aborted } else { TransactionFate::Committed })
 }

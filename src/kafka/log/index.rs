@@ -3,6 +3,7 @@
 
 use imbl::Vector;
 
+use crate::wire::batch::Batch;
 use crate::wire::{Offset, ProducerId};
 
 /// Bytes of an entry in Kafka's index files: they bound how many fit (`segment.index.bytes`).
@@ -123,4 +124,11 @@ pub struct AbortedTxn {
     pub last: Offset,
     /// The last stable offset once the marker stood there: a reader that stops below needs no later entry.
     pub last_stable: Offset,
+}
+
+impl AbortedTxn {
+    /// Whether the batch belongs to it.
+    pub fn holds(&self, batch: &Batch) -> bool {
+        batch.producer_id == self.producer_id && (self.first..=self.last).contains(&batch.base_offset)
+    }
 }
