@@ -167,7 +167,7 @@ pub mod words;
 pub use condition::{Condition, Observe, Verdict};
 pub use error::{ScriptError, Span};
 pub use names::{ClientKind, Names};
-pub use script::{Ask, Line, Script, Statement, Stream};
+pub use script::{Ask, Line, Script, Statement};
 
 #[cfg(test)]
 mod tests;

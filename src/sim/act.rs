@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::kafka::client::{Consumer, Producer};
+use crate::kafka::client::{Consumer, Producer, StreamReader};
+use crate::kafka::config::StreamConfig;
 use crate::kafka::node::{Command, TxnCall};
 use crate::sim::action::{Action, NodeRef, Refused};
 use crate::sim::admin;
@@ -50,7 +51,9 @@ impl World {
                         _ => Vec::new(),
                     }
                 }
-                Action::AddProducer { .. } | Action::AddConsumer { .. } => self.add_client(action),
+                Action::AddProducer { .. } | Action::AddConsumer { .. } | Action::AddStream { .. } => {
+                    self.add_client(action)
+                }
                 Action::Kill(_) | Action::Stop(_) | Action::Start(_) | Action::Freeze(_) | Action::Thaw(_) => {
                     self.act_on_process(action)?
                 }
@@ -218,6 +221,10 @@ impl World {
             }
             Action::AddConsumer { name, group, topics, config, .. } => {
                 (name, Actor::Consumer(Consumer::new(id, name, group, topics, bootstrap, config.clone())))
+            }
+            Action::AddStream { name, subscribe, config, .. } => {
+                let stream = StreamReader::new(id, name, subscribe, bootstrap, StreamConfig::clone(config));
+                (name, Actor::Stream(stream))
             }
             _ => return Vec::new(),
         };

@@ -103,12 +103,8 @@ impl World {
         if member.power != Power::Running {
             return Vec::new();
         }
-        match Arc::make_mut(&mut member.actor) {
-            Actor::Broker(broker) => broker.kill(),
-            Actor::Controller(controller) => controller.kill(),
-            Actor::Producer(producer) => producer.kill(),
-            Actor::Consumer(consumer) => consumer.kill(),
-            Actor::Admin(_) => return Vec::new(),
+        if !Arc::make_mut(&mut member.actor).kill() {
+            return Vec::new();
         }
         let events = self.fault(node, Fact::Killed { node });
         self.process_ended(node, Power::Dead, events.first().map(Event::because));

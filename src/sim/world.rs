@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::kafka::broker::Broker;
-use crate::kafka::client::{Admin, Consumer, Producer};
+use crate::kafka::client::{Admin, Consumer, Producer, StreamReader};
 use crate::kafka::controller::Controller;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use crate::kafka::fact::{Fact, Names};
@@ -35,6 +35,7 @@ pub enum Actor {
     Controller(Controller),
     Producer(Producer),
     Consumer(Consumer),
+    Stream(StreamReader),
     Admin(Admin),
 }
 
@@ -108,6 +109,7 @@ impl Actor {
             Actor::Controller(node) => node,
             Actor::Producer(node) => node,
             Actor::Consumer(node) => node,
+            Actor::Stream(node) => node,
             Actor::Admin(node) => node,
         }
     }
@@ -118,6 +120,7 @@ impl Actor {
             Actor::Controller(node) => node.next_alarm(),
             Actor::Producer(node) => node.next_alarm(),
             Actor::Consumer(node) => node.next_alarm(),
+            Actor::Stream(node) => node.next_alarm(),
             Actor::Admin(node) => node.next_alarm(),
         }
     }
@@ -129,8 +132,22 @@ impl Actor {
             Actor::Controller(node) => node.is_running(),
             Actor::Producer(node) => node.is_running(),
             Actor::Consumer(node) => node.is_running(),
+            Actor::Stream(node) => node.is_running(),
             Actor::Admin(_) => true,
         }
+    }
+
+    /// Its process dies; false for one that is never killed.
+    pub(super) fn kill(&mut self) -> bool {
+        match self {
+            Actor::Broker(node) => node.kill(),
+            Actor::Controller(node) => node.kill(),
+            Actor::Producer(node) => node.kill(),
+            Actor::Consumer(node) => node.kill(),
+            Actor::Stream(node) => node.kill(),
+            Actor::Admin(_) => return false,
+        }
+        true
     }
 }
 
@@ -499,6 +516,13 @@ impl World {
     pub fn consumers(&self) -> impl Iterator<Item = (&str, &Member, &Consumer)> {
         self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
             (NodeId::Client(id), Actor::Consumer(consumer)) => Some((self.client(*id), member, consumer)),
+            _ => None,
+        })
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &Member, &StreamReader)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Client(id), Actor::Stream(stream)) => Some((self.client(*id), member, stream)),
             _ => None,
         })
     }

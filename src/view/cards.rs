@@ -8,6 +8,7 @@ use crate::kafka::client::subscription::Assigned;
 use crate::kafka::client::{Consumer, Producer};
 use crate::kafka::fact::{error_name, record};
 use crate::kafka::log::Log;
+use crate::sim::queries::Reader;
 use crate::sim::{Member, Power, World};
 use crate::view::partitions::key_hue;
 use crate::view::replicas::Replicas;
@@ -304,7 +305,7 @@ fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -
 }
 
 fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
-    let records = world.delivered_records(consumer, Some(SHOWN as u64));
+    let records = Reader::Consumer(consumer).records(Some(SHOWN as u64));
     // Where nothing was ever handed to the group twice, nothing needs to be looked through.
     let some_twice = world.ledger().duplicated(consumer.group()) > 0;
     let within = if some_twice { AGAIN_WITHIN } else { 0 };

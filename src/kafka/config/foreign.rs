@@ -20,6 +20,7 @@ pub fn find(scope: Scope, name: &str) -> Option<Foreign> {
         Scope::Broker => BROKER,
         Scope::Producer => PRODUCER,
         Scope::Consumer => CONSUMER,
+        Scope::Stream => STREAM,
         Scope::Group => GROUP,
     };
     let security = ["ssl.", "sasl."].iter().any(|prefix| scope != Scope::Topic && name.starts_with(prefix));
@@ -33,6 +34,7 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
     (Scope::Consumer, "client.id", "a consumer's name in the script is its client.id"),
     (Scope::Consumer, "bootstrap.servers", "every client finds the script's cluster"),
     (Scope::Consumer, "group.id", "the group is written `group=…`"),
+    (Scope::Stream, "checkpointLocation", "every query keeps its checkpoint, whatever becomes of its process"),
     (Scope::Broker, "node.id", "brokers are numbered from 1"),
     (Scope::Broker, "broker.id", "brokers are numbered from 1"),
     (Scope::Broker, "process.roles", "brokers and controllers are written `brokers=…` and `controllers=…`"),
@@ -47,6 +49,16 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
         "it is set while the brokers run: `alter brokers follower.replication.throttled.rate=…`",
     ),
     (Scope::Broker, "broker.rack", "racks are written `racks=a,b,c`"),
+];
+
+/// KafkaSourceProvider, in Spark.
+const STREAM: &[&str] = &[
+    "groupIdPrefix",
+    "includeHeaders",
+    "maxRecordsPerPartition",
+    "startingOffsetsByTimestamp",
+    "startingOffsetsByTimestampStrategy",
+    "startingTimestamp",
 ];
 
 /// TopicConfig.
