@@ -20,8 +20,9 @@ pub fn find(scope: Scope, name: &str) -> Option<Foreign> {
         Scope::Broker => BROKER,
         Scope::Producer => PRODUCER,
         Scope::Consumer => CONSUMER,
-        Scope::Stream => STREAM,
         Scope::Group => GROUP,
+        // Its foreign names are Spark's: they stand with its options.
+        Scope::Stream => &[],
     };
     let security = ["ssl.", "sasl."].iter().any(|prefix| scope != Scope::Topic && name.starts_with(prefix));
     (security || listed.contains(&name)).then_some(Foreign::NotSimulated)
@@ -49,16 +50,6 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
         "it is set while the brokers run: `alter brokers follower.replication.throttled.rate=…`",
     ),
     (Scope::Broker, "broker.rack", "racks are written `racks=a,b,c`"),
-];
-
-/// KafkaSourceProvider, in Spark.
-const STREAM: &[&str] = &[
-    "groupIdPrefix",
-    "includeHeaders",
-    "maxRecordsPerPartition",
-    "startingOffsetsByTimestamp",
-    "startingOffsetsByTimestampStrategy",
-    "startingTimestamp",
 ];
 
 /// TopicConfig.

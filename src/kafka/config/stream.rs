@@ -211,8 +211,9 @@ impl StreamConfig {
                 SettingError { name: format!("{PREFIX}{}", error.name), problem }
             })),
         }
-        // The executors never reset a position by themselves (KafkaSourceProvider.kafkaParamsForExecutors).
-        config.consumer.offset_reset = OffsetReset::None;
+        // Spark sets auto.offset.reset=none, and its executors catch the exception. Here a position that awaits
+        // its reset stands for the exception: the reader looks for one and decides before anything is reset.
+        config.consumer.offset_reset = OffsetReset::Earliest;
         config.consumer.auto_commit = false;
         errors.extend(setting::apply(TABLE, Scope::Stream, &mut config, &own));
         config.cross_check(&mut errors);
@@ -246,7 +247,17 @@ pub fn option_names() -> Vec<String> {
     own.chain(OF_CONSUMERS.iter().map(|setting| format!("{PREFIX}{setting}"))).collect()
 }
 
-/// What Spark itself refuses (KafkaSourceProvider.validateStreamOptions, validateGeneralOptions).
+/// Options of Spark's source that Highwater has not.
+const NOT_SIMULATED: [&str; 6] = [
+    "groupIdPrefix",
+    "includeHeaders",
+    "maxRecordsPerPartition",
+    "startingOffsetsByTimestamp",
+    "startingOffsetsByTimestampStrategy",
+    "startingTimestamp",
+];
+
+/// What Spark itself refuses, or Highwater of what it has not (KafkaSourceProvider.validateStreamOptions, validateGeneralOptions).
 fn refusal(name: &str) -> Option<String> {
     let not_supported = |option: &str| format!("Kafka option '{option}' is not supported");
     Some(match name {
@@ -270,6 +281,9 @@ fn refusal(name: &str) -> Option<String> {
             "Only one of the following options can be specified for Kafka source: subscribe, subscribePattern, assign; \
              Highwater reads by subscribe"
                 .to_string()
+        }
+        name if NOT_SIMULATED.contains(&name) => {
+            format!("{name} is an option of Spark's that Highwater does not simulate yet")
         }
         _ => return None,
     })

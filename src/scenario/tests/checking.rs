@@ -92,7 +92,7 @@ fn a_stream_is_refused_with_sparks_reasons() {
     );
     assert_eq!(
         line("stream s subscribe=orders kafka.enable.auto.commit=true"),
-        ["53: Kafka option 'enable.auto.commit' is not supported"]
+        ["52: Kafka option 'enable.auto.commit' is not supported"]
     );
     assert_eq!(
         line("stream s subscribe=orders startingOffsets=first"),
