@@ -6,11 +6,12 @@ use crate::kafka::client::{Consumer, Producer, StreamReader};
 use crate::kafka::config::StreamConfig;
 use crate::kafka::node::{Command, TxnCall};
 use crate::sim::action::{Action, NodeRef, Refused};
+use crate::sim::actor::Actor;
 use crate::sim::admin;
 use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
 use crate::sim::network::{Mishap, PendingMishap};
-use crate::sim::world::{ADMIN, Actor, World};
+use crate::sim::world::{ADMIN, World};
 use crate::sorted::SortedSet;
 use crate::wire::{BrokerId, ClientId, ControllerId, NodeId, topic_name};
 

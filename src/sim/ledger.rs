@@ -612,7 +612,7 @@ impl World {
     /// The group that a client belongs to, if it is a consumer.
     pub(super) fn group_of(&self, client: ClientId) -> Option<String> {
         match &*self.member(NodeId::Client(client))?.actor {
-            crate::sim::world::Actor::Consumer(consumer) => Some(consumer.group().to_string()),
+            crate::sim::actor::Actor::Consumer(consumer) => Some(consumer.group().to_string()),
             _ => None,
         }
     }
@@ -620,8 +620,8 @@ impl World {
     /// Whether a client reads committed records only (isolation.level).
     pub(super) fn reads_committed(&self, client: ClientId) -> bool {
         match self.member(NodeId::Client(client)).map(|member| &*member.actor) {
-            Some(crate::sim::world::Actor::Consumer(consumer)) => consumer.config().read_committed,
-            Some(crate::sim::world::Actor::Stream(stream)) => stream.config().consumer.read_committed,
+            Some(crate::sim::actor::Actor::Consumer(consumer)) => consumer.config().read_committed,
+            Some(crate::sim::actor::Actor::Stream(stream)) => stream.config().consumer.read_committed,
             _ => false,
         }
     }

@@ -11,7 +11,8 @@ use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::records::CommittedOffset;
 use crate::kafka::log::Log;
 use crate::kafka::replica::offsets::Isolation;
-use crate::sim::world::{Actor, Member, Power, World};
+use crate::sim::actor::Actor;
+use crate::sim::world::{Member, Power, World};
 use crate::sorted::SortedMap;
 use crate::wire::{BrokerId, ClientId, GroupId, NodeId, Offset, TopicPartition, str_bytes, topic_name};
 

@@ -158,7 +158,7 @@ pub fn settings(scope: Scope) -> Vec<SettingInfo> {
         Scope::Broker => broker::TABLE.iter().map(Setting::info).collect(),
         Scope::Producer => producer::TABLE.iter().map(Setting::info).collect(),
         Scope::Consumer => consumer::TABLE.iter().map(Setting::info).collect(),
-        Scope::Stream => stream::TABLE.iter().map(Setting::info).collect(),
+        Scope::Stream => stream::infos(),
         Scope::Group => Vec::new(),
     }
 }

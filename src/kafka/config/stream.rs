@@ -1,14 +1,16 @@
 //! Options of stream readers, by the names and with the refusals of Spark's Kafka source
 //! (KafkaSourceProvider); what begins with `kafka.` is a setting of the consumers that read for it.
 
-use crate::kafka::config::setting::{self, Configs, Kind, Problem, Scope, Setting, SettingError, Valid, Value};
+use crate::kafka::config::setting::{
+    self, Configs, Kind, Problem, Scope, Setting, SettingError, SettingInfo, Valid, Value,
+};
 use crate::kafka::config::{ConsumerConfig, OffsetReset};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Duration;
 use crate::wire::{Offset, TopicPartition};
 
 /// How an option begins that is a setting of Kafka's consumer.
-pub const PREFIX: &str = "kafka.";
+const PREFIX: &str = "kafka.";
 
 /// `-2` in the JSON of `startingOffsets` (KafkaOffsetRangeLimit).
 const EARLIEST: i64 = -2;
@@ -17,18 +19,18 @@ const LATEST: i64 = -1;
 
 /// Those of the consumer's settings that a reader without a group has a use for.
 const OF_CONSUMERS: [&str; 12] = [
-    "client.rack",
-    "default.api.timeout.ms",
-    "fetch.max.bytes",
-    "fetch.max.wait.ms",
-    "fetch.min.bytes",
-    "isolation.level",
-    "max.partition.fetch.bytes",
-    "max.poll.records",
-    "metadata.max.age.ms",
-    "request.timeout.ms",
-    "retry.backoff.max.ms",
-    "retry.backoff.ms",
+    "kafka.client.rack",
+    "kafka.default.api.timeout.ms",
+    "kafka.fetch.max.bytes",
+    "kafka.fetch.max.wait.ms",
+    "kafka.fetch.min.bytes",
+    "kafka.isolation.level",
+    "kafka.max.partition.fetch.bytes",
+    "kafka.max.poll.records",
+    "kafka.metadata.max.age.ms",
+    "kafka.request.timeout.ms",
+    "kafka.retry.backoff.max.ms",
+    "kafka.retry.backoff.ms",
 ];
 
 /// A stream reader's options.
@@ -191,9 +193,9 @@ impl StreamConfig {
             let setting = name.strip_prefix(PREFIX);
             if let Some(reason) = refusal(name) {
                 errors.push(setting::refused(name, reason));
-            } else if let Some(setting) = setting.filter(|setting| is_idle(setting)) {
+            } else if is_idle(name) {
                 let problem = Problem::WrittenElsewhere("a stream reader is in no group and commits nothing to Kafka");
-                errors.push(SettingError { name: format!("{PREFIX}{setting}"), problem });
+                errors.push(SettingError { name: name.clone(), problem });
             } else if let Some(setting) = setting {
                 kafkas.insert(setting.to_string(), value.clone());
             } else {
@@ -236,15 +238,19 @@ impl StreamConfig {
 }
 
 /// A setting of the consumer's that means nothing without a group.
-fn is_idle(setting: &str) -> bool {
+fn is_idle(name: &str) -> bool {
+    let Some(setting) = name.strip_prefix(PREFIX) else { return false };
     let of_consumers = setting::names(Scope::Consumer).contains(&setting);
-    setting == "group.id" || (of_consumers && !OF_CONSUMERS.contains(&setting))
+    setting == "group.id" || (of_consumers && !OF_CONSUMERS.contains(&name))
 }
 
-/// The names of the options that may be written.
-pub fn option_names() -> Vec<String> {
-    let own = setting::names(Scope::Stream).into_iter().map(str::to_string);
-    own.chain(OF_CONSUMERS.iter().map(|setting| format!("{PREFIX}{setting}"))).collect()
+/// The options that may be written: Spark's, and those that are handed on to the consumers.
+pub(super) fn infos() -> Vec<SettingInfo> {
+    let of_consumers = setting::settings(Scope::Consumer).into_iter().filter_map(|info| {
+        let name = OF_CONSUMERS.into_iter().find(|name| name.strip_prefix(PREFIX) == Some(info.name))?;
+        Some(SettingInfo { name, ..info })
+    });
+    TABLE.iter().map(Setting::info).chain(of_consumers).collect()
 }
 
 /// Options of Spark's source that Highwater has not.

@@ -1,6 +1,5 @@
 //! The arguments of one statement, taken one after the other; what is wrong with them is gathered.
 
-use crate::kafka::config::stream::option_names;
 use crate::kafka::config::{Configs, Problem, Scope, SettingError, names};
 use crate::scenario::condition::parse::{broker_id, partition};
 use crate::scenario::error::{ScriptError, Span};
@@ -237,11 +236,7 @@ impl<'a> Args<'a> {
                     ScriptError::because(value.span, &value.text(), message)
                 }
                 (Problem::Unknown(_), _) => {
-                    let of_scope: Vec<String> = match scope {
-                        Scope::Stream => option_names(),
-                        other => names(other).into_iter().map(str::to_string).collect(),
-                    };
-                    let valid = self.asked.iter().copied().chain(of_scope.iter().map(String::as_str));
+                    let valid: Vec<&str> = self.asked.iter().copied().chain(names(scope)).collect();
                     ScriptError { message, ..ScriptError::unknown(name_span, "setting", &error.name, valid) }
                 }
                 _ => ScriptError::because(name_span, &error.name, message),

@@ -7,8 +7,9 @@
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Input;
 use crate::kafka::replica::IsrCounters;
+use crate::sim::actor::Actor;
 use crate::sim::metrics::{Kind, Metric, Readings, Reporter};
-use crate::sim::world::{Actor, World};
+use crate::sim::world::World;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::batch::Batch;
