@@ -26,7 +26,7 @@
 //! | [`kafka::group`] | the group coordinator: members, rebalances by both protocols, committed offsets |
 //! | [`kafka::transaction`] | the transaction coordinator: transactional ids, decisions, markers |
 //! | [`kafka::broker`] | a broker put together from these, and its life: start, registration, shutdown |
-//! | [`kafka::client`] | producer, consumer and admin client |
+//! | [`kafka::client`] | producer, consumer, stream reader and admin client |
 //! | [`kafka::fact`] | what is worth telling, in sentences |
 //! | [`sim`] | the world: all nodes, the network between them, faults, the fate of every record, the metrics |
 //! | [`scenario`] | the script language: read, print, check, conditions, links |

@@ -107,6 +107,9 @@ pub(super) fn is_unsettled(world: &World) -> bool {
         || world.producers().any(|(_, producer)| producer.pending() > 0)
         || partitions_are_unsettled(world)
         || groups_are_unsettled(world)
+        || world.streams().any(|(_, member, stream)| {
+            member.power == Power::Running && !member.frozen && stream.checkpoint().planned().is_some()
+        })
 }
 
 fn brokers_are_unsettled(world: &World) -> bool {

@@ -397,7 +397,8 @@ impl History {
 /// the nodes, which all take turns, and with what they keep of each replica.
 fn weight(world: &World) -> u64 {
     let replicas: usize = world.image().partitions().map(|(_, _, _, partition)| partition.replicas.len()).sum();
-    let nodes = world.brokers().count() + world.controllers().count() + world.consumers().count();
+    let readers = world.consumers().count() + world.streams().count();
+    let nodes = world.brokers().count() + world.controllers().count() + readers;
     (replicas + 20 * nodes).max(1) as u64
 }
 

@@ -261,7 +261,7 @@ impl Run {
             }
             // The set-up was read before the start.
             Statement::Cluster(_) => {}
-            Statement::ShareConsumer { .. } | Statement::Stream(_) => {
+            Statement::ShareConsumer { .. } => {
                 self.refuse(line, "this is not simulated yet".to_string());
             }
         }

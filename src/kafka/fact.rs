@@ -238,6 +238,18 @@ facts! {
     CommitFailed { consumer: ClientId, error: ErrorCode },
     /// The consumer cannot go on with a partition: the application was told.
     ConsumerError { consumer: ClientId, error: StrBytes },
+    /// A query had no checkpoint yet: it begins here (Spark's JSON).
+    StreamBegun { stream: ClientId, offsets: StrBytes },
+    /// A query goes on from its checkpoint with this batch.
+    StreamResumed { stream: ClientId, batch: u64 },
+    /// A batch is written down with what it reads of each partition, or (`again`) run once more with the same bounds.
+    StreamPlanned { stream: ClientId, batch: u64, ranges: Vec<(TopicPartition, Offset, Offset)>, tasks: u32, again: bool },
+    /// The sink has the batch, and its commit is written.
+    StreamBatchDone { stream: ClientId, batch: u64, records: u64 },
+    /// Records that a query had not read are gone, and it goes on all the same (`failOnDataLoss=false`).
+    StreamDataLost { stream: ClientId, partition: TopicPartition, offsets: u64, message: StrBytes },
+    /// A query ended with an exception.
+    StreamFailed { stream: ClientId, error: StrBytes },
     /// An administrative request was answered; `error` holds Kafka's error and message.
     AdminDone { what: StrBytes, error: Option<StrBytes> },
 }
@@ -266,6 +278,8 @@ impl Fact {
                 | Fact::RecordSent { .. }
                 | Fact::Acknowledged { .. }
                 | Fact::Delivered { .. }
+                | Fact::StreamPlanned { again: false, .. }
+                | Fact::StreamBatchDone { .. }
                 | Fact::OffsetCommitted { .. }
                 | Fact::SnapshotWritten { .. }
                 | Fact::PartitionsAddedToTransaction { .. }
@@ -291,6 +305,7 @@ impl Fact {
                     | Fact::TargetComputed { .. }
                     | Fact::MemberReached { .. }
                     | Fact::PositionSet { .. }
+                    | Fact::StreamBegun { .. }
                     | Fact::DuplicateBatch { .. }
                     | Fact::BrokerRegistered { .. }
                     | Fact::SendRetried { .. }
@@ -338,6 +353,7 @@ impl Fact {
             | Fact::SendFailed { partition, .. }
             | Fact::SendRetried { partition, .. }
             | Fact::PositionSet { partition, .. }
+            | Fact::StreamDataLost { partition, .. }
             | Fact::Delivered { partition, .. } => Some(partition),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! Whether the lines of a script fit together: what is named was declared, nothing is declared
 //! twice, and nothing is asked for that the engine cannot do yet.
 
+use crate::kafka::config::StreamConfig;
 use crate::scenario::condition::{Comparison, Condition, Question, Value};
 use crate::scenario::error::ScriptError;
 use crate::scenario::names::{ClientKind, Names};
@@ -9,6 +10,7 @@ use crate::scenario::quantity::print_instant;
 use crate::scenario::script::{Line, Script, Statement};
 use crate::scenario::unsupported::{Feature, refusal};
 use crate::sim::action::{Action, BrokerRef, ClusterSetup, ControllerRef, NodeRef};
+use crate::sorted::SortedSet;
 use crate::wire::{BrokerId, TopicPartition};
 
 /// Everything that is wrong with how the lines fit together, in the order of the text.
@@ -56,10 +58,6 @@ impl Check<'_> {
             Statement::ShareConsumer { name, .. } => {
                 self.refuse(Feature::ShareConsumers, "share-consumer");
                 self.new_client(name);
-            }
-            Statement::Stream(stream) => {
-                self.refuse(Feature::Streams, "stream");
-                self.new_client(&stream.name);
             }
             Statement::At(instant) if *instant < self.names.earliest => {
                 let message =
@@ -126,6 +124,7 @@ impl Check<'_> {
                     self.topic(topic);
                 }
             }
+            Action::AddStream { name, subscribe, config, .. } => self.stream(name, subscribe, config),
             Action::Send { producer, record } => {
                 self.client(producer, &[ClientKind::Producer]);
                 match record.partition {
@@ -159,6 +158,19 @@ impl Check<'_> {
             Action::KillClient { name } | Action::StartClient { name } => self.client_of_kind(name),
             Action::ResetOffsets { topic, .. } => self.topic(topic),
             _ => self.fault(action),
+        }
+    }
+
+    fn stream(&mut self, name: &str, subscribe: &[String], config: &StreamConfig) {
+        self.new_client(name);
+        let mut all = SortedSet::new();
+        for topic in subscribe {
+            self.topic(topic);
+            let Some(count) = self.names.partitions(topic) else { return };
+            all.extend((0..count).map(|number| TopicPartition::named(topic, number)));
+        }
+        if let Err(reason) = config.starting.places(&all) {
+            self.wrong("startingOffsets", reason);
         }
     }
 
@@ -380,6 +392,10 @@ impl Check<'_> {
             | Question::Values(consumer, _) => {
                 self.client(consumer, &[ClientKind::Consumer, ClientKind::ShareConsumer, ClientKind::Stream]);
             }
+            Question::Checkpoint(stream, _)
+            | Question::Batch(stream)
+            | Question::Planned(stream)
+            | Question::StreamState(stream) => self.client(stream, &[ClientKind::Stream]),
             Question::Acked(producer) | Question::Failed(producer, _) | Question::Pending(producer) => {
                 self.client(producer, &[ClientKind::Producer]);
             }

@@ -52,8 +52,13 @@
 //! producer NAME [transactional.id=ID] [producer settings]
 //! consumer NAME group=GROUP topics=A,B [consumer settings]
 //! share-consumer NAME group=GROUP topics=A,B
-//! stream NAME subscribe=A,B [startingOffsets=earliest|latest|JSON] [maxOffsetsPerTrigger=N] [trigger=1s]
+//! stream NAME subscribe=A,B [startingOffsets=earliest|latest|JSON] [maxOffsetsPerTrigger=N] [trigger=1s] [options]
 //! ```
+//! A stream reads in micro-batches, as a structured-streaming query over Spark's Kafka source: in no group, with
+//! a checkpoint of its own that outlives its process. Its options have Spark's names, see
+//! [`crate::kafka::config::stream`]; `kafka.isolation.level=…` and the like are its consumers' settings. Without a
+//! `trigger` the next batch begins when the last one is done.
+//!
 //! Traffic. `KEY=` is a tombstone, `KEY=""` an empty value, `=VALUE` has no key.
 //! ```text
 //! send PRODUCER TOPIC KEY=VALUE [partition=N] [timestamp=MS] [header.NAME=VALUE]
@@ -61,13 +66,13 @@
 //! begin PRODUCER | commit PRODUCER | abort PRODUCER  a transaction; the producer has a `transactional.id`
 //! offsets PRODUCER CONSUMER                          the consumer's positions become part of it
 //! seek CONSUMER PARTITION OFFSET|earliest|latest|2s
-//! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT
+//! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT   a stream that is closed is stopped
 //! reset-offsets GROUP TOPIC to=earliest|latest|OFFSET|2s
 //! reset-offsets GROUP TOPIC shift=-5
 //! ```
 //! Faults. What is already in the state that is asked for stays in it.
 //! ```text
-//! kill broker|controller|consumer|producer NAME      start …, freeze …, thaw …
+//! kill broker|controller|consumer|producer|stream NAME   start …, freeze …, thaw …
 //! power-off broker|controller NAME                   what was not flushed is gone
 //! stop broker|controller NAME                        a controlled shutdown
 //! wipe broker 1                                      its disk is lost; only while it is down
@@ -126,11 +131,13 @@
 //! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
+//! checkpoint S P = 5|none  batch S >= 2|none        planned S = 3|none               stream S = active|failed|dead|frozen
 //! partition-of TOPIC KEY = 2                        transaction R = READY|IN_TRANSACTION|FATAL_ERROR…
 //! lost = 0     duplicated G = 0     reordered = 0     skipped G = 0     phantom = 0
 //! under-replicated = 0     under-min-isr = 0     offline = 0     diverged = 0
 //! ```
-//! Here `P` is a partition, `G` a group, `C` a consumer, `R` a producer, and `N` a broker or controller:
+//! Here `P` is a partition, `G` a group, `C` a consumer or a stream, `S` a stream (where its next batch begins,
+//! the last one that is done, the one that is planned), `R` a producer, and `N` a broker or controller:
 //! whose metadata log, and whose newest snapshot of it. Without `@`, `hw`, `leo`,
 //! `log-start`, `lso`, `records`, `flushed` (up to where the log survives a loss of power), `segments`
 //! (their base offsets), `log-bytes`, `cleaned` (up to where it is compacted) and `producers` (how many it remembers)
@@ -167,7 +174,7 @@ pub mod words;
 pub use condition::{Condition, Observe, Verdict};
 pub use error::{ScriptError, Span};
 pub use names::{ClientKind, Names};
-pub use script::{Ask, Line, Script, Statement, Stream};
+pub use script::{Ask, Line, Script, Statement};
 
 #[cfg(test)]
 mod tests;

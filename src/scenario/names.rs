@@ -114,9 +114,6 @@ impl Names {
                 self.declare_client(name, ClientKind::ShareConsumer);
                 self.groups.insert(group.clone());
             }
-            Statement::Stream(stream) => {
-                self.declare_client(&stream.name, ClientKind::Stream);
-            }
             Statement::Wait(duration) => self.earliest += *duration,
             Statement::At(instant) => self.earliest = self.earliest.max(*instant),
             _ => {}
@@ -168,6 +165,7 @@ impl Names {
                 self.declare_client(name, ClientKind::Consumer);
                 self.groups.insert(group.clone());
             }
+            Action::AddStream { name, .. } => self.declare_client(name, ClientKind::Stream),
             Action::ResetOffsets { group, .. } => {
                 self.groups.insert(group.clone());
             }

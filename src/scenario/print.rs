@@ -9,7 +9,7 @@ use crate::scenario::condition::{broker_ref, controller_ref};
 use crate::scenario::lex::quote;
 use crate::scenario::names::ClientKind;
 use crate::scenario::quantity::{print_instant, print_rate, print_size};
-use crate::scenario::script::{Ask, Script, Statement, Stream};
+use crate::scenario::script::{Ask, Script, Statement};
 use crate::sim::action::{Action, ClusterSetup, NodeRef, ResetTo};
 use crate::sorted::SortedMap;
 use crate::wire::{ApiKey, BrokerId};
@@ -38,7 +38,6 @@ pub fn statement(statement: &Statement, kind: Option<ClientKind>) -> String {
             let group = quote(group, &[]);
             format!("share-consumer {} group={group} topics={}{}", word(name), list(topics), options(configs))
         }
-        Statement::Stream(stream) => self::stream(stream),
         Statement::Wait(duration) => format!("wait {duration}"),
         Statement::At(instant) => format!("at {}", print_instant(*instant)),
         Statement::Until { condition, within } => format!("until {condition} within {within}"),
@@ -60,18 +59,6 @@ fn cluster(setup: &ClusterSetup) -> String {
         text.push_str(" start=cold");
     }
     text + &options(&setup.configs)
-}
-
-fn stream(stream: &Stream) -> String {
-    let mut text = format!("stream {} subscribe={}", word(&stream.name), list(&stream.subscribe));
-    text.push_str(&format!(" startingOffsets={}", quote(&stream.starting_offsets, &[])));
-    if let Some(max) = stream.max_offsets_per_trigger {
-        text.push_str(&format!(" maxOffsetsPerTrigger={max}"));
-    }
-    if let Some(trigger) = stream.trigger {
-        text.push_str(&format!(" trigger={trigger}"));
-    }
-    text
 }
 
 fn ask(ask: &Ask) -> String {
@@ -100,6 +87,9 @@ fn act(action: &Action, kind: &str) -> String {
         Action::AddConsumer { name, group, topics, configs, .. } => {
             let group = quote(group, &[]);
             format!("consumer {} group={group} topics={}{}", word(name), list(topics), options(configs))
+        }
+        Action::AddStream { name, subscribe, options: written, .. } => {
+            format!("stream {} subscribe={}{}", word(name), list(subscribe), options(written))
         }
         Action::Send { .. }
         | Action::Load { .. }

@@ -44,7 +44,6 @@ pub enum Statement {
         topics: Vec<String>,
         configs: Configs,
     },
-    Stream(Stream),
     Wait(Duration),
     At(Instant),
     Until {
@@ -60,17 +59,6 @@ pub enum Statement {
     Ask(Ask),
     /// What the reader is to bring about now; what follows in the part is one way to do it.
     Goal(Condition),
-}
-
-/// A structured-streaming style reader.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stream {
-    pub name: String,
-    pub subscribe: Vec<String>,
-    /// `earliest`, `latest` or offsets as JSON.
-    pub starting_offsets: String,
-    pub max_offsets_per_trigger: Option<i64>,
-    pub trigger: Option<Duration>,
 }
 
 /// A question to the learner, answered by the run.

@@ -5,13 +5,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     ShareConsumers,
-    Streams,
     ControllerDisks,
 }
 
 const NOT_YET: &[(Feature, &str)] = &[
     (Feature::ShareConsumers, "share groups are not simulated yet"),
-    (Feature::Streams, "stream readers are not simulated yet"),
     (
         Feature::ControllerDisks,
         "the loss of a controller's disk is not simulated: it would be another voter (KIP-853), and comes back as none",

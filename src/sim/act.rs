@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::kafka::client::{Consumer, Producer};
+use crate::kafka::client::{Consumer, Producer, StreamReader};
+use crate::kafka::config::StreamConfig;
 use crate::kafka::node::{Command, TxnCall};
 use crate::sim::action::{Action, NodeRef, Refused};
+use crate::sim::actor::Actor;
 use crate::sim::admin;
 use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
 use crate::sim::network::{Mishap, PendingMishap};
-use crate::sim::world::{ADMIN, Actor, World};
+use crate::sim::world::{ADMIN, World};
 use crate::sorted::SortedSet;
 use crate::wire::{BrokerId, ClientId, ControllerId, NodeId, topic_name};
 
@@ -50,7 +52,9 @@ impl World {
                         _ => Vec::new(),
                     }
                 }
-                Action::AddProducer { .. } | Action::AddConsumer { .. } => self.add_client(action),
+                Action::AddProducer { .. } | Action::AddConsumer { .. } | Action::AddStream { .. } => {
+                    self.add_client(action)
+                }
                 Action::Kill(_) | Action::Stop(_) | Action::Start(_) | Action::Freeze(_) | Action::Thaw(_) => {
                     self.act_on_process(action)?
                 }
@@ -218,6 +222,10 @@ impl World {
             }
             Action::AddConsumer { name, group, topics, config, .. } => {
                 (name, Actor::Consumer(Consumer::new(id, name, group, topics, bootstrap, config.clone())))
+            }
+            Action::AddStream { name, subscribe, config, .. } => {
+                let stream = StreamReader::new(id, name, subscribe, bootstrap, StreamConfig::clone(config));
+                (name, Actor::Stream(stream))
             }
             _ => return Vec::new(),
         };

@@ -1,7 +1,7 @@
 //! What a person or a script can do to a running cluster. No action sets a field: each is
 //! something that could be done to a real cluster.
 
-use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig};
+use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, StreamConfig};
 use crate::kafka::node::{ProducerRecord, SeekTo};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant, Rate};
@@ -119,6 +119,13 @@ pub enum Action {
         topics: Vec<String>,
         config: ConsumerConfig,
         configs: Configs,
+    },
+    /// A query of a structured-streaming engine that reads these topics.
+    AddStream {
+        name: String,
+        subscribe: Vec<String>,
+        config: Box<StreamConfig>,
+        options: Configs,
     },
     Send {
         producer: String,

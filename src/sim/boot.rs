@@ -5,7 +5,8 @@ use crate::kafka::client::Admin;
 use crate::kafka::controller::Controller;
 use crate::kafka::node::Input;
 use crate::sim::action::{ClusterSetup, Refused};
-use crate::sim::world::{ADMIN, Actor, Power, World};
+use crate::sim::actor::Actor;
+use crate::sim::world::{ADMIN, Power, World};
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, ControllerId, NodeId, str_bytes};
 

@@ -7,9 +7,10 @@ use crate::kafka::fact::{Fact, Names};
 use crate::kafka::node::{Command, Input};
 use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
+use crate::sim::actor::Actor;
 use crate::sim::event::Event;
 use crate::sim::network::{Link, PendingMishap};
-use crate::sim::world::{Actor, Power, World};
+use crate::sim::world::{Power, World};
 use crate::sorted::SortedSet;
 use crate::time::Duration;
 use crate::wire::{BrokerId, NodeId, TopicPartition};
@@ -103,12 +104,8 @@ impl World {
         if member.power != Power::Running {
             return Vec::new();
         }
-        match Arc::make_mut(&mut member.actor) {
-            Actor::Broker(broker) => broker.kill(),
-            Actor::Controller(controller) => controller.kill(),
-            Actor::Producer(producer) => producer.kill(),
-            Actor::Consumer(consumer) => consumer.kill(),
-            Actor::Admin(_) => return Vec::new(),
+        if !Arc::make_mut(&mut member.actor).kill() {
+            return Vec::new();
         }
         let events = self.fault(node, Fact::Killed { node });
         self.process_ended(node, Power::Dead, events.first().map(Event::because));

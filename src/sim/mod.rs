@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod action;
+pub mod actor;
 mod admin;
 mod boot;
 pub mod channel;
@@ -23,10 +24,11 @@ pub mod world;
 
 pub use act::{Acted, AdminOp};
 pub use action::{Action, ClusterSetup, Refused};
+pub use actor::Actor;
 pub use digest::Digest;
 pub use event::{Cause, Event, EventId, MessageId, Step};
 pub use ledger::{Anomaly, AnomalyKind, Ledger};
 pub use loss::LossCause;
 pub use network::{InFlight, Network, Payload};
 pub use properties::{Broken, Properties, Property};
-pub use world::{ADMIN, Actor, Member, Power, World};
+pub use world::{ADMIN, Member, Power, World};

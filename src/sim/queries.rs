@@ -4,15 +4,17 @@ use bytes::Bytes;
 
 use crate::kafka::broker::ProcessState;
 use crate::kafka::broker::lifecycle::BrokerState;
-use crate::kafka::client::{Consumer, Producer, partitioner};
+use crate::kafka::client::{Consumer, DeliveredBatch, Producer, StreamReader, partitioner};
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::records::CommittedOffset;
 use crate::kafka::log::Log;
 use crate::kafka::replica::offsets::Isolation;
-use crate::sim::world::{Actor, Member, Power, World};
-use crate::wire::{BrokerId, GroupId, NodeId, Offset, TopicPartition, str_bytes, topic_name};
+use crate::sim::actor::Actor;
+use crate::sim::world::{Member, Power, World};
+use crate::sorted::SortedMap;
+use crate::wire::{BrokerId, ClientId, GroupId, NodeId, Offset, TopicPartition, str_bytes, topic_name};
 
 /// How a broker is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,40 @@ impl World {
     pub fn consumer(&self, name: &str) -> Option<&Consumer> {
         match self.client_actor(name)? {
             Actor::Consumer(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+
+    pub fn stream(&self, name: &str) -> Option<&StreamReader> {
+        match self.client_actor(name)? {
+            Actor::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The stream reader with this number, if it is one.
+    pub fn stream_at(&self, id: ClientId) -> Option<&StreamReader> {
+        match &*self.member(NodeId::Client(id))?.actor {
+            Actor::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    pub fn stream_condition(&self, name: &str) -> Option<StreamCondition> {
+        let (member, stream) = (self.client_member(name)?, self.stream(name)?);
+        Some(match member.power {
+            _ if stream.failure().is_some() => StreamCondition::Failed,
+            Power::Running if member.frozen => StreamCondition::Frozen,
+            Power::Running => StreamCondition::Active,
+            Power::Dead | Power::Off => StreamCondition::Dead,
+        })
+    }
+
+    /// Whoever reads records under this name.
+    pub fn reader(&self, name: &str) -> Option<Reader<'_>> {
+        match self.client_actor(name)? {
+            Actor::Consumer(consumer) => Some(Reader::Consumer(consumer)),
+            Actor::Stream(stream) => Some(Reader::Stream(stream)),
             _ => None,
         }
     }
@@ -217,23 +253,87 @@ impl World {
         let batches = log.batches(log.log_start()).filter(|batch| !batch.is_control());
         Some(batches.flat_map(|batch| batch.records().unwrap_or_default()).map(|record| record.value).collect())
     }
+}
 
-    /// The records handed to a consumer's application, oldest first, with their offsets.
-    pub fn delivered_records(&self, consumer: &Consumer, newest: Option<u64>) -> Vec<Delivered> {
-        let batches = consumer.delivered();
-        let mut wanted = newest.unwrap_or(u64::MAX);
-        let mut groups: Vec<Vec<Delivered>> = Vec::new();
-        for batch in batches.backwards() {
-            if wanted == 0 {
-                break;
-            }
-            let mut records = delivered_of(&batch.partition, &batch.records, batch.first, batch.last);
-            let surplus = records.len().saturating_sub(wanted.min(u64::from(u32::MAX)) as usize);
-            records.drain(..surplus);
-            wanted -= records.len() as u64;
-            groups.push(records);
+/// The newest records of deliveries that come the newest first; oldest first.
+fn newest_of(deliveries: impl Iterator<Item = DeliveredBatch>, newest: Option<u64>) -> Vec<Delivered> {
+    let mut wanted = newest.unwrap_or(u64::MAX);
+    let mut groups: Vec<Vec<Delivered>> = Vec::new();
+    for batch in deliveries {
+        if wanted == 0 {
+            break;
         }
-        groups.into_iter().rev().flatten().collect()
+        let mut records = delivered_of(&batch.partition, &batch.records, batch.first, batch.last);
+        let surplus = records.len().saturating_sub(wanted.min(u64::from(u32::MAX)) as usize);
+        records.drain(..surplus);
+        wanted -= records.len() as u64;
+        groups.push(records);
+    }
+    groups.into_iter().rev().flatten().collect()
+}
+
+/// Whoever reads records: what can be asked of all of them.
+#[derive(Clone, Copy)]
+pub enum Reader<'a> {
+    Consumer(&'a Consumer),
+    Stream(&'a StreamReader),
+}
+
+impl Reader<'_> {
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        match self {
+            Reader::Consumer(consumer) => consumer.assignment(),
+            Reader::Stream(stream) => stream.positions().into_keys().collect(),
+        }
+    }
+
+    /// What it reads next of each partition.
+    pub fn positions(&self) -> SortedMap<TopicPartition, Offset> {
+        match self {
+            Reader::Consumer(consumer) => consumer.positions(),
+            Reader::Stream(stream) => stream.positions(),
+        }
+    }
+
+    /// How many records of a partition it was given.
+    pub fn delivered_of(&self, partition: &TopicPartition) -> u64 {
+        let of = |batch: DeliveredBatch| if batch.partition == *partition { u64::from(batch.count) } else { 0 };
+        match self {
+            Reader::Consumer(consumer) => consumer.delivered().iter().map(of).sum(),
+            Reader::Stream(stream) => stream.sink().given().iter().map(|given| of(given.records)).sum(),
+        }
+    }
+
+    /// The newest records that it was given, oldest first.
+    pub fn records(&self, newest: Option<u64>) -> Vec<Delivered> {
+        match self {
+            Reader::Consumer(consumer) => newest_of(consumer.delivered().backwards(), newest),
+            Reader::Stream(stream) => newest_of(stream.sink().given().backwards().map(|given| given.records), newest),
+        }
+    }
+}
+
+/// How a stream reader is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamCondition {
+    Active,
+    /// It ended with an exception.
+    Failed,
+    Dead,
+    Frozen,
+}
+
+impl StreamCondition {
+    pub const ALL: [StreamCondition; 4] =
+        [StreamCondition::Active, StreamCondition::Failed, StreamCondition::Dead, StreamCondition::Frozen];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            StreamCondition::Active => "active",
+            StreamCondition::Failed => "failed",
+            StreamCondition::Dead => "dead",
+            StreamCondition::Frozen => "frozen",
+        }
     }
 }
 

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use crate::kafka::broker::Broker;
-use crate::kafka::client::{Admin, Consumer, Producer};
+use crate::kafka::client::{Consumer, Producer, StreamReader};
 use crate::kafka::controller::Controller;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use crate::kafka::fact::{Fact, Names};
-use crate::kafka::node::{Alarm, Effects, Input, Node, Turn};
+use crate::kafka::node::{Alarm, Effects, Input, Turn};
 use crate::sim::action::ClusterSetup;
+use crate::sim::actor::Actor;
 use crate::sim::connection::ConnectionId;
 use crate::sim::disk::SlowDisk;
 use crate::sim::event::{Because, Cause, Event, EventId, Step};
@@ -26,17 +27,6 @@ use crate::wire::{
 
 /// The admin client that carries out a script's administrative statements.
 pub const ADMIN: ClientId = ClientId(0);
-
-/// Whatever takes turns.
-#[allow(clippy::large_enum_variant, reason = "every actor lies behind a shared pointer of its own")]
-#[derive(Clone, Debug, PartialEq)]
-pub enum Actor {
-    Broker(Broker),
-    Controller(Controller),
-    Producer(Producer),
-    Consumer(Consumer),
-    Admin(Admin),
-}
 
 /// Whether a node's machine and process run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,39 +88,6 @@ pub struct World {
 impl Names for World {
     fn client(&self, id: ClientId) -> &str {
         self.effects.clients.get(id.0 as usize).map_or("client", String::as_str)
-    }
-}
-
-impl Actor {
-    fn node(&mut self) -> &mut dyn Node {
-        match self {
-            Actor::Broker(node) => node,
-            Actor::Controller(node) => node,
-            Actor::Producer(node) => node,
-            Actor::Consumer(node) => node,
-            Actor::Admin(node) => node,
-        }
-    }
-
-    fn next_alarm(&self) -> Option<(Instant, Alarm)> {
-        match self {
-            Actor::Broker(node) => node.next_alarm(),
-            Actor::Controller(node) => node.next_alarm(),
-            Actor::Producer(node) => node.next_alarm(),
-            Actor::Consumer(node) => node.next_alarm(),
-            Actor::Admin(node) => node.next_alarm(),
-        }
-    }
-
-    /// Whether its process runs (it may have ended itself after a controlled shutdown).
-    fn is_running(&self) -> bool {
-        match self {
-            Actor::Broker(node) => node.is_running(),
-            Actor::Controller(node) => node.is_running(),
-            Actor::Producer(node) => node.is_running(),
-            Actor::Consumer(node) => node.is_running(),
-            Actor::Admin(_) => true,
-        }
     }
 }
 
@@ -499,6 +456,13 @@ impl World {
     pub fn consumers(&self) -> impl Iterator<Item = (&str, &Member, &Consumer)> {
         self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
             (NodeId::Client(id), Actor::Consumer(consumer)) => Some((self.client(*id), member, consumer)),
+            _ => None,
+        })
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &Member, &StreamReader)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Client(id), Actor::Stream(stream)) => Some((self.client(*id), member, stream)),
             _ => None,
         })
     }

@@ -21,6 +21,7 @@ pub enum Addition {
     Broker,
     Producer,
     Consumer,
+    Stream,
 }
 
 /// What must be said of it: a name, an example that stands for it when nothing is said, and its meaning.
@@ -34,6 +35,7 @@ impl Addition {
             Addition::Broker => "Add a broker",
             Addition::Producer => "Add a producer",
             Addition::Consumer => "Add a consumer",
+            Addition::Stream => "Add a stream",
         }
     }
 
@@ -70,6 +72,10 @@ impl Addition {
                 ("group.id", "billing", "with whom it shares the partitions"),
                 ("topics", "orders", "what it reads"),
             ],
+            Addition::Stream => &[
+                ("name", "s1", "the query"),
+                ("subscribe", "orders", "what it reads, in micro-batches and without a group"),
+            ],
         }
     }
 
@@ -79,6 +85,7 @@ impl Addition {
             Addition::Topic => settings::of(Of::Topic),
             Addition::Producer => settings::of(Of::Producer),
             Addition::Consumer => settings::of(Of::Consumer),
+            Addition::Stream => settings::of(Of::Stream),
             Addition::Broker => Vec::new(),
         }
     }
@@ -91,6 +98,7 @@ impl Addition {
             Addition::Broker => "add broker",
             Addition::Producer => "producer",
             Addition::Consumer => "consumer",
+            Addition::Stream => "stream",
         }
         .to_string();
         let typed_at = |name: &str| typed.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());

@@ -368,8 +368,8 @@ fn Reading(props: &ReadingProps) -> Html {
 
 /// The newest records that the application got; replays are told from first deliveries.
 #[derive(PartialEq)]
-struct Recent {
-    records: Vec<DeliveredRecord>,
+pub struct Recent {
+    pub records: Vec<DeliveredRecord>,
 }
 
 impl Part for Recent {

@@ -31,9 +31,7 @@ pub fn word(place: &str) -> String {
 fn places(stage: &Stage) -> Vec<String> {
     let brokers = stage.brokers.iter().map(|broker| format!("broker {}", broker.id));
     let controllers = stage.controllers.iter().map(|chip| format!("controller {}", chip.name));
-    let producers = stage.producers.iter().map(|card| format!("client {}", card.name));
-    let consumers = stage.groups.iter().flat_map(|group| &group.consumers).map(|card| format!("client {}", card.name));
-    brokers.chain(controllers).chain(producers).chain(consumers).collect()
+    brokers.chain(controllers).chain(stage.clients().map(|(_, name)| format!("client {name}"))).collect()
 }
 
 #[derive(Properties, PartialEq)]

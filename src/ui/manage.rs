@@ -26,6 +26,7 @@ pub enum Thing {
     Controllers,
     Producer(String),
     Consumer(String),
+    Stream(String),
     Group(String),
 }
 
@@ -39,6 +40,7 @@ impl Thing {
             Thing::Controllers => "controllers".to_string(),
             Thing::Producer(name) => format!("producer {name}"),
             Thing::Consumer(name) => format!("consumer {name}"),
+            Thing::Stream(name) => format!("stream {name}"),
             Thing::Group(name) => format!("group {name}"),
         }
     }
@@ -53,6 +55,7 @@ impl Thing {
             | Selection::Record { partition, .. } => Some(Thing::Partition(partition.clone())),
             Selection::Producer(name) => Some(Thing::Producer(name.clone())),
             Selection::Consumer(name) => Some(Thing::Consumer(name.clone())),
+            Selection::Stream(name) => Some(Thing::Stream(name.clone())),
             Selection::Group(name) => Some(Thing::Group(name.clone())),
             _ => None,
         }
@@ -97,6 +100,7 @@ impl Part for ManageDialog {
             Thing::Controllers => controllers(self),
             Thing::Producer(name) => producer(self, name),
             Thing::Consumer(name) => consumer(self, name),
+            Thing::Stream(name) => stream(self, name),
             Thing::Group(name) => {
                 html! { <Offsets group={name.clone()} stage={self.stage.clone()} ask={self.ask.clone()} /> }
             }
@@ -285,6 +289,21 @@ fn consumer(props: &ManageDialog, name: &str) -> Html {
     }
 }
 
+fn stream(props: &ManageDialog, name: &str) -> Html {
+    let ask = &props.ask;
+    let card = props.stage.streams.iter().find(|card| card.name == name);
+    let (running, frozen) = card.map_or((false, false), |card| (card.running, card.frozen));
+    html! {
+        <>
+            { life(ask, "stream", name, running, frozen) }
+            if running {
+                { act(ask, "", &format!("Close stream {name}"), format!("close {name}"), "The query stops; a batch under way is run again after the next start.") }
+            }
+            if let Some(failure) = card.and_then(|card| card.failure.clone()) { <p class="bad">{ failure }</p> }
+        </>
+    }
+}
+
 fn life(ask: &Ask, kind: &str, name: &str, running: bool, frozen: bool) -> Html {
     let button = |class, verb: &str, effect: &str| {
         act(ask, class, &format!("{verb} {kind} {name}"), format!("{} {kind} {name}", verb.to_lowercase()), effect)
@@ -294,7 +313,7 @@ fn life(ask: &Ask, kind: &str, name: &str, running: bool, frozen: bool) -> Html 
         (true, true) => button("start", "Thaw", "It runs on as if nothing had been."),
         (true, false) => html! {
             <>
-                // A consumer's card has this button itself.
+                // The card of a consumer or a stream has this button itself.
                 if kind == "producer" { { button("kill", "Kill", "What it had not sent is lost.") } }
                 { button("", "Freeze", "A long pause: it lives, but nothing runs.") }
             </>

@@ -27,6 +27,7 @@ mod part;
 mod partitions;
 mod session;
 mod stage;
+mod streams;
 mod table;
 mod theme;
 mod tiles;

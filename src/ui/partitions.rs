@@ -390,7 +390,7 @@ impl Part for Wave {
     }
 }
 
-/// A consumer on the log: what it committed, where it is, and between the two the redelivery window.
+/// A reader on the log: what it committed, where it is, and between the two the redelivery window.
 #[derive(PartialEq)]
 struct Hands {
     cursor: Cursor,
@@ -402,7 +402,7 @@ struct Hands {
 
 impl Part for Hands {
     fn draw(&self) -> Html {
-        let Cursor { consumer, committed, position, .. } = &self.cursor;
+        let Cursor { consumer, group, committed, position } = &self.cursor;
         let Some(position) = *position else { return html! {} };
         let committed = committed.unwrap_or(0).min(position);
         let style = format!("--c:{};--p:{};--lane:{}", committed - self.base, position - self.base, self.lane);
@@ -415,12 +415,17 @@ impl Part for Hands {
                 });
             })
         };
-        let title = format!("{consumer}: position {position}, committed {committed}. Drag to seek.");
+        let seeks = group.is_some();
+        let title = if seeks {
+            format!("{consumer}: position {position}, committed {committed}. Drag to seek.")
+        } else {
+            format!("{consumer}: position {position}, checkpoint {committed}.")
+        };
         html! {
             <div class="hands" {style}>
                 <b class="window" />
                 <b class="committed-at" />
-                <b class="position-at" {title} onpointerdown={drag} onclick={|event: MouseEvent| event.stop_propagation()}>
+                <b class="position-at" {title} onpointerdown={seeks.then_some(drag)} onclick={|event: MouseEvent| event.stop_propagation()}>
                     <svg viewBox="0 0 12 10"><path d="M6 0.5 11.5 9.5H0.5z" /></svg>
                     <span>{ consumer }</span>
                 </b>

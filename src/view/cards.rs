@@ -8,6 +8,7 @@ use crate::kafka::client::subscription::Assigned;
 use crate::kafka::client::{Consumer, Producer};
 use crate::kafka::fact::{error_name, record};
 use crate::kafka::log::Log;
+use crate::sim::queries::{Delivered, Reader};
 use crate::sim::{Member, Power, World};
 use crate::view::partitions::key_hue;
 use crate::view::replicas::Replicas;
@@ -114,9 +115,9 @@ pub struct DeliveredRecord {
 }
 
 /// A delivery is told to be a repetition when the first one is among so many before.
-const AGAIN_WITHIN: usize = 256;
+pub(super) const AGAIN_WITHIN: usize = 256;
 /// How many batches and deliveries a card shows.
-const SHOWN: usize = 8;
+pub(super) const SHOWN: usize = 8;
 /// A card lists the partitions one by one up to so many; beyond, only some of them.
 pub const PARTITIONS_SHOWN: usize = 24;
 const OF_MANY: usize = 8;
@@ -224,38 +225,46 @@ fn without_state(world: &World, name: &str) -> &'static str {
     if coordinator.is_some_and(|broker| broker.groups().is_some()) { "Dead" } else { "No coordinator" }
 }
 
-/// What the cards of a group are made from.
-struct Look<'a> {
-    world: &'a World,
-    found: &'a Replicas<'a>,
-    near: &'a Range<usize>,
-    committed: &'a [(&'a TopicPartition, Offset)],
+/// What the cards of readers are made from.
+pub(super) struct Look<'a> {
+    pub world: &'a World,
+    pub found: &'a Replicas<'a>,
+    pub near: &'a Range<usize>,
+    /// What is committed, or stands in a checkpoint.
+    pub committed: &'a [(&'a TopicPartition, Offset)],
 }
 
 fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &Consumer) -> ConsumerCard {
     let running = member.power == Power::Running && consumer.is_running();
-    let readings = || consumer.assigned().map(|(partition, assigned)| (partition, position_of(assigned)));
-    let held = readings().count();
-    let is_near = |partition: &TopicPartition| look.found.index(partition).is_some_and(|at| look.near.contains(&at));
-    let some = |near: bool| readings().filter(move |(partition, _)| !near || is_near(partition));
-    let tell = |(partition, position)| reading(look, partition, position);
-    let partitions: Vec<ConsumerPartition> = if held <= PARTITIONS_SHOWN {
-        readings().map(tell).collect()
-    } else {
-        let any_near = some(true).next().is_some();
-        some(any_near).take(OF_MANY).map(tell).collect()
-    };
+    let held: Vec<_> = consumer.assigned().map(|(partition, assigned)| (partition, position_of(assigned))).collect();
+    let (shown, more) = some_of(look, &held);
     ConsumerCard {
         name: name.to_string(),
         running,
         frozen: member.frozen,
         activity: activity(member, consumer, running).to_string(),
-        more: (held - partitions.len()) as u32,
-        lag: readings().filter_map(|(partition, position)| Some(look.lag(partition, position?))).sum(),
-        partitions,
+        more,
+        lag: held.iter().filter_map(|(partition, position)| Some(look.lag(partition, (*position)?))).sum(),
+        partitions: shown.into_iter().map(|(partition, position)| reading(look, partition, position)).collect(),
         delivered: consumer.delivered_count(),
         recent: recent(look.world, consumer),
     }
+}
+
+/// The cards of a reader's partitions: all, or of many those that are looked at, and how many there are beyond.
+pub(super) fn some_of<'a>(
+    look: &Look<'_>,
+    readings: &[(&'a TopicPartition, Option<i64>)],
+) -> (Vec<(&'a TopicPartition, Option<i64>)>, u32) {
+    if readings.len() <= PARTITIONS_SHOWN {
+        return (readings.to_vec(), 0);
+    }
+    let is_near = |partition: &TopicPartition| look.found.index(partition).is_some_and(|at| look.near.contains(&at));
+    let any_near = readings.iter().any(|(partition, _)| is_near(partition));
+    let some = readings.iter().filter(|(partition, _)| !any_near || is_near(partition));
+    let shown: Vec<_> = some.take(OF_MANY).copied().collect();
+    let more = (readings.len() - shown.len()) as u32;
+    (shown, more)
 }
 
 fn position_of(assigned: &Assigned) -> Option<i64> {
@@ -271,7 +280,7 @@ impl Look<'_> {
         Some(log)
     }
 
-    fn lag(&self, partition: &TopicPartition, position: i64) -> i64 {
+    pub fn lag(&self, partition: &TopicPartition, position: i64) -> i64 {
         self.log(partition).map_or(0, |log| (log.high_watermark().0 - position).max(0))
     }
 }
@@ -290,7 +299,7 @@ fn activity(member: &Member, consumer: &Consumer, running: bool) -> &'static str
     }
 }
 
-fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -> ConsumerPartition {
+pub(super) fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -> ConsumerPartition {
     let log = look.log(partition).or_else(|| look.world.log_of(partition, None));
     let end = log.map_or(0, |log| log.high_watermark().0);
     ConsumerPartition {
@@ -304,7 +313,7 @@ fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -
 }
 
 fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
-    let records = world.delivered_records(consumer, Some(SHOWN as u64));
+    let records = Reader::Consumer(consumer).records(Some(SHOWN as u64));
     // Where nothing was ever handed to the group twice, nothing needs to be looked through.
     let some_twice = world.ledger().duplicated(consumer.group()) > 0;
     let within = if some_twice { AGAIN_WITHIN } else { 0 };
@@ -313,17 +322,20 @@ fn recent(world: &World, consumer: &Consumer) -> Vec<DeliveredRecord> {
         let same = earlier.iter().filter(|b| b.partition == *partition && (b.first.0..=b.last.0).contains(&offset));
         same.count() > 1
     };
-    records
-        .into_iter()
-        .map(|delivered| DeliveredRecord {
-            again: again(&delivered.partition, delivered.offset.0),
-            partition: delivered.partition.to_string(),
-            offset: delivered.offset.0,
-            hue: delivered.key.as_ref().map(|key| key_hue(key)),
-            key: delivered.key.as_ref().map(|key| String::from_utf8_lossy(key).into_owned()),
-            value: delivered.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned()),
-        })
-        .collect()
+    let is_again = |record: &Delivered| again(&record.partition, record.offset.0);
+    records.iter().map(|record| recently(record, is_again(record))).collect()
+}
+
+pub(super) fn recently(record: &Delivered, again: bool) -> DeliveredRecord {
+    let text = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map(|b| String::from_utf8_lossy(b).into_owned());
+    DeliveredRecord {
+        again,
+        partition: record.partition.to_string(),
+        offset: record.offset.0,
+        hue: record.key.as_ref().map(|key| key_hue(key)),
+        key: text(&record.key),
+        value: text(&record.value),
+    }
 }
 
 /// The first record of some batches in words, with the hue of its key.

@@ -151,6 +151,13 @@ fn lines(world: &World, waiting: i64) -> Vec<String> {
             "Group {group}: {duplicated} delivered more than once, {skipped} skipped, {window} in the redelivery window."
         ));
     }
+    for (name, _, stream) in world.streams() {
+        let (count, again, gone) = (stream.sink().count(), stream.sink().again(), stream.passed_over());
+        lines.push(format!(
+            "Stream {name}: {count} given to its sink, {again} of them again in a batch that was run again, {gone} passed \
+             over because they were gone."
+        ));
+    }
     lines
 }
 

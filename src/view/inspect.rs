@@ -13,7 +13,7 @@ use crate::sim::{Payload, World};
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::view::cards::node_name;
-use crate::view::{metadata_log, transactions};
+use crate::view::{metadata_log, streams, transactions};
 use crate::wire::batch::Batch;
 use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition, str_bytes};
 
@@ -28,6 +28,7 @@ pub enum Selection {
     Producer(String),
     Consumer(String),
     Group(String),
+    Stream(String),
     Message(u64),
 }
 
@@ -56,13 +57,13 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(name: impl Into<String>, value: impl Into<String>) -> Row {
+    pub(super) fn new(name: impl Into<String>, value: impl Into<String>) -> Row {
         Row { name: name.into(), value: value.into(), why: None }
     }
 }
 
 impl Inspection {
-    fn new(title: impl Into<String>, sections: Vec<Section>) -> Inspection {
+    pub(super) fn new(title: impl Into<String>, sections: Vec<Section>) -> Inspection {
         Inspection { title: title.into(), sections, bytes: None, message: None }
     }
 
@@ -89,15 +90,16 @@ pub fn inspect(world: &World, selection: &Selection) -> Option<Inspection> {
         Selection::Producer(name) => producer(world, name),
         Selection::Consumer(name) => consumer(world, name),
         Selection::Group(name) => group(world, name),
+        Selection::Stream(name) => streams::inspect(world, name),
         Selection::Message(id) => message(world, *id),
     }
 }
 
-fn section(title: &str, rows: Vec<(&str, String)>) -> Section {
+pub(super) fn section(title: &str, rows: Vec<(&str, String)>) -> Section {
     Section { title: title.to_string(), rows: rows.into_iter().map(|(name, value)| Row::new(name, value)).collect() }
 }
 
-fn or_none<T: ToString>(value: Option<T>) -> String {
+pub(super) fn or_none<T: ToString>(value: Option<T>) -> String {
     value.map_or("none".to_string(), |value| value.to_string())
 }
 

@@ -18,6 +18,7 @@ pub mod report;
 pub mod settings;
 pub mod stage;
 pub mod story;
+pub mod streams;
 pub mod timeline;
 pub mod transactions;
 pub mod why;

@@ -94,7 +94,9 @@ pub struct RecordCell {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cursor {
     pub consumer: String,
-    pub group: String,
+    /// `None`: a stream reader, which nobody can seek with.
+    pub group: Option<String>,
+    /// By the group, or in the checkpoint of a stream.
     pub committed: Option<i64>,
     pub position: Option<i64>,
 }
@@ -267,7 +269,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
             groups.insert(consumer.group().to_string());
             cursors[place].push(Cursor {
                 consumer: name.to_string(),
-                group: consumer.group().to_string(),
+                group: Some(consumer.group().to_string()),
                 committed: None,
                 position: assigned.position.as_ref().map(|position| position.offset.0),
             });
@@ -276,8 +278,21 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
     for group in groups {
         for (partition, offset) in world.committed_by(&group) {
             let Some(place) = place(partition) else { continue };
-            let of_group = cursors[place].iter_mut().filter(|cursor| cursor.group == group);
+            let of_group = cursors[place].iter_mut().filter(|cursor| cursor.group.as_ref() == Some(&group));
             of_group.for_each(|cursor| cursor.committed = Some(offset.0));
+        }
+    }
+    for (name, _, stream) in world.streams() {
+        let positions = stream.positions();
+        // The checkpoint is there also while the query is not.
+        for (partition, start) in stream.checkpoint().start().into_iter().flatten() {
+            let Some(place) = place(partition) else { continue };
+            cursors[place].push(Cursor {
+                consumer: name.to_string(),
+                group: None,
+                committed: Some(start.0),
+                position: Some(positions.get(partition).unwrap_or(start).0),
+            });
         }
     }
     cursors

@@ -14,12 +14,13 @@ use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::kafka::log::Log;
 use crate::sim::metrics::Metric;
-use crate::sim::queries::BrokerCondition;
+use crate::sim::queries::{BrokerCondition, Delivered, Reader};
 use crate::sim::{Anomaly, AnomalyKind, Event, Member, Power, World};
 use crate::sorted::SortedMap;
 use crate::view::guarantees::{self, PropertyState};
 use crate::view::metadata_log;
 use crate::view::metrics::{self, Kind};
+use crate::view::streams;
 use crate::view::transactions;
 use crate::wire::batch::{Batch, Record};
 use crate::wire::{BrokerId, TopicPartition};
@@ -37,6 +38,7 @@ pub struct Report {
     groups: Vec<Value>,
     producers: Vec<Value>,
     consumers: Vec<Value>,
+    streams: Vec<Value>,
     verdict: Value,
     metrics: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,10 +75,8 @@ pub fn report(run: &Run, events: &[Event], extent: Extent) -> Report {
         topics: topics(world, extent.brief),
         groups: world.group_names().iter().map(|name| group(world, name)).collect(),
         producers: world.producers().map(|(name, producer)| self::producer(name, producer, extent.brief)).collect(),
-        consumers: world
-            .consumers()
-            .map(|(name, _, consumer)| self::consumer(world, name, consumer, extent.brief))
-            .collect(),
+        consumers: world.consumers().map(|(name, _, consumer)| self::consumer(name, consumer, extent.brief)).collect(),
+        streams: world.streams().map(|(name, _, stream)| streams::report(world, name, stream, extent.brief)).collect(),
         verdict: verdict(world),
         metrics: metrics(world),
         events: (!extent.brief).then(|| events.iter().map(|event| self::event(world, event)).collect()),
@@ -414,21 +414,23 @@ fn results(result: &crate::kafka::client::BatchResult) -> Vec<Value> {
         .collect()
 }
 
-fn consumer(world: &World, name: &str, consumer: &Consumer, brief: bool) -> Value {
+/// A record as it was handed over.
+pub fn delivered(record: &Delivered) -> Value {
+    json!({
+        "partition": record.partition.to_string(),
+        "offset": record.offset.0,
+        "key": bytes(record.key.as_ref()),
+        "value": bytes(record.value.as_ref()),
+    })
+}
+
+fn consumer(name: &str, consumer: &Consumer, brief: bool) -> Value {
     let positions: SortedMap<String, i64> =
         consumer.positions().iter().map(|(partition, offset)| (partition.to_string(), offset.0)).collect();
     let mut value = json!({ "name": name, "group": consumer.group(), "positions": positions });
     if !brief {
-        let delivered = world.delivered_records(consumer, None);
-        let delivered = delivered.iter().map(|record| {
-            json!({
-                "partition": record.partition.to_string(),
-                "offset": record.offset.0,
-                "key": bytes(record.key.as_ref()),
-                "value": bytes(record.value.as_ref()),
-            })
-        });
-        value["delivered"] = Value::Array(delivered.collect());
+        let delivered = Reader::Consumer(consumer).records(None);
+        value["delivered"] = Value::Array(delivered.iter().map(self::delivered).collect());
     }
     value
 }

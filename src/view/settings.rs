@@ -15,6 +15,7 @@ pub enum Of {
     Broker,
     Producer,
     Consumer,
+    Stream,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,7 @@ pub fn of(of: Of) -> Vec<SettingRow> {
         Of::Cluster | Of::Broker => Scope::Broker,
         Of::Producer => Scope::Producer,
         Of::Consumer => Scope::Consumer,
+        Of::Stream => Scope::Stream,
     };
     let changes = |info: &SettingInfo| of != Of::Broker || dynamic_names().contains(&info.name);
     let mut rows: Vec<SettingRow> = settings(scope).into_iter().filter(changes).map(row).collect();
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_name_a_default_and_a_meaning() {
-        for of in [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer] {
+        for of in [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer, Of::Stream] {
             let rows = super::of(of);
             assert!(rows.len() > 10, "{of:?} has {}", rows.len());
             assert!(rows.iter().all(|row| !row.name.is_empty() && row.meaning.ends_with('.')), "{of:?}");
@@ -102,6 +104,8 @@ mod tests {
         assert_eq!(choices(Of::Topic, "message.timestamp.type"), ["CreateTime", "LogAppendTime"]);
         assert_eq!(choices(Of::Producer, "acks"), ["all", "-1", "0", "1"]);
         assert!(choices(Of::Topic, "retention.ms").is_empty());
+        assert_eq!(choices(Of::Stream, "kafka.isolation.level"), ["read_committed", "read_uncommitted"]);
+        assert!(choices(Of::Stream, "startingOffsets").is_empty(), "JSON may be written too");
         assert!(choices(Of::Consumer, "auto.offset.reset").is_empty(), "a duration may be written too");
     }
 }

@@ -17,6 +17,7 @@ use crate::sorted::SortedMap;
 use crate::view::cards::{self, GroupCard, ProducerCard};
 use crate::view::partitions::{self, Near, PartitionRow, ReplicaCell};
 use crate::view::replicas::{Here, Replica, Replicas};
+use crate::view::streams::{self, StreamCard};
 use crate::wire::{BrokerId, NodeId};
 
 /// Everything on the stage at one instant but the messages in flight.
@@ -29,6 +30,17 @@ pub struct Stage {
     pub rows: Vec<Rc<PartitionRow>>,
     pub producers: Vec<Rc<ProducerCard>>,
     pub groups: Vec<Rc<GroupCard>>,
+    pub streams: Vec<Rc<StreamCard>>,
+}
+
+impl Stage {
+    /// Every client on the stage: the word that a script has for its kind, and its name.
+    pub fn clients(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let producers = self.producers.iter().map(|card| ("producer", card.name.as_str()));
+        let consumers = self.groups.iter().flat_map(|group| &group.consumers);
+        let streams = self.streams.iter().map(|card| ("stream", card.name.as_str()));
+        producers.chain(consumers.map(|card| ("consumer", card.name.as_str()))).chain(streams)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -142,6 +154,10 @@ impl Projector {
             groups: keep(
                 cards::groups(world, &found, &focus.rows),
                 before.as_deref().map_or(&[], |stage| &stage.groups),
+            ),
+            streams: keep(
+                streams::cards(world, &found, &focus.rows),
+                before.as_deref().map_or(&[], |stage| &stage.streams),
             ),
         };
         let stage = before.filter(|before| **before == stage).unwrap_or_else(|| Rc::new(stage));

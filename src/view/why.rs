@@ -30,6 +30,9 @@ enum Subject {
     /// By one error, under Kafka's name for it.
     FailedWith(NodeId, String),
     Identity(NodeId),
+    /// What a stream reader has planned and done.
+    Batch(NodeId),
+    DataLost(NodeId),
 }
 
 /// The events by what they decide, in order; each step is looked at once.
@@ -125,6 +128,11 @@ fn decided(event: &Event) -> Vec<Subject> {
             let consumer = NodeId::Client(*consumer);
             vec![Subject::Position(consumer, partition.clone()), Subject::Delivered(consumer)]
         }
+        Fact::StreamPlanned { stream, .. } | Fact::StreamBatchDone { stream, .. } => {
+            one(Subject::Batch(NodeId::Client(*stream)))
+        }
+        Fact::StreamDataLost { stream, .. } => one(Subject::DataLost(NodeId::Client(*stream))),
+        Fact::StreamFailed { stream, .. } => one(Subject::Node(NodeId::Client(*stream))),
         Fact::RecordSent { producer, .. } => one(Subject::Sent(NodeId::Client(*producer))),
         Fact::Acknowledged { producer, .. } => one(Subject::Acked(NodeId::Client(*producer))),
         Fact::SendFailed { producer, error, .. } => {
@@ -197,6 +205,16 @@ fn subject(history: &History, selection: &Selection, name: &str) -> Option<Subje
                 }
                 "assignment" => Subject::Assignment(node),
                 "records delivered" => Subject::Delivered(node),
+                partition => Subject::Position(node, TopicPartition::parse(partition)?),
+            }
+        }
+        Selection::Stream(stream) => {
+            let node = NodeId::Client(world.client_named(stream)?);
+            match name {
+                "state" | "failure" => Subject::Node(node),
+                "batch done" | "batch planned" | "checkpoint" | "planned end" => Subject::Batch(node),
+                "records given to the sink" | "of them again" => Subject::Delivered(node),
+                "offsets passed over" => Subject::DataLost(node),
                 partition => Subject::Position(node, TopicPartition::parse(partition)?),
             }
         }

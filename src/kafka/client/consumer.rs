@@ -259,35 +259,12 @@ impl Consumer {
     fn start(&mut self, turn: &mut Turn<'_>) {
         let assignor = |name: &String| Assignor::parse(name).expect("the settings name only Kafka's own assignors");
         let assignors: Vec<Assignor> = self.config.assignors.iter().map(assignor).collect();
-        let times = MetadataTimes {
-            max_age: self.config.metadata_max_age,
-            backoff: self.config.retry_backoff,
-            backoff_max: self.config.retry_backoff_max,
-            request_timeout: self.config.request_timeout,
-        };
-        let mut metadata = Metadata::new(self.bootstrap.clone(), times);
-        self.topics.iter().for_each(|topic| metadata.want(topic));
         let mut member = Membership::new(&self.group, &self.topics, assignors, &self.config);
         if self.config.consumer_protocol {
             member = member.by_consumer_protocol(str_bytes(&turn.uuid().to_string()));
         }
-        self.process = Some(Process {
-            id: self.id,
-            network: Network::default(),
-            metadata,
-            member,
-            subscription: Subscription::default(),
-            seen_metadata: 0,
-            buffered: VecDeque::new(),
-            sessions: SortedMap::new(),
-            next_auto_commit: turn.now + self.config.auto_commit_interval,
-            commits: Vec::new(),
-            committed: SortedMap::new(),
-            offsets_out: false,
-            offsets_at: Instant(i64::MIN),
-            close: Close::No,
-            delivered: Vec::new(),
-        });
+        self.process =
+            Some(Process::new(self.id, self.bootstrap.clone(), &self.topics, member, &self.config, turn.now));
     }
 
     fn finish(&mut self, turn: &mut Turn<'_>) {
@@ -337,6 +314,52 @@ impl Node for Consumer {
 }
 
 impl Process {
+    fn new(
+        id: ClientId,
+        bootstrap: Vec<NodeId>,
+        topics: &[TopicName],
+        member: Membership,
+        config: &ConsumerConfig,
+        now: Instant,
+    ) -> Process {
+        let times = MetadataTimes {
+            max_age: config.metadata_max_age,
+            backoff: config.retry_backoff,
+            backoff_max: config.retry_backoff_max,
+            request_timeout: config.request_timeout,
+        };
+        let mut metadata = Metadata::new(bootstrap, times);
+        topics.iter().for_each(|topic| metadata.want(topic));
+        Process {
+            id,
+            network: Network::default(),
+            metadata,
+            member,
+            subscription: Subscription::default(),
+            seen_metadata: 0,
+            buffered: VecDeque::new(),
+            sessions: SortedMap::new(),
+            next_auto_commit: now + config.auto_commit_interval,
+            commits: Vec::new(),
+            committed: SortedMap::new(),
+            offsets_out: false,
+            offsets_at: Instant(i64::MIN),
+            close: Close::No,
+            delivered: Vec::new(),
+        }
+    }
+
+    /// A consumer that is told its partitions by `assign` and is in no group.
+    pub(super) fn without_group(
+        id: ClientId,
+        bootstrap: Vec<NodeId>,
+        topics: &[TopicName],
+        config: &ConsumerConfig,
+        now: Instant,
+    ) -> Process {
+        Process::new(id, bootstrap, topics, Membership::new("", topics, Vec::new(), config), config, now)
+    }
+
     /// KafkaConsumer.poll, over and over until nothing more can be done at this instant.
     fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         for request in self.network.timed_out(turn, NodeId::Client(self.id)) {

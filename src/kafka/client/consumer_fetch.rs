@@ -153,23 +153,8 @@ impl Process {
             _ => None,
         });
         for (node, partitions) in wanted {
-            let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-            for (tp, epoch, to) in &partitions {
-                let partition = ListOffsetsPartition::default()
-                    .with_partition_index(tp.partition)
-                    .with_current_leader_epoch(epoch.0)
-                    .with_timestamp(to.timestamp(turn.now));
-                match topics.last_mut().filter(|t| t.name == tp.topic) {
-                    Some(topic) => topic.partitions.push(partition),
-                    None => topics
-                        .push(ListOffsetsTopic::default().with_name(tp.topic.clone()).with_partitions(vec![partition])),
-                }
-            }
-            let request = ListOffsetsRequest::default()
-                .with_replica_id(BrokerId(-1))
-                .with_isolation_level(i8::from(config.read_committed))
-                .with_topics(topics)
-                .with_timeout_ms(config.request_timeout.millis() as i32);
+            let asked = partitions.iter().map(|(tp, epoch, to)| (tp, *epoch, to.timestamp(turn.now)));
+            let request = list_offsets(config, asked);
             self.try_later(partitions.iter().map(|(tp, ..)| tp), turn.now + config.request_timeout);
             let asked = partitions.into_iter().map(|(tp, _, to)| (tp, to)).collect();
             self.network.send(turn, node, request, config.request_timeout, Purpose::ListOffsets(asked));
@@ -184,11 +169,7 @@ impl Process {
         response: &ListOffsetsResponse,
     ) {
         let later = turn.now + config.retry_backoff;
-        let told: SortedMap<TopicPartition, &ListOffsetsPartitionResponse> = response
-            .topics
-            .iter()
-            .flat_map(|t| t.partitions.iter().map(|p| (TopicPartition::new(t.name.clone(), p.partition_index), p)))
-            .collect();
+        let told = offsets_told(response);
         for (tp, to) in asked {
             match told.get(&tp).map(|p| (error(p.error_code), *p)) {
                 Some((None, answer)) => self.reset_answered(turn, tp, to, answer),
@@ -476,15 +457,15 @@ impl Process {
             .iter()
             .position(|b| self.subscription.assigned.get(&b.partition).is_some_and(|a| a.is_fetchable()))
         {
-            let taken = self.hand_out_from(turn, index, left);
+            let taken = self.hand_out_from(turn, index, left, Offset(i64::MAX));
             left = if taken >= left { limit } else { left - taken };
         }
     }
 
-    /// What one poll takes of one partition's buffer: how many records.
-    fn hand_out_from(&mut self, turn: &mut Turn<'_>, index: usize, limit: u32) -> u32 {
+    /// What one poll takes of one partition's buffer, of the records below an offset: how many.
+    pub(super) fn hand_out_from(&mut self, turn: &mut Turn<'_>, index: usize, limit: u32, below: Offset) -> u32 {
         let buffered = &mut self.buffered[index];
-        let chunks = buffered.take(limit);
+        let chunks = buffered.take_below(limit, below);
         let (next, drained, partition) = (buffered.next, buffered.is_drained(), buffered.partition.clone());
         if drained {
             self.buffered.remove(index);
@@ -515,4 +496,35 @@ impl Process {
         }
         taken
     }
+}
+
+/// Asks one broker for offsets of partitions by their timestamps; the epochs are those of their leaders.
+pub(super) fn list_offsets<'a>(
+    config: &ConsumerConfig,
+    partitions: impl Iterator<Item = (&'a TopicPartition, LeaderEpoch, i64)>,
+) -> ListOffsetsRequest {
+    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
+    for (tp, epoch, timestamp) in partitions {
+        let partition = ListOffsetsPartition::default()
+            .with_partition_index(tp.partition)
+            .with_current_leader_epoch(epoch.0)
+            .with_timestamp(timestamp);
+        match topics.last_mut().filter(|t| t.name == tp.topic) {
+            Some(topic) => topic.partitions.push(partition),
+            None => {
+                topics.push(ListOffsetsTopic::default().with_name(tp.topic.clone()).with_partitions(vec![partition]));
+            }
+        }
+    }
+    ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(i8::from(config.read_committed))
+        .with_topics(topics)
+        .with_timeout_ms(config.request_timeout.millis() as i32)
+}
+
+/// What an answer says of each partition.
+pub(super) fn offsets_told(response: &ListOffsetsResponse) -> SortedMap<TopicPartition, &ListOffsetsPartitionResponse> {
+    let of_topic = response.topics.iter().flat_map(|t| t.partitions.iter().map(move |p| (t, p)));
+    of_topic.map(|(t, p)| (TopicPartition::new(t.name.clone(), p.partition_index), p)).collect()
 }

@@ -156,6 +156,12 @@ impl Buffered {
     /// Up to `limit` of the next records, in runs without a gap of skipped batches. Batches before
     /// the position, control batches and aborted ones are passed over silently.
     pub fn take(&mut self, limit: u32) -> Vec<Chunk> {
+        self.take_below(limit, Offset(i64::MAX))
+    }
+
+    /// The same, of the records below an offset: what a reader of ranges is to read. Where nothing is left
+    /// below it, it is next.
+    pub fn take_below(&mut self, limit: u32, below: Offset) -> Vec<Chunk> {
         let mut chunks: Vec<Chunk> = Vec::new();
         let mut left = limit;
         let mut run_from = None;
@@ -167,7 +173,11 @@ impl Buffered {
                 run_from = None;
                 continue;
             }
-            let (first, last, count) = range(&batch, self.next, left);
+            if batch.base_offset >= below || self.next >= below {
+                self.next = self.next.max(below);
+                return chunks;
+            }
+            let (first, last, count) = range(&batch, self.next, left, below);
             if count == 0 {
                 self.finish_batch(&batch);
                 continue;
@@ -226,21 +236,23 @@ impl Buffered {
     }
 }
 
-/// The records of a batch from `from` on, at most `limit`: first and last offset and how many.
-fn range(batch: &Batch, from: Offset, limit: u32) -> (Offset, Offset, u32) {
+/// The records of a batch in `from..below`, at most `limit`: first and last offset and how many.
+fn range(batch: &Batch, from: Offset, limit: u32, below: Offset) -> (Offset, Offset, u32) {
     let first = batch.base_offset.max(from);
+    let end = batch.last_offset.min(below + -1);
     let span = batch.last_offset - batch.base_offset + 1;
     if span == i64::from(batch.record_count) {
-        let last = batch.last_offset.min(first + (i64::from(limit) - 1));
+        let last = end.min(first + (i64::from(limit) - 1));
         return (first, last, (last - first + 1) as u32);
     }
     // A compacted batch has holes: only its records can tell.
     let records = batch.records().unwrap_or_default();
-    let offsets: Vec<Offset> = records.iter().map(|r| Offset(r.offset)).filter(|o| *o >= first).collect();
+    let within = |offset: &Offset| (first..=end).contains(offset);
+    let offsets: Vec<Offset> = records.iter().map(|r| Offset(r.offset)).filter(within).collect();
     let taken = &offsets[..offsets.len().min(limit as usize)];
     match (taken.first(), taken.last()) {
         (Some(first), Some(last)) => {
-            let last = if taken.len() == offsets.len() { batch.last_offset } else { *last };
+            let last = if taken.len() == offsets.len() { end } else { *last };
             (*first, last, taken.len() as u32)
         }
         _ => (first, first, 0),

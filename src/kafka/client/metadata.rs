@@ -150,12 +150,28 @@ impl Metadata {
 
     /// Sends a METADATA request when one is due and none is on its way.
     pub fn maybe_refresh<T>(&mut self, network: &mut Network<T>, turn: &mut Turn<'_>, purpose: T) {
+        self.refresh(network, turn, purpose, true);
+    }
+
+    /// The topics are to be looked at anew, now, whatever was learned a moment ago (Admin.describeTopics).
+    pub fn look_anew(&mut self) {
+        self.update_wanted = true;
+        self.allowed_at = Instant(i64::MIN);
+        self.vain = 0;
+    }
+
+    /// The same as `maybe_refresh`, for somebody who only looks: no topic is created by being asked for.
+    pub fn maybe_look<T>(&mut self, network: &mut Network<T>, turn: &mut Turn<'_>, purpose: T) {
+        self.refresh(network, turn, purpose, false);
+    }
+
+    fn refresh<T>(&mut self, network: &mut Network<T>, turn: &mut Turn<'_>, purpose: T, creates: bool) {
         if self.asked.is_some() || self.due_at().is_none_or(|at| at > turn.now) {
             return;
         }
         let Some(node) = self.any_node(network, turn.now) else { return };
         let topics = self.wanted.iter().map(|t| MetadataRequestTopic::default().with_name(Some(t.clone()))).collect();
-        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(true);
+        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(creates);
         network.send(turn, node, request, self.times.request_timeout, purpose);
         self.asked = Some(self.wanted.clone());
         self.update_wanted = false;

@@ -1,4 +1,4 @@
-//! What applications run: producer, consumer, admin client. They know the cluster only from the
+//! What applications run: producer, consumer, stream reader, admin client. They know the cluster only from the
 //! answers that brokers gave them.
 
 pub mod accumulator;
@@ -32,6 +32,7 @@ pub mod producer_batch;
 mod producer_tests;
 pub mod reset_offsets;
 pub mod sender;
+pub mod stream;
 pub mod subscription;
 #[cfg(test)]
 mod testing;
@@ -43,3 +44,4 @@ pub use admin::{Admin, OperationId, Outcome};
 pub use consumer::{Consumer, DeliveredBatch};
 pub use producer::Producer;
 pub use sender::BatchResult;
+pub use stream::StreamReader;

@@ -2,6 +2,8 @@
 
 use crate::kafka::client::consumer::DeliveredBatch;
 use crate::kafka::client::sender::BatchResult;
+use crate::kafka::client::stream::checkpoint::BatchId;
+use crate::kafka::client::stream::sink::SinkRecords;
 use crate::packed::{Pack, Packing, Unpacking};
 use crate::wire::batch::PastBatch;
 use crate::wire::{ErrorCode, Offset, TopicPartition};
@@ -96,6 +98,28 @@ impl Pack for DeliveredBatch {
         let (partition, records) = (past.unpack_partition(from), past.records.unpack(from));
         let first = Offset(past.unpack_number(from));
         DeliveredBatch { partition, records, first, last: first + from.number(), count: from.number() as u32 }
+    }
+
+    fn key(&self) -> i64 {
+        0
+    }
+}
+
+impl Pack for SinkRecords {
+    /// The records of the one before, and its batch.
+    type Past = (Past, i64);
+
+    fn pack(&self, past: &mut Self::Past, into: &mut Packing) {
+        let SinkRecords { batch, records } = self;
+        records.pack(&mut past.0, into);
+        into.number((batch.0 as i64).wrapping_sub(past.1));
+        past.1 = batch.0 as i64;
+    }
+
+    fn unpack(past: &mut Self::Past, from: &mut Unpacking<'_>) -> SinkRecords {
+        let records = DeliveredBatch::unpack(&mut past.0, from);
+        past.1 = past.1.wrapping_add(from.number());
+        SinkRecords { batch: BatchId(past.1 as u64), records }
     }
 
     fn key(&self) -> i64 {

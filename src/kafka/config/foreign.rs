@@ -21,6 +21,8 @@ pub fn find(scope: Scope, name: &str) -> Option<Foreign> {
         Scope::Producer => PRODUCER,
         Scope::Consumer => CONSUMER,
         Scope::Group => GROUP,
+        // Its foreign names are Spark's: they stand with its options.
+        Scope::Stream => &[],
     };
     let security = ["ssl.", "sasl."].iter().any(|prefix| scope != Scope::Topic && name.starts_with(prefix));
     (security || listed.contains(&name)).then_some(Foreign::NotSimulated)
@@ -33,6 +35,7 @@ const ELSEWHERE: &[(Scope, &str, &str)] = &[
     (Scope::Consumer, "client.id", "a consumer's name in the script is its client.id"),
     (Scope::Consumer, "bootstrap.servers", "every client finds the script's cluster"),
     (Scope::Consumer, "group.id", "the group is written `group=…`"),
+    (Scope::Stream, "checkpointLocation", "every query keeps its checkpoint, whatever becomes of its process"),
     (Scope::Broker, "node.id", "brokers are numbered from 1"),
     (Scope::Broker, "broker.id", "brokers are numbered from 1"),
     (Scope::Broker, "process.roles", "brokers and controllers are written `brokers=…` and `controllers=…`"),

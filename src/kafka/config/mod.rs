@@ -1,6 +1,6 @@
 //! Settings by Kafka's own names, with Kafka 4.2's defaults. The typed structs below are what the
 //! nodes read; the tables that parse, check and document every name are in the same room:
-//! [`topic`], [`broker`], [`producer`] and [`consumer`], one row for each setting that Highwater
+//! [`topic`], [`broker`], [`producer`], [`consumer`] and [`stream`], one row for each setting that Highwater
 //! simulates, and [`foreign`] for those that Kafka has and Highwater does not simulate.
 
 pub mod broker;
@@ -12,11 +12,13 @@ pub mod foreign;
 pub mod planted;
 pub mod producer;
 pub mod setting;
+pub mod stream;
 pub mod topic;
 
 pub use dynamic::{dynamic_names, validate_dynamic_configs};
 pub use planted::Planted;
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
+pub use stream::{Place, Starting, StreamConfig};
 pub use topic::{validate_topic_config, validate_topic_configs};
 
 use crate::time::Duration;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::kafka::config::foreign::{self, Foreign};
-use crate::kafka::config::{OffsetReset, broker, consumer, producer, topic};
+use crate::kafka::config::{OffsetReset, Starting, broker, consumer, producer, stream, topic};
 use crate::sorted::SortedMap;
 use crate::time::Duration;
 
@@ -18,6 +18,8 @@ pub enum Scope {
     Broker,
     Producer,
     Consumer,
+    /// Options of a stream reader, by Spark's names.
+    Stream,
     /// Settings of one group (GroupConfig); Highwater simulates none of them yet.
     Group,
 }
@@ -54,6 +56,10 @@ pub enum Valid {
     ThrottledReplicas,
     /// Names or classes of assignors (ConsumerPartitionAssignor.getAssignorInstances).
     Assignors,
+    /// `earliest`, `latest` or JSON (Spark's JsonUtils.partitionOffsets).
+    StartingOffsets,
+    /// A number with a unit of time (Spark's JavaUtils.timeStringAs).
+    TimeString,
 }
 
 /// A value that was parsed and found valid.
@@ -66,6 +72,8 @@ pub enum Value {
     Text(String),
     List(Vec<String>),
     OffsetReset(OffsetReset),
+    Starting(Starting),
+    Duration(Duration),
 }
 
 /// A row of a table; `C` is the struct that it sets a field of.
@@ -137,6 +145,7 @@ impl fmt::Display for Scope {
             Scope::Broker => "broker",
             Scope::Producer => "producer",
             Scope::Consumer => "consumer",
+            Scope::Stream => "stream",
             Scope::Group => "group",
         })
     }
@@ -149,6 +158,7 @@ pub fn settings(scope: Scope) -> Vec<SettingInfo> {
         Scope::Broker => broker::TABLE.iter().map(Setting::info).collect(),
         Scope::Producer => producer::TABLE.iter().map(Setting::info).collect(),
         Scope::Consumer => consumer::TABLE.iter().map(Setting::info).collect(),
+        Scope::Stream => stream::infos(),
         Scope::Group => Vec::new(),
     }
 }
@@ -293,6 +303,11 @@ impl Valid {
                      'none' or of the format 'by_duration:<PnDTnHnMn.nS.>'."
                 )),
             },
+            Valid::StartingOffsets => Starting::parse(text).map(Value::Starting),
+            Valid::TimeString => match stream::time_string(text) {
+                Some(time) => Ok(Value::Duration(time)),
+                None => invalid("expected a time such as 40ms, 2s or 15m".to_string()),
+            },
             _ => Ok(Value::Text(text.to_string())),
         }
     }
@@ -342,6 +357,8 @@ impl fmt::Display for Valid {
             Valid::NonEmpty => f.write_str("non-empty string"),
             Valid::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
             Valid::OffsetReset => f.write_str("[latest, earliest, none, by_duration:PnDTnHnMn.nS]"),
+            Valid::StartingOffsets => f.write_str("[earliest, latest, {\"topic\":{\"0\":23,\"1\":-2}}]"),
+            Valid::TimeString => f.write_str("a time such as 1s"),
             Valid::Assignors => write!(f, "[{}]", consumer::ASSIGNORS.map(|(name, _)| name).join(", ")),
         }
     }
@@ -367,6 +384,13 @@ impl Value {
 
     pub fn millis(&self) -> Duration {
         Duration::from_millis(self.long())
+    }
+
+    pub fn duration(&self) -> Duration {
+        match self {
+            Value::Duration(duration) => *duration,
+            other => unreachable!("a time is set from {other:?}"),
+        }
     }
 
     pub fn permille(&self) -> i32 {

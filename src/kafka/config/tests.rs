@@ -36,6 +36,7 @@ fn the_defaults_of_the_tables_are_the_defaults_of_the_structs() {
     assert_eq!(with_defaults(broker::TABLE), BrokerConfig::default());
     assert_eq!(with_defaults(producer::TABLE), ProducerConfig::default());
     assert_eq!(with_defaults(consumer::TABLE), ConsumerConfig::default());
+    assert_eq!(with_defaults(stream::TABLE), StreamConfig::default());
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn a_foreign_name_is_told_from_an_unknown_one() {
 
 #[test]
 fn no_name_is_both_simulated_and_foreign() {
-    for scope in [Scope::Topic, Scope::Broker, Scope::Producer, Scope::Consumer, Scope::Group] {
+    for scope in [Scope::Topic, Scope::Broker, Scope::Producer, Scope::Consumer, Scope::Stream, Scope::Group] {
         for name in names(scope) {
             assert_eq!(foreign::find(scope, name), None, "{scope} {name}");
         }

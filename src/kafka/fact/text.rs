@@ -345,6 +345,24 @@ impl Fact {
             Fact::ConsumerError { consumer, error } => {
                 format!("{}: {error}", names.client(*consumer))
             }
+            Fact::StreamBegun { stream, offsets } => format!("{} begins at {offsets}", names.client(*stream)),
+            Fact::StreamResumed { stream, batch } => {
+                format!("{} goes on from its checkpoint: batch {batch} is next", names.client(*stream))
+            }
+            Fact::StreamPlanned { stream, batch, ranges, tasks, again } => {
+                let name = names.client(*stream);
+                let what = if *again { "runs" } else { "plans" };
+                let same = if *again { " again, with the same bounds" } else { "" };
+                format!("{name} {what} batch {batch}{same}: {}", planned(ranges, *tasks))
+            }
+            Fact::StreamBatchDone { stream, batch, records } => {
+                let records = if *records == 1 { "1 record".to_string() } else { format!("{records} records") };
+                format!("{}: batch {batch} is done with {records}", names.client(*stream))
+            }
+            Fact::StreamDataLost { stream, message, .. } => {
+                format!("{} goes on without records that are gone: {message}", names.client(*stream))
+            }
+            Fact::StreamFailed { stream, error } => format!("{} fails: {error}", names.client(*stream)),
             Fact::AdminDone { what, error: None } => format!("{what}: done"),
             Fact::AdminDone { what, error: Some(error) } => format!("{what}: {error}"),
         }
@@ -379,9 +397,28 @@ fn offsets(first: Offset, last: Offset) -> String {
     if first == last { format!("offset {first}") } else { format!("offsets {first}–{last}") }
 }
 
+/// More partitions than these nobody reads in a sentence.
+const TOLD: usize = 12;
+
+/// What a batch reads: `orders-0 5–8, orders-1 2 (3 tasks)`.
+fn planned(ranges: &[(TopicPartition, Offset, Offset)], tasks: u32) -> String {
+    if ranges.is_empty() {
+        return "nothing to read".to_string();
+    }
+    let range = |(partition, from, until): &(TopicPartition, Offset, Offset)| {
+        format!("{} of {partition}", offsets(*from, *until + -1))
+    };
+    let mut words = ranges.iter().take(TOLD).map(range).collect::<Vec<_>>().join(", ");
+    if ranges.len() > TOLD {
+        words.push_str(&format!(" and of {} more partitions", ranges.len() - TOLD));
+    }
+    if tasks as usize > ranges.len() {
+        words.push_str(&format!(", in {tasks} tasks"));
+    }
+    words
+}
+
 fn list(partitions: &[TopicPartition]) -> String {
-    /// More than these nobody reads in a sentence.
-    const TOLD: usize = 12;
     if partitions.is_empty() {
         return "nothing".to_string();
     }

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::kafka::node::TxnState;
 use crate::scenario::lex::quote;
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
+use crate::sim::queries::StreamCondition;
 use crate::wire::{ControllerId, ErrorCode, TopicPartition};
 
 pub use observe::{Answer, BrokerState, Observe, Verdict};
@@ -94,6 +95,13 @@ pub enum Question {
     Pending(String),
     /// How a producer stands with its transaction.
     Transaction(String),
+    /// Where a stream reader's next batch begins, as its checkpoint says.
+    Checkpoint(String, TopicPartition),
+    /// The last batch of a stream reader's that is done.
+    Batch(String),
+    /// The batch that is planned and not done.
+    Planned(String),
+    StreamState(String),
     Delivered(String, TopicPartition),
     Values(String, TopicPartition),
     PartitionOf(String, String),
@@ -157,6 +165,7 @@ pub enum Value {
     BrokerState(BrokerState),
     GroupState(String),
     TransactionState(TxnState),
+    StreamState(StreamCondition),
     Partitions(Vec<TopicPartition>),
     Offsets(Vec<i64>),
     /// Values of records; `None` is a tombstone, written `null`.
@@ -215,6 +224,10 @@ impl Question {
             Question::Failed(..) => "failed",
             Question::Pending(_) => "pending",
             Question::Transaction(_) => "transaction",
+            Question::Checkpoint(..) => "checkpoint",
+            Question::Batch(_) => "batch",
+            Question::Planned(_) => "planned",
+            Question::StreamState(_) => "stream",
             Question::Delivered(..) => "delivered",
             Question::Values(..) => "values",
             Question::PartitionOf(..) => "partition-of",
@@ -255,6 +268,7 @@ impl Question {
             | Question::Position(_, p)
             | Question::Committed(_, p)
             | Question::Lag(_, Some(p))
+            | Question::Checkpoint(_, p)
             | Question::Delivered(_, p)
             | Question::Values(_, p) => Some(p),
             _ => None,
@@ -318,6 +332,9 @@ impl fmt::Display for Question {
             | Question::Acked(name)
             | Question::Pending(name)
             | Question::Transaction(name)
+            | Question::Batch(name)
+            | Question::Planned(name)
+            | Question::StreamState(name)
             | Question::Duplicated(name)
             | Question::Skipped(name)
             | Question::Lag(name, None)
@@ -325,6 +342,7 @@ impl fmt::Display for Question {
             Question::Position(name, p)
             | Question::Committed(name, p)
             | Question::Lag(name, Some(p))
+            | Question::Checkpoint(name, p)
             | Question::Delivered(name, p)
             | Question::Values(name, p) => write!(f, " {} {p}", word(name)),
             Question::Failed(name, Some(error)) => {
@@ -348,6 +366,7 @@ impl fmt::Display for Value {
             Value::BrokerState(state) => f.write_str(state.word()),
             Value::GroupState(state) => f.write_str(state),
             Value::TransactionState(state) => f.write_str(state.name()),
+            Value::StreamState(state) => f.write_str(state.word()),
             Value::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
             Value::Offsets(offsets) => f.write_str(&list(offsets.iter().map(i64::to_string))),
             Value::Values(values) => f.write_str(&list(values.iter().map(|value| record_value(value.as_deref())))),

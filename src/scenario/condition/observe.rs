@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::kafka::node::TxnState;
 use crate::scenario::condition::{Comparison, Condition, OffsetSpec, Op, Question, Value, list, record_value};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
+use crate::sim::queries::StreamCondition;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
 /// How a broker is; `Fenced` is one that runs but that the controller holds for gone.
@@ -96,6 +97,12 @@ pub trait Observe {
     /// Their values in the order of delivery.
     fn values(&self, consumer: &str, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>>;
 
+    /// Where the next batch of a stream reader begins, by its checkpoint.
+    fn checkpoint(&self, stream: &str, partition: &TopicPartition) -> Option<Option<i64>>;
+    /// The last batch that is done, and the one that is planned.
+    fn batches(&self, stream: &str) -> Option<(Option<i64>, Option<i64>)>;
+    fn stream_state(&self, stream: &str) -> Option<StreamCondition>;
+
     fn acked(&self, producer: &str) -> Option<i64>;
     fn failed(&self, producer: &str, error: Option<ErrorCode>) -> Option<i64>;
     fn pending(&self, producer: &str) -> Option<i64>;
@@ -130,6 +137,7 @@ pub enum Answer {
     BrokerState(BrokerState),
     GroupState(String),
     TransactionState(TxnState),
+    StreamState(StreamCondition),
     Partitions(Vec<TopicPartition>),
     Offsets(Vec<i64>),
     Values(Vec<Option<Bytes>>),
@@ -193,6 +201,7 @@ impl Comparison {
                 Some(ControllerRef::Active) => answer.is_some() && answer == run.controller(),
             },
             (Answer::TransactionState(answer), Value::TransactionState(value)) => answer == *value,
+            (Answer::StreamState(answer), Value::StreamState(value)) => answer == *value,
             (Answer::Controllers(answer), Value::Controllers(value)) => {
                 let ids = value.iter().map(|controller| match controller {
                     ControllerRef::Id(id) => Some(*id),
@@ -290,6 +299,10 @@ impl Question {
             Question::Failed(producer, error) => number(run.failed(producer, *error)?),
             Question::Pending(producer) => number(run.pending(producer)?),
             Question::Transaction(producer) => Answer::TransactionState(run.transaction(producer)?),
+            Question::Checkpoint(stream, p) => Answer::Number(run.checkpoint(stream, p)?),
+            Question::Batch(stream) => Answer::Number(run.batches(stream)?.0),
+            Question::Planned(stream) => Answer::Number(run.batches(stream)?.1),
+            Question::StreamState(stream) => Answer::StreamState(run.stream_state(stream)?),
             Question::Delivered(consumer, p) => number(run.delivered(consumer, p)?),
             Question::Values(consumer, p) => Answer::Values(run.values(consumer, p)?),
             Question::PartitionOf(topic, key) => number(run.partition_of(topic, key)?),
@@ -328,6 +341,7 @@ impl std::fmt::Display for Answer {
             Answer::BrokerState(state) => f.write_str(state.word()),
             Answer::GroupState(state) => f.write_str(state),
             Answer::TransactionState(state) => f.write_str(state.name()),
+            Answer::StreamState(state) => f.write_str(state.word()),
             Answer::Partitions(partitions) => f.write_str(&list(partitions.iter().map(TopicPartition::to_string))),
             Answer::Offsets(offsets) => f.write_str(&list(offsets.iter().map(i64::to_string))),
             Answer::Values(values) => {

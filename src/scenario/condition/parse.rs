@@ -9,6 +9,7 @@ use crate::scenario::parse::{broker_ref, controller_ref};
 use crate::scenario::quantity;
 use crate::scenario::words::{self, BROKER_STATES, GROUP_STATES, QUESTIONS};
 use crate::sim::action::{BrokerRef, NodeRef};
+use crate::sim::queries::StreamCondition;
 use crate::wire::{BrokerId, ErrorCode, TopicPartition};
 
 /// How deep parentheses and `not` may be nested.
@@ -227,6 +228,10 @@ impl Parser {
             "failed" => Question::Failed(self.name("a producer")?, self.error_if_any()?),
             "pending" => Question::Pending(self.name("a producer")?),
             "transaction" => Question::Transaction(self.name("a producer")?),
+            "checkpoint" => Question::Checkpoint(self.name("a stream")?, self.partition()?),
+            "batch" => Question::Batch(self.name("a stream")?),
+            "planned" => Question::Planned(self.name("a stream")?),
+            "stream" => Question::StreamState(self.name("a stream")?),
             "delivered" => Question::Delivered(self.name("a consumer")?, self.partition()?),
             "values" => Question::Values(self.name("a consumer")?, self.partition()?),
             "partition-of" => Question::PartitionOf(self.name("a topic")?, self.word("a key")?.text()),
@@ -346,6 +351,12 @@ impl Parser {
                 let state = TxnState::ALL.into_iter().find(|state| state.name() == word.text());
                 let names = TxnState::ALL.map(TxnState::name);
                 state.map(Value::TransactionState).ok_or_else(|| unknown("transaction state", &word, &names))
+            }
+            Question::StreamState(_) => {
+                let names = StreamCondition::ALL.map(StreamCondition::word);
+                let word = self.word(&words::one_of(&names))?;
+                let state = StreamCondition::ALL.into_iter().find(|state| state.word() == word.text());
+                state.map(Value::StreamState).ok_or_else(|| unknown("stream state", &word, &names))
             }
             Question::Assigned(_) => {
                 let items = self.list("partitions such as `orders-0,orders-2`, or `none`")?;

@@ -6,7 +6,7 @@ use crate::kafka::node::TxnState;
 use crate::scenario::condition::{BrokerState, Observe, OffsetSpec};
 use crate::sim::World;
 use crate::sim::action::{BrokerRef, NodeRef};
-use crate::sim::queries::BrokerCondition;
+use crate::sim::queries::{BrokerCondition, StreamCondition};
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
 impl Observe for World {
@@ -161,24 +161,37 @@ impl Observe for World {
         }
     }
 
-    fn assigned(&self, consumer: &str) -> Option<Vec<TopicPartition>> {
-        Some(self.consumer(consumer)?.assignment())
+    fn assigned(&self, reader: &str) -> Option<Vec<TopicPartition>> {
+        Some(self.reader(reader)?.assignment())
     }
 
-    fn position(&self, consumer: &str, partition: &TopicPartition) -> Option<Option<i64>> {
-        let positions = self.consumer(consumer)?.positions();
+    fn position(&self, reader: &str, partition: &TopicPartition) -> Option<Option<i64>> {
+        let positions = self.reader(reader)?.positions();
         Some(positions.get(partition).map(|offset| offset.0))
     }
 
-    fn delivered(&self, consumer: &str, partition: &TopicPartition) -> Option<i64> {
-        let delivered = self.consumer(consumer)?.delivered();
-        let batches = delivered.iter().filter(|batch| batch.partition == *partition);
-        Some(batches.map(|batch| i64::from(batch.count)).sum())
+    fn delivered(&self, reader: &str, partition: &TopicPartition) -> Option<i64> {
+        Some(self.reader(reader)?.delivered_of(partition) as i64)
     }
 
-    fn values(&self, consumer: &str, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
-        let records = self.delivered_records(self.consumer(consumer)?, None);
+    fn values(&self, reader: &str, partition: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
+        let records = self.reader(reader)?.records(None);
         Some(records.into_iter().filter(|record| record.partition == *partition).map(|record| record.value).collect())
+    }
+
+    fn checkpoint(&self, stream: &str, partition: &TopicPartition) -> Option<Option<i64>> {
+        let start = self.stream(stream)?.checkpoint().start();
+        Some(start.and_then(|start| start.get(partition)).map(|offset| offset.0))
+    }
+
+    fn batches(&self, stream: &str) -> Option<(Option<i64>, Option<i64>)> {
+        let checkpoint = self.stream(stream)?.checkpoint();
+        let planned = checkpoint.planned().map(|_| checkpoint.next().0 as i64);
+        Some((checkpoint.done().map(|batch| batch.0 as i64), planned))
+    }
+
+    fn stream_state(&self, stream: &str) -> Option<StreamCondition> {
+        self.stream_condition(stream)
     }
 
     fn acked(&self, producer: &str) -> Option<i64> {

@@ -1,13 +1,12 @@
 //! What a script begins with: the cluster, its topics and its clients.
 
 use crate::kafka::config::{
-    BrokerConfig, Configs, ConsumerConfig, ProducerConfig, Scope, setting, validate_topic_configs,
+    BrokerConfig, Configs, ConsumerConfig, ProducerConfig, Scope, StreamConfig, setting, validate_topic_configs,
 };
 use crate::scenario::error::ScriptError;
 use crate::scenario::lex::Word;
 use crate::scenario::parse::args::{Args, at_least, between};
-use crate::scenario::quantity;
-use crate::scenario::script::{Statement, Stream};
+use crate::scenario::script::Statement;
 use crate::sim::action::{Action, ClusterSetup};
 use crate::wire::BrokerId;
 
@@ -237,26 +236,15 @@ pub fn stream(a: &mut Args<'_>) -> Option<Statement> {
     a.options();
     let subscribe = a.required("subscribe", "the topics that it reads");
     let subscribe = subscribe.and_then(|word| topics_of(a, &word));
-    let starting_offsets = match a.option("startingOffsets") {
-        None => Some("latest".to_string()),
-        Some(word) => a.read(&word, "`earliest`, `latest` or offsets as JSON", starting_offsets),
-    };
-    let max = a.option_as("maxOffsetsPerTrigger", "a number of at least 1", at_least(1_i64));
-    let trigger = a.option_as("trigger", "a duration such as `1s`", quantity::duration);
-    let stream = Stream {
-        name: name?,
-        subscribe: subscribe?,
-        starting_offsets: starting_offsets?,
-        max_offsets_per_trigger: max?,
-        trigger: trigger?,
-    };
-    a.finish(Statement::Stream(stream))
-}
-
-/// `earliest`, `latest` or `{"orders":{"0":23}}`.
-fn starting_offsets(text: &str) -> Option<String> {
-    let offsets = |text: &str| {
-        serde_json::from_str::<std::collections::BTreeMap<String, std::collections::BTreeMap<String, i64>>>(text)
-    };
-    (text == "earliest" || text == "latest" || offsets(text).is_ok()).then(|| text.to_string())
+    let options = a.configs();
+    match StreamConfig::resolve(&options) {
+        Ok(config) => {
+            let config = Box::new(config);
+            a.finish(Statement::Act(Action::AddStream { name: name?, subscribe: subscribe?, config, options }))
+        }
+        Err(errors) => {
+            a.settings(Scope::Stream, errors);
+            None
+        }
+    }
 }

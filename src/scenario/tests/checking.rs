@@ -75,7 +75,46 @@ fn settings_are_refused_with_kafkas_reason_and_by_name() {
 #[test]
 fn what_the_engine_cannot_do_yet_is_refused_by_name() {
     assert_eq!(line("share-consumer s group=g topics=orders"), ["1: share groups are not simulated yet"]);
-    assert_eq!(line("stream s subscribe=orders"), ["1: stream readers are not simulated yet"]);
+}
+
+#[test]
+fn a_stream_is_refused_with_sparks_reasons() {
+    assert_eq!(line("stream s subscribe=orders startingOffsets=earliest trigger=1s"), [""; 0]);
+    assert_eq!(line("stream s"), ["9: expected `subscribe=…`, the topics that it reads, found the end of the line"]);
+    assert_eq!(line("stream s subscribe=oders"), ["20: unknown topic `oders`; did you mean `orders`?"]);
+    assert_eq!(
+        line("stream s subscribe=orders startingOfset=latest"),
+        ["27: unknown stream setting `startingOfset`; did you mean `startingOffsets`?"]
+    );
+    assert_eq!(
+        line("stream s subscribe=orders kafka.isolation.leve=read_committed"),
+        ["27: unknown stream setting `kafka.isolation.leve`; did you mean `kafka.isolation.level`?"]
+    );
+    assert_eq!(
+        line("stream s subscribe=orders kafka.enable.auto.commit=true"),
+        ["52: Kafka option 'enable.auto.commit' is not supported"]
+    );
+    assert_eq!(
+        line("stream s subscribe=orders startingOffsets=first"),
+        ["43: Expected e.g. {\"topicA\":{\"0\":23,\"1\":-1},\"topicB\":{\"0\":-2}}, got first"]
+    );
+    assert_eq!(
+        line("stream s subscribe=orders startingOffsets=\"{\\\"orders\\\":{\\\"0\\\":1}}\""),
+        ["27: If startingOffsets contains specific offsets, you must specify all TopicPartitions. Use -1 for \
+             latest, -2 for earliest. Specified: Set(orders-0) Assigned: Set(orders-0, orders-1, orders-2)"]
+    );
+    let declared = "stream s subscribe=orders\n";
+    for statement in
+        ["kill stream s", "freeze stream s", "close s", "expect stream s = failed", "expect batch s = none"]
+    {
+        assert_eq!(line(&format!("{declared}{statement}")), [""; 0], "{statement}");
+    }
+    assert_eq!(line("expect stream c1 = active"), ["15: `c1` is a consumer: expected a stream"]);
+    assert_eq!(
+        line(&format!("{declared}expect stream s = actve")),
+        ["6:19: unknown stream state `actve`; did you mean `active`?"]
+    );
+    assert_eq!(line(&format!("{declared}seek s orders-0 0")), ["6:6: `s` is a stream: expected a consumer"]);
 }
 
 #[test]

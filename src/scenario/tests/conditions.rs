@@ -6,6 +6,7 @@ use crate::kafka::node::TxnState;
 use crate::scenario::condition::{BrokerState, Condition, Observe, OffsetSpec};
 use crate::scenario::{Script, Statement};
 use crate::sim::action::{BrokerRef, NodeRef};
+use crate::sim::queries::StreamCondition;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, TopicPartition};
 
 /// One topic `orders` with one partition: led by 2, in sync 3 and 2, replicas 1, 2, 3.
@@ -141,6 +142,15 @@ impl Observe for Fake {
     fn values(&self, _: &str, _: &TopicPartition) -> Option<Vec<Option<Bytes>>> {
         Some(Vec::new())
     }
+    fn checkpoint(&self, _: &str, _: &TopicPartition) -> Option<Option<i64>> {
+        Some(Some(5))
+    }
+    fn batches(&self, _: &str) -> Option<(Option<i64>, Option<i64>)> {
+        Some((Some(2), None))
+    }
+    fn stream_state(&self, _: &str) -> Option<StreamCondition> {
+        Some(StreamCondition::Failed)
+    }
     fn acked(&self, _: &str) -> Option<i64> {
         Some(5)
     }
@@ -236,6 +246,7 @@ fn none_is_equal_to_itself_and_no_number() {
     assert!(holds("committed g orders-0 = none") && holds("committed g orders-0 != 0"));
     assert!(!holds("committed g orders-0 >= 0") && !holds("committed g orders-0 < 0"));
     assert!(holds("lag g orders-0 = 7") && holds("lag g = none"));
+    assert!(holds("checkpoint s orders-0 = 5 and batch s = 2 and planned s = none and stream s = failed"));
     assert!(holds("failed app NOT_ENOUGH_REPLICAS = 2") && holds("failed app = 3"));
 }
 

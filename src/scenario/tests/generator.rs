@@ -12,7 +12,8 @@ producer t transactional.id="my id" enable.idempotence=true
 consumer c1 group=billing topics=orders,payments partition.assignment.strategy=range auto.offset.reset=earliest
 consumer c9 group="late night" topics=orders group.protocol=consumer
 share-consumer s1 group=jobs topics=orders
-stream s2 subscribe=orders startingOffsets="{\"orders\":{\"0\":23}}" maxOffsetsPerTrigger=10 trigger=1s
+stream s2 subscribe=orders startingOffsets="{\"orders\":{\"0\":23,\"1\":-1,\"2\":-2}}" maxOffsetsPerTrigger=10 trigger=1s
+stream s3 subscribe=orders,payments failOnDataLoss=false kafka.isolation.level=read_committed minPartitions=4
 > The leader is about to die.  "quoted" # kept
 step "Kill the leader"
 send app orders alice=created partition=0 timestamp=1000 header.trace=abc header.null=
@@ -31,6 +32,10 @@ seek c1 orders-2 2s
 commit c1
 pause c1
 resume c1
+kill stream s2
+start stream s2
+freeze stream s2
+thaw stream s2
 kill consumer c1
 start consumer c1
 close c1
@@ -98,6 +103,8 @@ expect committed billing orders-0 = 3 and lag billing orders-0 = 0 and lag billi
 expect acked app = 5 and failed app NOT_ENOUGH_REPLICAS >= 1 and failed app = 1 and pending app = 0
 expect transaction t = IN_TRANSACTION and transaction t != FATAL_ERROR and broker coordinator:t = alive
 expect delivered c1 orders-0 = 4 and values c1 orders-0 = created,null,"paid, in full","",and
+expect checkpoint s2 orders-0 = 23 and batch s2 >= 1 and planned s2 = none and position s2 orders-0 = 23
+expect stream s2 = active or stream s2 != failed and assigned s2 = orders-0 and values s2 orders-0 = none
 expect partition-of orders "al ice" = 2 and records orders-0 = none
 expect lost = 0 and duplicated billing = 0 and reordered = 0 and phantom = 0 and skipped billing = 0
 expect diverged = 0 or not not under-replicated = 0 and (under-min-isr=0) and offline=0

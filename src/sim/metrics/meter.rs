@@ -7,8 +7,9 @@
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Input;
 use crate::kafka::replica::IsrCounters;
+use crate::sim::actor::Actor;
 use crate::sim::metrics::{Kind, Metric, Readings, Reporter};
-use crate::sim::world::{Actor, World};
+use crate::sim::world::World;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::batch::Batch;
@@ -245,7 +246,7 @@ impl World {
             ],
             Some(Actor::Controller(_)) => &[LeaderElections, UncleanLeaderElections],
             Some(Actor::Producer(_)) => &[RecordSend, RecordRetry, RecordError],
-            Some(Actor::Consumer(_)) => &[RecordsConsumed],
+            Some(Actor::Consumer(_) | Actor::Stream(_)) => &[RecordsConsumed],
             Some(Actor::Admin(_)) | None => &[],
         }
     }

@@ -2,10 +2,11 @@
 
 use crate::kafka::log::Log;
 use crate::kafka::quorum::{Quorum, QuorumDisk, QuorumRole};
+use crate::sim::actor::Actor;
 use crate::sim::properties::Finder;
 use crate::sim::properties::property::Property;
 use crate::sim::properties::written::{Conflict, Written};
-use crate::sim::world::{Actor, World};
+use crate::sim::world::World;
 use crate::sorted::SortedMap;
 use crate::wire::{ControllerId, LeaderEpoch, NodeId, Offset};
 

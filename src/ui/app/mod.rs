@@ -42,6 +42,7 @@ use crate::ui::metrics;
 use crate::ui::part::{keyed, list, part};
 use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
+use crate::ui::streams::Stream;
 use crate::ui::theme;
 use crate::ui::timeline::{self, Brush, Timeline};
 use crate::ui::topbar::{Help, TopBar};
@@ -444,7 +445,11 @@ impl App {
                 <aside class="groups" aria-label="Consumer groups">
                     <span class="label">{ "Consumer groups" }</span>
                     { list(shown.stage.groups.iter().map(|card| keyed(card.id.clone(), Group { card: card.clone(), ask: ask.clone() }))) }
-                    { self.adder(Addition::Consumer) }
+                    { list(shown.stage.streams.iter().map(|card| keyed(card.name.clone(), Stream { card: card.clone(), ask: ask.clone() }))) }
+                    <div class="adders">
+                        { self.adder(Addition::Consumer) }
+                        { self.adder(Addition::Stream) }
+                    </div>
                 </aside>
             </>
         }

@@ -152,13 +152,11 @@ pub fn disk(broker: i32) -> [Form; 2] {
 fn nodes(stage: &Stage) -> Vec<(String, String)> {
     let brokers = stage.brokers.iter().map(|broker| (format!("broker {}", broker.id), broker.id.to_string()));
     let controllers = stage.controllers.iter().map(|chip| (chip.name.clone(), chip.name.clone()));
-    let producers = stage.producers.iter().map(|card| &card.name);
-    let consumers = stage.groups.iter().flat_map(|group| &group.consumers).map(|card| &card.name);
-    let client = |name: &String| {
+    let client = |(kind, name): (&str, &str)| {
         let written = links::client(name);
-        (if written == *name { name.clone() } else { format!("consumer {name}") }, written)
+        (if written == name { name.to_string() } else { format!("{kind} {name}") }, written)
     };
-    brokers.chain(controllers).chain(producers.chain(consumers).map(client)).collect()
+    brokers.chain(controllers).chain(stage.clients().map(client)).collect()
 }
 
 fn ends(stage: &Stage) -> [Field; 2] {

@@ -201,10 +201,11 @@ mod tests {
         ("topic", "+ topic"),
         ("producer", "+ producer"),
         ("consumer", "+ consumer"),
+        ("stream", "+ stream"),
         ("add", "+ broker; Add controller"),
         ("pause", "Manage consumer"),
         ("resume", "Manage consumer"),
-        ("close", "Manage producer or consumer"),
+        ("close", "Manage producer, consumer or stream"),
         ("cut", "Cut…, or a drag from node to node"),
         ("heal", "Heal"),
         ("duplicate", "Inspector of a message; Cut…"),
@@ -225,7 +226,7 @@ mod tests {
     const OF_LESSONS: &[&str] = &["expect", "always", "step", "ask", "goal"];
 
     /// Verbs that are refused by name (`scenario::unsupported`).
-    const REFUSED: &[&str] = &["share-consumer", "stream"];
+    const REFUSED: &[&str] = &["share-consumer"];
 
     #[test]
     fn every_verb_that_acts_has_a_control() {

@@ -1,0 +1,68 @@
+//! Whatever takes turns: the one place that lists the kinds of nodes.
+
+use crate::kafka::broker::Broker;
+use crate::kafka::client::{Admin, Consumer, Producer, StreamReader};
+use crate::kafka::controller::Controller;
+use crate::kafka::node::{Alarm, Node};
+use crate::time::Instant;
+
+/// A node of any kind.
+#[allow(clippy::large_enum_variant, reason = "every actor lies behind a shared pointer of its own")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Actor {
+    Broker(Broker),
+    Controller(Controller),
+    Producer(Producer),
+    Consumer(Consumer),
+    Stream(StreamReader),
+    Admin(Admin),
+}
+
+impl Actor {
+    pub(super) fn node(&mut self) -> &mut dyn Node {
+        match self {
+            Actor::Broker(node) => node,
+            Actor::Controller(node) => node,
+            Actor::Producer(node) => node,
+            Actor::Consumer(node) => node,
+            Actor::Stream(node) => node,
+            Actor::Admin(node) => node,
+        }
+    }
+
+    pub(super) fn next_alarm(&self) -> Option<(Instant, Alarm)> {
+        match self {
+            Actor::Broker(node) => node.next_alarm(),
+            Actor::Controller(node) => node.next_alarm(),
+            Actor::Producer(node) => node.next_alarm(),
+            Actor::Consumer(node) => node.next_alarm(),
+            Actor::Stream(node) => node.next_alarm(),
+            Actor::Admin(node) => node.next_alarm(),
+        }
+    }
+
+    /// Whether its process runs (it may have ended itself after a controlled shutdown).
+    pub(super) fn is_running(&self) -> bool {
+        match self {
+            Actor::Broker(node) => node.is_running(),
+            Actor::Controller(node) => node.is_running(),
+            Actor::Producer(node) => node.is_running(),
+            Actor::Consumer(node) => node.is_running(),
+            Actor::Stream(node) => node.is_running(),
+            Actor::Admin(_) => true,
+        }
+    }
+
+    /// Its process dies; false for one that is never killed.
+    pub(super) fn kill(&mut self) -> bool {
+        match self {
+            Actor::Broker(node) => node.kill(),
+            Actor::Controller(node) => node.kill(),
+            Actor::Producer(node) => node.kill(),
+            Actor::Consumer(node) => node.kill(),
+            Actor::Stream(node) => node.kill(),
+            Actor::Admin(_) => return false,
+        }
+        true
+    }
+}
