@@ -19,8 +19,15 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kafka/replica", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
     ("kafka/quorum", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
     ("kafka/controller", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/quorum"]),
-    ("kafka/group", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
-    ("kafka/transaction", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
+    ("kafka/coordinator", &["wire", "time", "kafka/node", "kafka/controller"]),
+    (
+        "kafka/group",
+        &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller", "kafka/coordinator"],
+    ),
+    (
+        "kafka/transaction",
+        &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller", "kafka/coordinator"],
+    ),
     (
         "kafka/broker",
         &[
@@ -33,6 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "kafka/replica",
             "kafka/quorum",
             "kafka/controller",
+            "kafka/coordinator",
             "kafka/group",
             "kafka/transaction",
         ],
