@@ -16,6 +16,7 @@ pub mod records;
 pub mod timers;
 
 mod finish;
+mod flexible;
 mod join;
 mod offsets;
 mod pending;
