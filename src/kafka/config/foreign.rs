@@ -120,7 +120,6 @@ const CONSUMER: &[&str] = &[
     "security.protocol",
     "security.providers",
     "send.buffer.bytes",
-    "share.acknowledgement.mode",
     "share.acquire.mode",
     "socket.connection.setup.timeout.max.ms",
     "socket.connection.setup.timeout.ms",

@@ -434,6 +434,8 @@ pub struct ConsumerConfig {
     pub auto_commit_interval: Duration,
     /// `max.poll.records`
     pub max_poll_records: i32,
+    /// `share.acknowledgement.mode` = explicit (KIP-932)
+    pub share_explicit: bool,
     /// `max.poll.interval.ms`
     pub max_poll_interval: Duration,
     /// `session.timeout.ms`
@@ -476,6 +478,7 @@ impl Default for ConsumerConfig {
             auto_commit: true,
             auto_commit_interval: ms(5_000),
             max_poll_records: 500,
+            share_explicit: false,
             max_poll_interval: ms(300_000),
             session_timeout: ms(45_000),
             heartbeat_interval: ms(3_000),

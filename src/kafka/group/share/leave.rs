@@ -5,6 +5,7 @@
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::consumer::group::metadata_hash;
+use crate::kafka::group::consumer::named;
 use crate::kafka::group::consumer::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::group::{ShareGroup, ShareMember};
@@ -91,13 +92,19 @@ pub(in crate::kafka::group) fn state_initialized(
 ) -> Option<Decided> {
     let StateInitialized { request, result } = done;
     let partitions = &shard.share_groups.get(&request.group)?.partitions;
-    let next = match result {
-        Ok(()) => partitions.initialized(&request.topics, image),
+    let group = request.group.clone();
+    let (next, then) = match result {
+        Ok(()) => {
+            let done = request.topics.iter().map(|(id, those)| (*id, those.keys().copied().collect()));
+            let fact =
+                Fact::SharePartitionsInitialized { group: group.clone(), partitions: named(&done.collect(), image) };
+            (partitions.initialized(&request.topics, image), Then::Tell(vec![fact]))
+        }
         Err(_) if partitions.initializing.is_empty() => return None,
-        Err(_) => partitions.uninitialized(&request.topics),
+        Err(_) => (partitions.uninitialized(&request.topics), Then::Nothing),
     };
     let record = ShareRecord::StatePartitions(Some(next));
-    Some(Decided::record(GroupRecord::Share { group: request.group.clone(), record }, Then::Nothing))
+    Some(Decided::record(GroupRecord::Share { group, record }, then))
 }
 
 /// A topic is deleted: no group keeps partitions of it.
