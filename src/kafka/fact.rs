@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::time::Duration;
 use crate::wire::{
-    ApiKey, BrokerEpoch, BrokerId, ClientId, ControllerId, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset,
-    PartitionEpoch, ProducerId, StrBytes, TopicName, TopicPartition, TransactionalId,
+    AcknowledgeType, ApiKey, BrokerEpoch, BrokerId, ClientId, ControllerId, ErrorCode, GroupId, LeaderEpoch, NodeId,
+    Offset, PartitionEpoch, ProducerId, StrBytes, TopicName, TopicPartition, TransactionalId,
 };
 
 pub use text::{brokers, error_name, record};
@@ -180,6 +180,8 @@ facts! {
     GroupReconciled { group: GroupId, epoch: i32, members: i32 },
     /// A static member has left for a while and keeps its place.
     StaticMemberAway { group: GroupId, client: StrBytes },
+    /// The share-group state of these partitions is there: they may be assigned (KIP-932).
+    SharePartitionsInitialized { group: GroupId, partitions: Vec<TopicPartition> },
     /// The group goes on under the other protocol.
     GroupConverted { group: GroupId, protocol: StrBytes, epoch: i32 },
     OffsetCommitted { group: GroupId, partition: TopicPartition, offset: Offset },
@@ -235,6 +237,12 @@ facts! {
     PositionOutOfRange { consumer: ClientId, partition: TopicPartition, at: Offset },
     /// `poll()` handed records to the application: those of `records` (whole batches) from `first` to `last`.
     Delivered { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, count: u32, records: Bytes },
+    /// `poll()` handed records to the application of a share consumer; the count says how often they have been.
+    ShareDelivered { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, delivery_count: i16, records: Bytes },
+    /// The partition's leader knows what became of these records.
+    ShareAcknowledged { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, kind: AcknowledgeType },
+    /// It does not: the records come back when their locks end, unless they are done with already.
+    ShareAcknowledgeFailed { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, error: ErrorCode },
     CommitFailed { consumer: ClientId, error: ErrorCode },
     /// The consumer cannot go on with a partition: the application was told.
     ConsumerError { consumer: ClientId, error: StrBytes },
@@ -280,6 +288,8 @@ impl Fact {
                 | Fact::Delivered { .. }
                 | Fact::StreamPlanned { again: false, .. }
                 | Fact::StreamBatchDone { .. }
+                | Fact::ShareDelivered { .. }
+                | Fact::ShareAcknowledged { .. }
                 | Fact::OffsetCommitted { .. }
                 | Fact::SnapshotWritten { .. }
                 | Fact::PartitionsAddedToTransaction { .. }
@@ -354,6 +364,9 @@ impl Fact {
             | Fact::SendRetried { partition, .. }
             | Fact::PositionSet { partition, .. }
             | Fact::StreamDataLost { partition, .. }
+            | Fact::ShareDelivered { partition, .. }
+            | Fact::ShareAcknowledged { partition, .. }
+            | Fact::ShareAcknowledgeFailed { partition, .. }
             | Fact::Delivered { partition, .. } => Some(partition),
             _ => None,
         }

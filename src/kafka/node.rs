@@ -14,7 +14,8 @@ use crate::kafka::fact::Fact;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant, Rate};
 use crate::wire::{
-    Correlation, Envelope, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes, TopicPartition, str_bytes,
+    AcknowledgeType, Correlation, Envelope, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes,
+    TopicPartition, str_bytes,
 };
 
 /// What a node does when the world turns to it.
@@ -136,6 +137,11 @@ pub enum Command {
     },
     /// `KafkaConsumer.commitSync` of the current positions.
     Commit,
+    /// `KafkaShareConsumer.acknowledge`: of one record, or of all that have not been acknowledged yet.
+    Acknowledge {
+        record: Option<(TopicPartition, Offset)>,
+        kind: AcknowledgeType,
+    },
     Pause,
     Resume,
     /// `close()`: the client leaves in good order.

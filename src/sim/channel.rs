@@ -41,6 +41,7 @@ impl Channel {
             | ApiKey::Heartbeat
             | ApiKey::LeaveGroup
             | ApiKey::ConsumerGroupHeartbeat
+            | ApiKey::ShareGroupHeartbeat
             | ApiKey::OffsetCommit
             | ApiKey::OffsetFetch => Channel::Coordinator,
             _ if is_client(from) || is_client(to) => Channel::Main,

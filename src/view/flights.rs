@@ -105,9 +105,9 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
             _ => Family::Replication,
         },
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::LeaveGroup | ApiKey::Heartbeat => Family::Group,
-        ApiKey::ConsumerGroupHeartbeat | ApiKey::OffsetCommit | ApiKey::TxnOffsetCommit | ApiKey::OffsetFetch => {
-            Family::Group
-        }
+        ApiKey::ConsumerGroupHeartbeat | ApiKey::ShareGroupHeartbeat => Family::Group,
+        ApiKey::OffsetCommit | ApiKey::TxnOffsetCommit | ApiKey::OffsetFetch => Family::Group,
+        ApiKey::ShareFetch | ApiKey::ShareAcknowledge => Family::Consume,
         ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch | ApiKey::FetchSnapshot => Family::Quorum,
         ApiKey::AlterPartition | ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat | ApiKey::AllocateProducerIds => {
             Family::Controller

@@ -160,6 +160,9 @@ apis! {
     UnregisterBroker, "UNREGISTER_BROKER", UnregisterBrokerRequest, UnregisterBrokerResponse;
     AddRaftVoter, "ADD_RAFT_VOTER", AddRaftVoterRequest, AddRaftVoterResponse;
     ConsumerGroupHeartbeat, "CONSUMER_GROUP_HEARTBEAT", ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+    ShareGroupHeartbeat, "SHARE_GROUP_HEARTBEAT", ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse;
+    ShareFetch, "SHARE_FETCH", ShareFetchRequest, ShareFetchResponse;
+    ShareAcknowledge, "SHARE_ACKNOWLEDGE", ShareAcknowledgeRequest, ShareAcknowledgeResponse;
     RemoveRaftVoter, "REMOVE_RAFT_VOTER", RemoveRaftVoterRequest, RemoveRaftVoterResponse;
 }
 

@@ -217,3 +217,26 @@ impl Sub for Offset {
         self.0 - rhs.0
     }
 }
+/// What an application says became of a record (AcknowledgeType; KIP-932).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AcknowledgeType {
+    /// It is done with.
+    Accept = 1,
+    /// It may be handed out again.
+    Release = 2,
+    /// Nobody can do anything with it.
+    Reject = 3,
+}
+
+impl AcknowledgeType {
+    pub const ALL: [AcknowledgeType; 3] = [AcknowledgeType::Accept, AcknowledgeType::Release, AcknowledgeType::Reject];
+
+    /// Kafka's own name, as it is written in scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            AcknowledgeType::Accept => "accept",
+            AcknowledgeType::Release => "release",
+            AcknowledgeType::Reject => "reject",
+        }
+    }
+}

@@ -15,6 +15,9 @@ use highwater::kafka::group::consumer::member::{CurrentAssignment, MemberState};
 use highwater::kafka::group::consumer::reconcile::Reconciliation;
 use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
 use highwater::kafka::group::records::GroupRecord;
+use highwater::kafka::group::share::ShareGroup;
+use highwater::kafka::group::share::persister::StateInitialized;
+use highwater::kafka::group::share::records::ShareRecord;
 use highwater::kafka::group::{Context, GroupCoordinator};
 use highwater::kafka::node::{Effects, Turn};
 use highwater::sorted::SortedSet;
@@ -27,21 +30,29 @@ use serde_json::{Map, Value, json};
 
 use crate::group_records::{
     Names, all_texts, consumer_json, forgive, group_json, initial_records, normal, read_record, record_json, request,
-    response_json,
+    response_json, share_json,
 };
 
 /// Cases about groups that Highwater does not have.
 fn is_about_newer_groups(case: &Value) -> bool {
-    list(&case["initial_groups"]).any(|group| group["type"] != "consumer" && group["type"] != "classic")
+    let known = ["classic", "consumer", "share"];
+    list(&case["initial_groups"]).any(|group| !known.contains(&text(&group["type"])))
 }
 
 /// Cases whose test acts on Kafka's objects between the recorded steps in a way that the steps do not
 /// tell. They run up to the action and no further.
-const HIDDEN_ACTION_BEFORE_STEP: [(&str, usize, &str); 1] = [(
-    "GroupMetadataManagerTest#testConsumerGroupDynamicConfigs",
-    2,
-    "the test changes the settings of the group, which Highwater has only for all groups together",
-)];
+const HIDDEN_ACTION_BEFORE_STEP: [(&str, usize, &str); 2] = [
+    (
+        "GroupMetadataManagerTest#testConsumerGroupDynamicConfigs",
+        2,
+        "the test changes the settings of the group, which Highwater has only for all groups together",
+    ),
+    (
+        "GroupMetadataManagerTest#testShareGroupDynamicConfigs",
+        2,
+        "the test changes the settings of the group, which Highwater has only for all groups together",
+    ),
+];
 
 #[test]
 fn golden_consumer_group_reconciliation() {
@@ -177,6 +188,8 @@ struct Untold {
     metadata: Metadata,
     /// The `client.id` of the members.
     client: &'static str,
+    /// Whether the test has the persister do at once what a share group asks of it.
+    persists: bool,
 }
 
 /// What the group's epoch was made for: the metadata that its topics have, other metadata, or none
@@ -189,14 +202,16 @@ enum Metadata {
 }
 
 /// One way to begin must lead to everything that was recorded.
-fn run_as_any(case: &Value) -> Result<(), String> {
+pub fn run_as_any(case: &Value) -> Result<(), String> {
     let mut errors = Vec::new();
-    for metadata in [Metadata::Current, Metadata::Untold, Metadata::Other] {
-        for client in ["client", ""] {
-            let untold = Untold { metadata, client };
-            match run_sequence(case, untold) {
-                Ok(()) => return Ok(()),
-                Err(error) => errors.push(format!("{untold:?}: {error}")),
+    for persists in [false, true] {
+        for metadata in [Metadata::Current, Metadata::Untold, Metadata::Other] {
+            for client in ["client", ""] {
+                let untold = Untold { metadata, client, persists };
+                match run_sequence(case, untold) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => errors.push(format!("{untold:?}: {error}")),
+                }
             }
         }
     }
@@ -219,6 +234,9 @@ fn run_sequence(case: &Value, untold: Untold) -> Result<(), String> {
         }
         sequence.set_metadata_hash(index, &steps, untold.metadata);
         sequence.step(index, step, &steps).map_err(|error| format!("step {index} {}: {error}", step["op"]))?;
+        if untold.persists {
+            sequence.persist();
+        }
     }
     Ok(())
 }
@@ -230,6 +248,7 @@ fn config_of(case: &Value) -> Result<(BrokerConfig, bool), String> {
             case["initial_rebalance_delay_ms"].as_i64().unwrap_or(3_000),
         ),
         offsets_retention_check_interval: Duration::from_millis(i64::MAX / 100_000),
+        offsets_topic_num_partitions: 1,
         // The tests disable what they do not ask for.
         group_consumer_migration_policy: "disabled".to_string(),
         ..BrokerConfig::default()
@@ -240,6 +259,7 @@ fn config_of(case: &Value) -> Result<(BrokerConfig, bool), String> {
         match name.as_str() {
             "group.consumer.migration.policy" => config.group_consumer_migration_policy = text(value).to_string(),
             "group.max.size" => config.group_max_size = number()?,
+            "group.share.max.size" => config.share.max_size = number()?,
             "group.consumer.max.size" => config.group_consumer_max_size = number()?,
             "group.consumer.session.timeout.ms" => {
                 config.group_consumer_session_timeout = Duration::from_millis(number()?.into());
@@ -268,13 +288,8 @@ impl Sequence {
                 assignors.push(text(&call["assignor"]).to_string());
             }
         }
-        let group = list(&case["initial_groups"]).next().map(|group| text(&group["group_id"]).to_string());
-        let named = list(&case["steps"]).find_map(|step| {
-            let key = &step["record"]["key"];
-            let names = [&step["request"]["groupId"], &key["groupId"], &key["group"]];
-            names.into_iter().find_map(Value::as_str).map(str::to_string)
-        });
-        let partition = GroupCoordinator::partition_for(&group.or(named).ok_or("no group")?, 50);
+        // All groups of a case are in one partition.
+        let partition = 0;
         let mut sequence = Sequence {
             coordinator: GroupCoordinator::new(BrokerId(1), &config),
             effects: Effects::new(1),
@@ -311,6 +326,32 @@ impl Sequence {
             let record = GroupRecord::Consumer { group: group.id.clone(), record };
             self.coordinator.replay(self.partition, &record, Offset(0), self.now);
         }
+        let groups: Vec<ShareGroup> = self.coordinator.share_groups().cloned().collect();
+        for group in groups {
+            let topics = group.members.values().flat_map(|member| member.metadata.topics.iter().cloned());
+            let topics: SortedSet<TopicName> = topics.collect();
+            let metadata_hash =
+                if metadata == Metadata::Current { metadata_hash(&topics, &self.names.image) } else { 1 };
+            let record = ShareRecord::Epoch(Some(GroupEpoch { epoch: group.epoch, metadata_hash }));
+            let record = GroupRecord::Share { group: group.id.clone(), record };
+            self.coordinator.replay(self.partition, &record, Offset(0), self.now);
+        }
+    }
+
+    /// The persister does what it was asked, and the coordinator writes so, of which no step tells.
+    fn persist(&mut self) {
+        for request in self.coordinator.take_initialize_requests() {
+            let mut turn = Turn::new(self.now, &mut self.effects);
+            let done = StateInitialized { request, result: Ok(()) };
+            self.coordinator.state_initialized(&mut turn, &self.names.image, &done);
+        }
+        for (partition, records) in self.coordinator.take_records() {
+            let base = Offset(self.log_end);
+            self.log_end += records.len() as i64;
+            let mut turn = Turn::new(self.now, &mut self.effects);
+            self.coordinator.appended(&mut turn, partition, Ok(base));
+            self.coordinator.committed(&mut turn, partition, Offset(self.log_end));
+        }
     }
 
     fn step(&mut self, index: usize, step: &Value, steps: &[&Value]) -> Result<(), String> {
@@ -322,7 +363,12 @@ impl Sequence {
         let completion =
             steps.iter().find(|s| s["op"] == "log_append_completed" && s["of_step"].as_u64() == Some(index as u64));
         match text(&step["op"]) {
-            "ConsumerGroupHeartbeat" | "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup" => {
+            "ConsumerGroupHeartbeat"
+            | "ShareGroupHeartbeat"
+            | "JoinGroup"
+            | "SyncGroup"
+            | "Heartbeat"
+            | "LeaveGroup" => {
                 self.prepare_assignors(step);
                 let context = Context {
                     from: NodeId::Client(ClientId(1)),
@@ -378,6 +424,9 @@ impl Sequence {
         });
         let fixed = |name: &String| Assignor::Fixed { name: str_bytes(name), targets: targets.clone() };
         self.coordinator.set_assignors(self.assignors.iter().map(fixed).collect());
+        // A share group's assignor of which nothing is told is Kafka's own.
+        let share = call.map_or(Assignor::Simple, |call| fixed(&text(&call["assignor"]).to_string()));
+        self.coordinator.set_share_assignor(share);
     }
 
     /// Where the topics are the same, their replicas have moved to other racks.
@@ -532,13 +581,17 @@ impl Sequence {
     fn check_state(&self, step: &Value, waits_for_sync: bool) -> Result<(), String> {
         for expected in list(&step["state_after"]) {
             if expected.get("group").is_some_and(Value::is_null) {
-                check(self.coordinator.groups().count() + self.coordinator.consumer_groups().count(), 0)?;
+                let groups = self.coordinator.groups().count() + self.coordinator.consumer_groups().count();
+                check(groups + self.coordinator.share_groups().count(), 0)?;
                 continue;
             }
             let id = highwater::wire::GroupId(str_bytes(text(&expected["group_id"])));
-            let mut got = match (self.coordinator.consumer_group(&id), self.coordinator.group(&id)) {
-                (Some(group), None) => consumer_json(group, &self.names),
-                (None, Some(group)) => group_json(group),
+            let coordinator = &self.coordinator;
+            let mut got = match (coordinator.consumer_group(&id), coordinator.group(&id), coordinator.share_group(&id))
+            {
+                (Some(group), None, None) => consumer_json(group, &self.names),
+                (None, Some(group), None) => group_json(group),
+                (None, None, Some(group)) => share_json(group, &self.names),
                 _ => return Err(format!("group {id:?} is not there once")),
             };
             got["timers_ms_left"] = self.timers();

@@ -17,10 +17,6 @@ const FILE: &str = include_str!("../golden/errors_and_defaults.json");
 /// Flags that steer transactional producers only (KIP-1050), which Highwater does not simulate yet.
 const FLAGS_WITHOUT_USE: [&str; 2] = ["abortable_txn", "application_recoverable"];
 
-/// Errors whose class no client of Highwater asks for: there are no share sessions yet (KIP-932).
-const ERRORS_WITHOUT_USE: [&str; 3] =
-    ["SHARE_SESSION_NOT_FOUND", "INVALID_SHARE_SESSION_EPOCH", "SHARE_SESSION_LIMIT_REACHED"];
-
 /// Which of our scopes a section of the file's defaults belongs to.
 const SECTIONS: [(&str, Scope); 7] = [
     ("producer", Scope::Producer),
@@ -63,7 +59,7 @@ fn check_error(case: &Value) -> Result<(), String> {
     if error_name(error) != name || wire::code(Some(error)) != code {
         return Err(format!("code {code} is {} here", error_name(error)));
     }
-    if is_retriable(error) != flag("retriable")? && !ERRORS_WITHOUT_USE.contains(&name) {
+    if is_retriable(error) != flag("retriable")? {
         return Err(format!("retriable is {} here", is_retriable(error)));
     }
     if is_stale_metadata(error) != flag("invalid_metadata_refresh")? {

@@ -173,7 +173,8 @@ fn check_replay(log: &[(Offset, Logged)]) -> Result<(), String> {
                     }
                 }
             }
-            Logged::Record(GroupRecord::Group { .. } | GroupRecord::Consumer { .. }, _) => {}
+            Logged::Record(GroupRecord::Group { .. } | GroupRecord::Consumer { .. } | GroupRecord::Share { .. }, _) => {
+            }
             Logged::Marker { producer, commit } => {
                 let (ended, open): (Vec<_>, _) = pending.into_iter().partition(|(owner, _, _)| owner == producer);
                 pending = open;

@@ -17,6 +17,7 @@ pub fn check_server_assignor(assignor: &Assignor, case: &Value) -> Result<(), St
         members: list(&case["members_in_iteration_order"]).map(read_member).collect(),
         topics: topics_in_order(case)?,
         homogeneous: case["subscription_type"] == "HOMOGENEOUS",
+        assignable: None,
     };
     if let Some(error) = case["error"].as_str() {
         return match assignor.assign(&spec) {
@@ -64,7 +65,7 @@ fn properties(spec: &GroupSpec, targets: &highwater::kafka::group::assignor::Tar
 }
 
 /// The topics that the recording visited in its order, and then the others.
-fn topics_in_order(case: &Value) -> Result<Vec<(Uuid, i32)>, String> {
+pub fn topics_in_order(case: &Value) -> Result<Vec<(Uuid, i32)>, String> {
     let order: Vec<Uuid> =
         list(&case["topic_iteration_order"]).map(|id| topic_id(id.as_str().expect("an id"))).collect();
     let mut topics = Vec::new();
@@ -76,7 +77,7 @@ fn topics_in_order(case: &Value) -> Result<Vec<(Uuid, i32)>, String> {
     Ok(topics)
 }
 
-fn read_member(member: &Value) -> MemberSpec {
+pub fn read_member(member: &Value) -> MemberSpec {
     let target = member["current_target"].as_object().expect("a target").iter();
     MemberSpec {
         id: str_bytes(member["member_id"].as_str().expect("an id")),
@@ -90,7 +91,7 @@ fn read_member(member: &Value) -> MemberSpec {
     }
 }
 
-fn partitions_json(target: &Partitions) -> Value {
+pub fn partitions_json(target: &Partitions) -> Value {
     target.iter().map(|(topic, those)| (base64(topic), json!(those))).collect()
 }
 
@@ -101,7 +102,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Kafka writes a UUID as 22 digits of base 64.
-fn topic_id(text: &str) -> Uuid {
+pub fn topic_id(text: &str) -> Uuid {
     let mut bits: u128 = 0;
     let digits: Vec<u128> =
         text.bytes().map(|c| DIGITS.iter().position(|d| *d == c).expect("a digit") as u128).collect();

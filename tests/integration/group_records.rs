@@ -13,16 +13,20 @@ use highwater::kafka::group::consumer::member::{ClassicMetadata, CurrentAssignme
 use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch, ResolvedRegex};
 use highwater::kafka::group::protocol;
 use highwater::kafka::group::records::{GroupRecord, GroupValue, MemberValue};
+use highwater::kafka::group::share::ShareGroup;
+use highwater::kafka::group::share::group::{ShareAssignment, ShareMemberMetadata};
+use highwater::kafka::group::share::records::ShareRecord;
+use highwater::kafka::group::share::state::{StatePartitions, TopicPartitions as StateTopic, Topics};
 use highwater::kafka::group::timers::TimerKind;
 use highwater::sorted::SortedSet;
-use highwater::time::Duration;
+use highwater::time::{Duration, Instant};
 use highwater::wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use highwater::wire::messages::consumer_protocol_subscription::TopicPartition as OwnedTopic;
 use highwater::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use highwater::wire::messages::leave_group_request::MemberIdentity;
 use highwater::wire::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerProtocolSubscription, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
-    SyncGroupRequest,
+    ShareGroupHeartbeatRequest, SyncGroupRequest,
 };
 use highwater::wire::{
     BrokerId, GroupId, Request, Response, StrBytes, TopicName, TopicPartition, Uuid, error, str_bytes, topic_name,
@@ -148,6 +152,9 @@ fn ms(value: &Value) -> Duration {
 
 /// The records of an initial group. What is not recorded of it is taken from what is recorded later.
 pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str) -> Vec<GroupRecord> {
+    if group["type"] == "share" {
+        return initial_share_records(group, names, client);
+    }
     let id = GroupId(str_bytes(text(&group["group_id"])));
     let mut records = Vec::new();
     for (member, value) in group["members"].as_object().into_iter().flatten() {
@@ -177,6 +184,30 @@ pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str)
     let epoch = int(&group["group_epoch"]);
     records.push(ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash: 0 })));
     records.into_iter().map(|record| GroupRecord::Consumer { group: id.clone(), record }).collect()
+}
+
+fn initial_share_records(group: &Value, names: &Names, client: &str) -> Vec<GroupRecord> {
+    let id = GroupId(str_bytes(text(&group["group_id"])));
+    let mut records = Vec::new();
+    for (member, value) in group["members"].as_object().into_iter().flatten() {
+        let metadata = ShareMemberMetadata {
+            rack: None,
+            client_id: str_bytes(client),
+            client_host: str_bytes(if client.is_empty() { "" } else { "localhost/127.0.0.1" }),
+            topics: list(&value["subscribed_topics"]).map(|name| topic_name(text(name))).collect(),
+        };
+        let current = ShareAssignment {
+            epoch: int(&value["member_epoch"]),
+            previous_epoch: int(&value["previous_member_epoch"]),
+            assigned: names.partitions(&value["assigned"]),
+        };
+        records.push(ShareRecord::Member(str_bytes(member), Some(metadata)));
+        records.push(ShareRecord::Target(str_bytes(member), Some(names.partitions(&value["target"]))));
+        records.push(ShareRecord::Current(str_bytes(member), Some(current)));
+    }
+    records.push(ShareRecord::TargetEpoch(Some(int(&group["assignment_epoch"]))));
+    records.push(ShareRecord::Epoch(Some(GroupEpoch { epoch: int(&group["group_epoch"]), metadata_hash: 0 })));
+    records.into_iter().map(|record| GroupRecord::Share { group: id.clone(), record }).collect()
 }
 
 fn member_state(name: &str) -> MemberState {
@@ -333,9 +364,76 @@ pub fn read_record(record: &Value, names: &Names) -> Result<GroupRecord, String>
             let resolved = ResolvedRegex { topics, version: 0, timestamp: 0 };
             ConsumerRecord::Regex(str_bytes(text(&key["regularExpression"])), there.then_some(resolved))
         }
-        other => return Err(format!("unknown record {other}")),
+        other => return read_share_record(other, record, names),
     };
     Ok(GroupRecord::Consumer { group: GroupId(str_bytes(text(&key["groupId"]))), record })
+}
+
+fn read_share_record(kind: &str, record: &Value, names: &Names) -> Result<GroupRecord, String> {
+    let (key, value) = (&record["key"], &record["value"]);
+    let there = value.is_object();
+    let member = str_bytes(text(&key["memberId"]));
+    let record = match kind {
+        "SHARE_GROUP_METADATA" => {
+            let epoch = GroupEpoch { epoch: int(&value["epoch"]), metadata_hash: 0 };
+            ShareRecord::Epoch(there.then_some(epoch))
+        }
+        "SHARE_GROUP_MEMBER_METADATA" => {
+            let metadata = || ShareMemberMetadata {
+                rack: maybe(&value["rackId"]),
+                client_id: str_bytes(text(&value["clientId"])),
+                client_host: str_bytes(text(&value["clientHost"])),
+                topics: list(&value["subscribedTopicNames"]).map(|name| topic_name(text(name))).collect(),
+            };
+            ShareRecord::Member(member, there.then(metadata))
+        }
+        "SHARE_GROUP_TARGET_ASSIGNMENT_METADATA" => {
+            ShareRecord::TargetEpoch(there.then(|| int(&value["assignmentEpoch"])))
+        }
+        "SHARE_GROUP_TARGET_ASSIGNMENT_MEMBER" => {
+            ShareRecord::Target(member, there.then(|| names.owned(&value["topicPartitions"])))
+        }
+        "SHARE_GROUP_CURRENT_MEMBER_ASSIGNMENT" => {
+            let current = || ShareAssignment {
+                epoch: int(&value["memberEpoch"]),
+                previous_epoch: int(&value["previousMemberEpoch"]),
+                assigned: names.owned(&value["assignedPartitions"]),
+            };
+            ShareRecord::Current(member, there.then(current))
+        }
+        "SHARE_GROUP_STATE_PARTITION_METADATA" => {
+            let deleting = list(&value["deletingTopics"])
+                .map(|topic| (names.id_of(text(&topic["topicId"])), topic_name(text(&topic["topicName"]))));
+            let partitions = || StatePartitions {
+                initializing: state_topics(&value["initializingTopics"], names),
+                initialized: state_topics(&value["initializedTopics"], names),
+                deleting: deleting.collect(),
+                since: Instant::ZERO,
+            };
+            ShareRecord::StatePartitions(there.then(partitions))
+        }
+        other => return Err(format!("unknown record {other}")),
+    };
+    Ok(GroupRecord::Share { group: GroupId(str_bytes(text(&key["groupId"]))), record })
+}
+
+fn state_topics(value: &Value, names: &Names) -> Topics {
+    let topic = |topic: &Value| {
+        let named = StateTopic { name: topic_name(text(&topic["topicName"])), partitions: ints(&topic["partitions"]) };
+        (names.id_of(text(&topic["topicId"])), named)
+    };
+    list(value).map(topic).collect()
+}
+
+fn state_topics_json(topics: &Topics, names: &Names) -> Value {
+    let topic = |(id, topic): (&Uuid, &StateTopic)| {
+        json!({
+            "topicId": names.name_of(id),
+            "topicName": topic.name.0.as_str(),
+            "partitions": topic.partitions,
+        })
+    };
+    topics.iter().map(topic).collect()
 }
 
 fn read_member(value: &Value) -> MemberMetadata {
@@ -405,6 +503,14 @@ pub fn record_json(record: &GroupRecord, names: &Names) -> Result<Value, String>
             }
             (kind, key, value)
         }
+        GroupRecord::Share { group, record } => {
+            let (kind, member, value) = share_record(record, names);
+            let mut key = json!({"groupId": group.0.as_str()});
+            if let Some(member) = member {
+                key["memberId"] = json!(member.as_str());
+            }
+            (kind, key, value)
+        }
     };
     Ok(match value {
         Some(value) => json!({"type": kind, "key": key.take(), "value": value}),
@@ -453,6 +559,55 @@ fn consumer_record<'a>(record: &'a ConsumerRecord, names: &Names) -> (&'static s
         ConsumerRecord::Regex(regex, value) => {
             let value = value.as_ref().map(|_| json!({}));
             ("CONSUMER_GROUP_REGULAR_EXPRESSION", Some(("regularExpression", regex)), value)
+        }
+    }
+}
+
+fn share_record<'a>(record: &'a ShareRecord, names: &Names) -> (&'static str, Option<&'a StrBytes>, Option<Value>) {
+    match record {
+        ShareRecord::Epoch(value) => ("SHARE_GROUP_METADATA", None, value.map(|value| json!({"epoch": value.epoch}))),
+        ShareRecord::Member(id, value) => {
+            let value = value.as_ref().map(|value| {
+                json!({
+                    "rackId": value.rack.as_ref().map(|t| t.as_str()),
+                    "clientId": value.client_id.as_str(),
+                    "clientHost": value.client_host.as_str(),
+                    "subscribedTopicNames": value.topics.iter().map(|t| t.0.as_str()).collect::<Vec<_>>(),
+                })
+            });
+            ("SHARE_GROUP_MEMBER_METADATA", Some(id), value)
+        }
+        ShareRecord::TargetEpoch(value) => {
+            let value = value.map(|epoch| json!({"assignmentEpoch": epoch}));
+            ("SHARE_GROUP_TARGET_ASSIGNMENT_METADATA", None, value)
+        }
+        ShareRecord::Target(id, value) => {
+            let value = value.as_ref().map(|target| json!({"topicPartitions": names.topic_list(target)}));
+            ("SHARE_GROUP_TARGET_ASSIGNMENT_MEMBER", Some(id), value)
+        }
+        ShareRecord::Current(id, value) => {
+            let value = value.as_ref().map(|current| {
+                json!({
+                    "memberEpoch": current.epoch,
+                    "previousMemberEpoch": current.previous_epoch,
+                    "state": 0,
+                    "assignedPartitions": names.topic_list(&current.assigned),
+                })
+            });
+            ("SHARE_GROUP_CURRENT_MEMBER_ASSIGNMENT", Some(id), value)
+        }
+        ShareRecord::StatePartitions(value) => {
+            let value = value.as_ref().map(|value| {
+                let deleting = value.deleting.iter();
+                let deleting =
+                    deleting.map(|(id, name)| json!({"topicId": names.name_of(id), "topicName": name.0.as_str()}));
+                json!({
+                    "initializingTopics": state_topics_json(&value.initializing, names),
+                    "initializedTopics": state_topics_json(&value.initialized, names),
+                    "deletingTopics": deleting.collect::<Vec<_>>(),
+                })
+            });
+            ("SHARE_GROUP_STATE_PARTITION_METADATA", None, value)
         }
     }
 }
@@ -556,6 +711,16 @@ pub fn request(step: &Value, names: &Names, our_id: &dyn Fn(&str) -> StrBytes) -
                 .with_topic_partitions(owned.map(|owned| owned.into_iter().map(topic).collect()))
                 .into()
         }
+        "ShareGroupHeartbeat" => {
+            let topics = body["subscribedTopicNames"].as_array();
+            ShareGroupHeartbeatRequest::default()
+                .with_group_id(group)
+                .with_member_id(member)
+                .with_member_epoch(int(&body["memberEpoch"]))
+                .with_rack_id(maybe(&body["rackId"]))
+                .with_subscribed_topic_names(topics.map(|names| names.iter().map(|n| topic_name(text(n))).collect()))
+                .into()
+        }
         "JoinGroup" => {
             let protocols = list(&body["protocols"]).map(|p| {
                 JoinGroupRequestProtocol::default()
@@ -605,6 +770,21 @@ fn error_text(code: i16) -> String {
 pub fn response_json(response: &Response, names: &Names) -> Value {
     match response {
         Response::ConsumerGroupHeartbeat(heartbeat) => {
+            let assignment = heartbeat.assignment.as_ref().map(|assignment| {
+                let topics = assignment.topic_partitions.iter();
+                let partitions: Partitions =
+                    topics.map(|t| (t.topic_id, t.partitions.iter().copied().collect())).collect();
+                json!({"topicPartitions": names.topic_list(&partitions)})
+            });
+            json!({
+                "error": error_text(heartbeat.error_code),
+                "memberId": heartbeat.member_id.as_ref().map(|id| id.as_str()),
+                "memberEpoch": heartbeat.member_epoch,
+                "heartbeatIntervalMs": heartbeat.heartbeat_interval_ms,
+                "assignment": assignment,
+            })
+        }
+        Response::ShareGroupHeartbeat(heartbeat) => {
             let assignment = heartbeat.assignment.as_ref().map(|assignment| {
                 let topics = assignment.topic_partitions.iter();
                 let partitions: Partitions =
@@ -691,6 +871,29 @@ pub fn consumer_json(group: &ConsumerGroup, names: &Names) -> Value {
     })
 }
 
+pub fn share_json(group: &ShareGroup, names: &Names) -> Value {
+    let mut members = Map::new();
+    for member in group.members.values() {
+        let value = json!({
+            "state": "STABLE",
+            "member_epoch": member.current.epoch,
+            "previous_member_epoch": member.current.previous_epoch,
+            "subscribed_topics": member.metadata.topics.iter().map(|t| t.0.as_str()).collect::<Vec<_>>(),
+            "assigned": names.partitions_json(&member.current.assigned),
+            "target": names.partitions_json(&group.target_of(&member.id)),
+        });
+        members.insert(member.id.to_string(), value);
+    }
+    json!({
+        "group_id": group.id.0.as_str(),
+        "type": "share",
+        "state": group.state().name(),
+        "group_epoch": group.epoch,
+        "assignment_epoch": group.target_epoch,
+        "members": members,
+    })
+}
+
 /// `PREPARING_REBALANCE`
 fn kafka_name(name: &str) -> String {
     let mut out = String::new();
@@ -764,7 +967,8 @@ pub fn normal(value: &Value) -> Value {
                     let fields = [&v["memberId"], &v["topicId"], &v["topic"], v];
                     fields.into_iter().find_map(Value::as_str).unwrap_or_default().to_string()
                 };
-                list.sort_by_key(key);
+                // Partitions stand in the order of a hash set.
+                list.sort_by_key(|v| (v.as_i64(), key(v)));
             }
             Value::Array(list)
         }

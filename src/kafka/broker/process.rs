@@ -265,6 +265,7 @@ impl Process {
             | Request::Heartbeat(_)
             | Request::LeaveGroup(_)
             | Request::ConsumerGroupHeartbeat(_)
+            | Request::ShareGroupHeartbeat(_)
             | Request::OffsetCommit(_)
             | Request::OffsetFetch(_) => self.groups.handle(turn, &self.image, from, correlation, request),
             Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {

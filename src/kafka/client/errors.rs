@@ -36,6 +36,9 @@ pub fn is_retriable(error: ErrorCode) -> bool {
             | E::UnknownTopicId
             | E::InconsistentTopicId
             | E::FetchSessionTopicIdError
+            | E::ShareSessionNotFound
+            | E::InvalidShareSessionEpoch
+            | E::ShareSessionLimitReached
     )
 }
 

@@ -32,6 +32,12 @@ pub mod producer_batch;
 mod producer_tests;
 pub mod reset_offsets;
 pub mod sender;
+pub mod share_consumer;
+#[cfg(test)]
+mod share_consumer_tests;
+mod share_fetch;
+mod share_heartbeat;
+mod share_records;
 pub mod stream;
 pub mod subscription;
 #[cfg(test)]
@@ -44,4 +50,5 @@ pub use admin::{Admin, OperationId, Outcome};
 pub use consumer::{Consumer, DeliveredBatch};
 pub use producer::Producer;
 pub use sender::BatchResult;
+pub use share_consumer::{ShareConsumer, ShareDelivery};
 pub use stream::StreamReader;

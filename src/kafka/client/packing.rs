@@ -2,6 +2,7 @@
 
 use crate::kafka::client::consumer::DeliveredBatch;
 use crate::kafka::client::sender::BatchResult;
+use crate::kafka::client::share_consumer::ShareDelivery;
 use crate::kafka::client::stream::checkpoint::BatchId;
 use crate::kafka::client::stream::sink::SinkRecords;
 use crate::packed::{Pack, Packing, Unpacking};
@@ -76,6 +77,23 @@ impl Pack for BatchResult {
             _ => Err(crate::wire::error(from.number() as i16).unwrap_or(ErrorCode::UnknownServerError)),
         };
         BatchResult { partition, records, first_record: first_record as u64, count, outcome }
+    }
+
+    fn key(&self) -> i64 {
+        0
+    }
+}
+
+impl Pack for ShareDelivery {
+    type Past = Past;
+
+    fn pack(&self, past: &mut Past, into: &mut Packing) {
+        self.batch.pack(past, into);
+        into.number(i64::from(self.delivery_count));
+    }
+
+    fn unpack(past: &mut Past, from: &mut Unpacking<'_>) -> ShareDelivery {
+        ShareDelivery { batch: DeliveredBatch::unpack(past, from), delivery_count: from.number() as i16 }
     }
 
     fn key(&self) -> i64 {

@@ -71,6 +71,14 @@ pub static TABLE: &[Setting<ConsumerConfig>] = &[
         set: |c, v| c.max_poll_records = v.int(),
     },
     Row {
+        name: "share.acknowledgement.mode",
+        kind: Kind::String,
+        default: "implicit",
+        valid: Valid::InAnyCase(&["IMPLICIT", "EXPLICIT"]),
+        meaning: "Whether a share consumer accepts with a poll what the last one returned, or says of every record what became of it.",
+        set: |c, v| c.share_explicit = v.text().eq_ignore_ascii_case("explicit"),
+    },
+    Row {
         name: "max.poll.interval.ms",
         kind: Kind::Int,
         default: "300000",

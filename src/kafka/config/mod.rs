@@ -12,12 +12,14 @@ pub mod foreign;
 pub mod planted;
 pub mod producer;
 pub mod setting;
+pub mod share;
 pub mod stream;
 pub mod topic;
 
 pub use dynamic::{dynamic_names, validate_dynamic_configs};
 pub use planted::Planted;
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
+pub use share::ShareConfig;
 pub use stream::{Place, Starting, StreamConfig};
 pub use topic::{validate_topic_config, validate_topic_configs};
 
@@ -130,6 +132,8 @@ pub struct BrokerConfig {
     pub group_consumer_assignors: Vec<String>,
     /// `group.consumer.migration.policy`
     pub group_consumer_migration_policy: String,
+    /// `group.share.…` and `share.coordinator.…`
+    pub share: ShareConfig,
     /// `replica.selector.class` = RackAwareReplicaSelector
     pub rack_aware_selector: bool,
     /// `transaction.state.log.num.partitions`
@@ -225,6 +229,7 @@ impl Default for BrokerConfig {
             group_consumer_max_size: i32::MAX,
             group_consumer_assignors: vec!["uniform".to_string(), "range".to_string()],
             group_consumer_migration_policy: "bidirectional".to_string(),
+            share: ShareConfig::default(),
             rack_aware_selector: false,
             transaction_topic_num_partitions: 50,
             transaction_topic_replication_factor: 3,
@@ -431,6 +436,8 @@ pub struct ConsumerConfig {
     pub auto_commit_interval: Duration,
     /// `max.poll.records`
     pub max_poll_records: i32,
+    /// `share.acknowledgement.mode` = explicit (KIP-932)
+    pub share_explicit: bool,
     /// `max.poll.interval.ms`
     pub max_poll_interval: Duration,
     /// `session.timeout.ms`
@@ -473,6 +480,7 @@ impl Default for ConsumerConfig {
             auto_commit: true,
             auto_commit_interval: ms(5_000),
             max_poll_records: 500,
+            share_explicit: false,
             max_poll_interval: ms(300_000),
             session_timeout: ms(45_000),
             heartbeat_interval: ms(3_000),

@@ -212,6 +212,9 @@ impl Fact {
             Fact::GroupReconciled { group, epoch, members } => {
                 format!("group {} is stable: epoch {epoch}, {members} members", group.0)
             }
+            Fact::SharePartitionsInitialized { group, partitions } => {
+                format!("group {} may assign {} now", group.0, list(partitions))
+            }
             Fact::StaticMemberAway { group, client } => {
                 format!("{client} leaves group {} for a while and keeps its place", group.0)
             }
@@ -338,6 +341,17 @@ impl Fact {
             }
             Fact::Delivered { consumer, partition, first, last, .. } => {
                 format!("{} reads {} of {partition}", names.client(*consumer), offsets(*first, *last))
+            }
+            Fact::ShareDelivered { consumer, partition, first, last, delivery_count, .. } => {
+                let again = if *delivery_count > 1 { format!(", delivery {delivery_count}") } else { String::new() };
+                format!("{} acquires {} of {partition}{again}", names.client(*consumer), offsets(*first, *last))
+            }
+            Fact::ShareAcknowledged { consumer, partition, first, last, kind } => {
+                format!("{} {}s {} of {partition}", names.client(*consumer), kind.name(), offsets(*first, *last))
+            }
+            Fact::ShareAcknowledgeFailed { consumer, partition, first, last, error } => {
+                let (who, error) = (names.client(*consumer), error_name(*error));
+                format!("{who}: {} of {partition} could not be acknowledged: {error}", offsets(*first, *last))
             }
             Fact::CommitFailed { consumer, error } => {
                 format!("{}: commit failed: {}", names.client(*consumer), error_name(*error))

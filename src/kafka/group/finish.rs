@@ -72,6 +72,17 @@ impl Work<'_, '_> {
                 }
                 self.finish(shard, then, result, undo)
             }
+            Then::Initialize(request) => {
+                if result.is_ok() {
+                    self.initialize.push(*request);
+                }
+                None
+            }
+            Then::Both(both) => {
+                let (first, second) = *both;
+                let decided = self.finish(shard, first, result, undo);
+                decided.or(self.finish(shard, second, result, undo))
+            }
         }
     }
 

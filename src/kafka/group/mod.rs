@@ -1,21 +1,24 @@
 //! The group coordinator of one broker (GroupCoordinatorService, GroupMetadataManager,
-//! OffsetMetadataManager): groups of both protocols and committed offsets as decide and replay over
+//! OffsetMetadataManager): groups of all three kinds and committed offsets as decide and replay over
 //! the partitions of `__consumer_offsets` that this broker leads.
 //!
 //! A request decides on records and on what follows (`work::Then`); the broker appends them and
 //! reports the offset, then the high watermark, and only then the client is answered. Offsets change
 //! when their records are appended. A classic group's members and timers live in memory alone, as in
 //! Kafka: the log keeps of them what the last finished generation was, and a new coordinator starts
-//! there. Of a group of the consumer protocol (`consumer`) the log keeps everything but the timers.
+//! there. Of a group of the consumer protocol (`consumer`) and of a share group (`share`) the log keeps
+//! everything but the timers.
 
 pub mod assignor;
 pub mod classic;
 pub mod consumer;
 pub mod protocol;
 pub mod records;
+pub mod share;
 pub mod timers;
 
 mod finish;
+mod flexible;
 mod join;
 mod offsets;
 mod pending;
@@ -53,6 +56,8 @@ use consumer::ConsumerGroup;
 use records::GroupRecord;
 pub use refusal::refuse;
 use replay::replay;
+use share::ShareGroup;
+use share::persister::{InitializeState, StateInitialized};
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, Work};
@@ -75,6 +80,8 @@ pub struct GroupCoordinator {
     shards: SortedMap<i32, Shard>,
     runtime: Runtime<Decided>,
     timers: Timers,
+    /// What the persister has not been asked yet.
+    initialize: Vec<InitializeState>,
 }
 
 impl GroupCoordinator {
@@ -85,6 +92,7 @@ impl GroupCoordinator {
             shards: SortedMap::new(),
             runtime: Runtime::default(),
             timers: Timers::default(),
+            initialize: Vec::new(),
         }
     }
 
@@ -93,8 +101,8 @@ impl GroupCoordinator {
         partition_of_key(group, partitions)
     }
 
-    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, OFFSET_COMMIT,
-    /// TXN_OFFSET_COMMIT, OFFSET_FETCH: answered through the turn at once, when parked members allow, or
+    /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, SHARE_GROUP_HEARTBEAT,
+    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH: answered through the turn at once, when parked members allow, or
     /// when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the
     /// transaction before.
     pub fn handle(
@@ -137,11 +145,34 @@ impl GroupCoordinator {
         for group in groups.filter(|group| group.metadata_seen_at.is_some() && group.is_subscribed_to(topic)) {
             Arc::make_mut(group).metadata_seen_at = None;
         }
+        let groups = self.shards.values_mut().flat_map(|shard| shard.share_groups.values_mut());
+        for group in groups.filter(|group| group.metadata_seen_at.is_some() && group.is_subscribed_to(topic)) {
+            Arc::make_mut(group).metadata_seen_at = None;
+        }
+    }
+
+    /// What the persister of share-group state is to be asked, in order; `state_initialized` takes each
+    /// one's end.
+    pub fn take_initialize_requests(&mut self) -> Vec<InitializeState> {
+        std::mem::take(&mut self.initialize)
+    }
+
+    /// The persister has done what it was asked, or has failed to.
+    pub fn state_initialized(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, done: &StateInitialized) {
+        let partition = self.partition_of(image, &done.request.group);
+        if self.runtime.ready(partition).is_ok() {
+            self.on_shard(turn, partition, |_, shard| share::state_initialized(shard, image, done));
+        }
     }
 
     /// Other assignors than those of `group.consumer.assignors`, the default one first.
     pub fn set_assignors(&mut self, assignors: Vec<Assignor>) {
         self.settings.consumer.assignors = assignors;
+    }
+
+    /// Another assignor of share groups than the `simple` one.
+    pub fn set_share_assignor(&mut self, assignor: Assignor) {
+        self.settings.share.assignor = assignor;
     }
 
     /// One record that stood in the log when the partition was loaded.
@@ -181,7 +212,9 @@ impl GroupCoordinator {
                 }
             }
         }
-        let groups: Vec<GroupId> = shard.groups.keys().chain(shard.consumer_groups.keys()).cloned().collect();
+        let groups = shard.groups.keys().chain(shard.consumer_groups.keys()).chain(shard.share_groups.keys());
+        let groups: Vec<GroupId> = groups.cloned().collect();
+        let share_groups: Vec<Arc<ShareGroup>> = shard.share_groups.values().cloned().collect();
         let consumer_groups: Vec<Arc<ConsumerGroup>> = shard.consumer_groups.values().cloned().collect();
         turn.tell(Fact::CoordinatorLoaded {
             partition: TopicPartition { topic: topic_name(OFFSETS_TOPIC), partition },
@@ -193,6 +226,7 @@ impl GroupCoordinator {
         }
         self.on_shard(turn, partition, |work, _| {
             consumer_groups.iter().for_each(|group| work.consumer_group_loaded(group));
+            share_groups.iter().for_each(|group| work.share_group_loaded(group));
             None
         });
         let expiry = Timer { partition, kind: TimerKind::OffsetsExpiry };
@@ -272,6 +306,7 @@ impl GroupCoordinator {
                 | Request::TxnOffsetCommit(_)
                 | Request::OffsetFetch(_)
                 | Request::ConsumerGroupHeartbeat(_)
+                | Request::ShareGroupHeartbeat(_)
         );
         if needs_name && group_of(request).is_some_and(|group| group.0.is_empty()) {
             return Some(ErrorCode::InvalidGroupId);
@@ -346,6 +381,13 @@ fn route(
     let has_members = consumer.is_some_and(|group| !group.members.is_empty());
     match request {
         Request::ConsumerGroupHeartbeat(heartbeat) => work.consumer_heartbeat(shard, image, context, heartbeat),
+        Request::ShareGroupHeartbeat(heartbeat) => work.share_heartbeat(shard, image, context, heartbeat),
+        Request::JoinGroup(_) if group_of(request).is_some_and(|id| shard.share_groups.contains_key(id)) => {
+            // A classic member cannot be one of a share group.
+            let answer = refusal::refuse(request, ErrorCode::InconsistentGroupProtocol)?;
+            work.answer(context.reply(), answer);
+            None
+        }
         Request::JoinGroup(join) if has_members => work.join_consumer_group(shard, image, context, join),
         Request::JoinGroup(join) => work.join(shard, context, join),
         Request::SyncGroup(sync) if consumer.is_some() => work.sync_consumer_group(shard, image, context, sync),
@@ -375,6 +417,7 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::OffsetCommit(request) => Some(&request.group_id),
         Request::TxnOffsetCommit(request) => Some(&request.group_id),
         Request::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
+        Request::ShareGroupHeartbeat(request) => Some(&request.group_id),
         _ => None,
     }
 }

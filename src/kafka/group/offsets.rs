@@ -6,6 +6,7 @@ use crate::kafka::group::classic::{ClassicGroup, GroupState};
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::pending::PendingOffsets;
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
+use crate::kafka::group::share;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
 use crate::sorted::SortedMap;
 use crate::time::Duration;
@@ -255,9 +256,10 @@ fn expire_of_consumer_group(
     }
 }
 
-/// GroupCoordinatorShard.onPartitionsDeleted: the offsets of a deleted topic go with it.
+/// GroupCoordinatorShard.onPartitionsDeleted, GroupCoordinatorService.onMetadataUpdate: the offsets of a
+/// deleted topic go with it, and what share groups know of its partitions.
 pub(super) fn delete_topic(shard: &Shard, topic: &TopicName) -> Option<Decided> {
-    let mut records = Vec::new();
+    let mut records = share::forget_topic(shard, topic);
     for group in shard.offsets.groups() {
         let gone = shard.offsets.all(group, None).filter(|(partition, _)| partition.topic == *topic);
         records.extend(gone.map(|(partition, _)| tombstone(group, partition)));
@@ -300,6 +302,10 @@ fn validate_commit(shard: &Shard, context: &Context, request: &OffsetCommitReque
     let generation = request.generation_id_or_member_epoch;
     if let Some(group) = shard.consumer_groups.get(&request.group_id) {
         return group.validate_offset_commit(&request.member_id, generation, context.version);
+    }
+    if shard.share_groups.contains_key(&request.group_id) {
+        // ShareGroup.validateOffsetCommit: its offsets are the partitions' leaders'.
+        return Err(ErrorCode::GroupIdNotFound);
     }
     match shard.groups.get(&request.group_id) {
         Some(group) => group.validate_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation),

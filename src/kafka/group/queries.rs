@@ -6,6 +6,7 @@ use crate::kafka::group::GroupCoordinator;
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::records::CommittedOffset;
+use crate::kafka::group::share::ShareGroup;
 use crate::kafka::group::timers::Timer;
 use crate::time::Instant;
 use crate::wire::{GroupId, StrBytes, TopicPartition};
@@ -32,6 +33,15 @@ impl GroupCoordinator {
 
     pub fn consumer_group(&self, id: &GroupId) -> Option<&ConsumerGroup> {
         self.shards.values().find_map(|shard| shard.consumer_groups.get(id)).map(Arc::as_ref)
+    }
+
+    /// Every share group that this broker coordinates.
+    pub fn share_groups(&self) -> impl Iterator<Item = &ShareGroup> {
+        self.shards.values().flat_map(|shard| shard.share_groups.values().map(Arc::as_ref))
+    }
+
+    pub fn share_group(&self, id: &GroupId) -> Option<&ShareGroup> {
+        self.shards.values().find_map(|shard| shard.share_groups.get(id)).map(Arc::as_ref)
     }
 
     /// The assignor that computes a group's targets: the one that most members ask for, or the default.

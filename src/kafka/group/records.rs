@@ -4,6 +4,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::kafka::group::consumer::records::ConsumerRecord;
+use crate::kafka::group::share::records::ShareRecord;
 use crate::wire::{GroupId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition};
 
 /// A committed offset.
@@ -53,6 +54,7 @@ pub enum GroupRecord {
     Offset { group: GroupId, partition: TopicPartition, value: Option<CommittedOffset> },
     Group { group: GroupId, value: Option<GroupValue> },
     Consumer { group: GroupId, record: ConsumerRecord },
+    Share { group: GroupId, record: ShareRecord },
 }
 
 /// The record types are the versions of the keys.
@@ -76,6 +78,12 @@ impl GroupRecord {
                 (key.freeze(), value.as_ref().map(encode_group))
             }
             GroupRecord::Consumer { group, record } => {
+                key.put_i16(record.key().0);
+                put_string(&mut key, &group.0);
+                let value = record.encode(&mut key);
+                (key.freeze(), value)
+            }
+            GroupRecord::Share { group, record } => {
                 key.put_i16(record.key().0);
                 put_string(&mut key, &group.0);
                 let value = record.encode(&mut key);
@@ -106,7 +114,12 @@ impl GroupRecord {
                 };
                 Some(GroupRecord::Group { group, value })
             }
-            kind => ConsumerRecord::decode(kind, &mut key, value).map(|record| GroupRecord::Consumer { group, record }),
+            kind => match ShareRecord::decode(kind, &mut key, value) {
+                Some(record) => Some(GroupRecord::Share { group, record }),
+                None => {
+                    ConsumerRecord::decode(kind, &mut key, value).map(|record| GroupRecord::Consumer { group, record })
+                }
+            },
         }
     }
 }

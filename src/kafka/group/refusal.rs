@@ -2,6 +2,7 @@
 
 use crate::kafka::group::consumer::heartbeat_error;
 use crate::kafka::group::join::join_error;
+use crate::kafka::group::share;
 use crate::kafka::group::sync::sync_error;
 use crate::kafka::group::transactional::refuse_txn_commit;
 use crate::wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -16,6 +17,7 @@ pub fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
         Request::SyncGroup(_) => sync_error(error).into(),
         Request::Heartbeat(_) => HeartbeatResponse::default().with_error_code(error.code()).into(),
         Request::ConsumerGroupHeartbeat(_) => heartbeat_error(error).into(),
+        Request::ShareGroupHeartbeat(_) => share::heartbeat_error(error).into(),
         Request::LeaveGroup(_) => LeaveGroupResponse::default().with_error_code(error.code()).into(),
         Request::OffsetCommit(commit) => {
             let mut response = OffsetCommitResponse::default();
@@ -52,6 +54,7 @@ pub(super) fn refuse_loading(request: &Request) -> Option<Response> {
 pub(super) fn spoil(response: &mut Response, error: ErrorCode) {
     match response {
         Response::ConsumerGroupHeartbeat(heartbeat) => *heartbeat = heartbeat_error(error),
+        Response::ShareGroupHeartbeat(heartbeat) => *heartbeat = share::heartbeat_error(error),
         Response::LeaveGroup(leave) => *leave = LeaveGroupResponse::default().with_error_code(error.code()),
         Response::OffsetCommit(commit) => {
             for partition in commit.topics.iter_mut().flat_map(|t| &mut t.partitions) {

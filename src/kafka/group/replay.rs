@@ -9,6 +9,8 @@ use crate::kafka::group::consumer::records::ConsumerRecord;
 use crate::kafka::group::consumer::{ConsumerGroup, ConsumerGroupState};
 use crate::kafka::group::pending::Pending;
 use crate::kafka::group::records::GroupRecord;
+use crate::kafka::group::share::records::ShareRecord;
+use crate::kafka::group::share::{ShareGroup, ShareGroupState};
 use crate::kafka::group::work::Shard;
 use crate::time::Instant;
 use crate::wire::{GroupId, Offset, ProducerId};
@@ -48,6 +50,10 @@ pub(super) fn replay(
             shard.consumer_groups.remove(group);
         }
         GroupRecord::Consumer { group, record } => replay_consumer(shard, group, record),
+        GroupRecord::Share { group, record: ShareRecord::Epoch(None) } => {
+            shard.share_groups.remove(group);
+        }
+        GroupRecord::Share { group, record } => replay_share(shard, group, record, now),
     }
 }
 
@@ -66,23 +72,45 @@ fn replay_consumer(shard: &mut Shard, id: &GroupId, record: &ConsumerRecord) {
     }
 }
 
-/// The consumer group that these records are about, and its state.
-pub(super) fn watch(shard: &Shard, records: &[GroupRecord]) -> Option<(GroupId, Option<ConsumerGroupState>)> {
+/// A tombstone makes no group (getOrMaybeCreatePersistedShareGroup).
+fn replay_share(shard: &mut Shard, id: &GroupId, record: &ShareRecord, now: Instant) {
+    if !shard.share_groups.contains_key(id) {
+        if record.is_tombstone() || shard.has_group(id) {
+            return;
+        }
+        shard.share_groups.insert(id.clone(), Arc::new(ShareGroup::new(id.clone())));
+    }
+    if let Some(group) = shard.share_group_mut(id) {
+        group.replay(record, now);
+    }
+}
+
+/// The consumer group or share group that these records are about, and its state.
+pub(super) fn watch(shard: &Shard, records: &[GroupRecord]) -> Option<(GroupId, Option<&'static str>)> {
     let id = records.iter().find_map(|record| match record {
-        GroupRecord::Consumer { group, .. } => Some(group.clone()),
+        GroupRecord::Consumer { group, .. } | GroupRecord::Share { group, .. } => Some(group.clone()),
         GroupRecord::Offset { .. } | GroupRecord::Group { .. } => None,
     })?;
-    let state = shard.consumer_groups.get(&id).map(|group| group.state());
+    let consumer = shard.consumer_groups.get(&id).map(|group| group.state().name());
+    let state = consumer.or_else(|| Some(shard.share_groups.get(&id)?.state().name()));
     Some((id, state))
 }
 
-/// Records may have made a consumer group stable or empty.
-pub(super) fn outcome(shard: &Shard, watched: Option<(GroupId, Option<ConsumerGroupState>)>) -> Option<Fact> {
+/// Records may have made a consumer group or share group stable or empty.
+pub(super) fn outcome(shard: &Shard, watched: Option<(GroupId, Option<&'static str>)>) -> Option<Fact> {
     let (id, before) = watched?;
+    if let Some(group) = shard.share_groups.get(&id) {
+        let members = group.members.len() as i32;
+        return match group.state() {
+            state if before == Some(state.name()) => None,
+            ShareGroupState::Stable => Some(Fact::GroupReconciled { group: id, epoch: group.target_epoch, members }),
+            ShareGroupState::Empty => Some(Fact::GroupEmpty { group: id, round: Round::Epoch(group.epoch) }),
+        };
+    }
     let group = shard.consumer_groups.get(&id)?;
     let members = group.members.len() as i32;
     match group.state() {
-        state if before == Some(state) => None,
+        state if before == Some(state.name()) => None,
         ConsumerGroupState::Stable => Some(Fact::GroupReconciled { group: id, epoch: group.target_epoch, members }),
         ConsumerGroupState::Empty => Some(Fact::GroupEmpty { group: id, round: Round::Epoch(group.epoch) }),
         ConsumerGroupState::Assigning | ConsumerGroupState::Reconciling => None,

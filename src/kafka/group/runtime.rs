@@ -50,7 +50,8 @@ impl Coordinator for GroupCoordinator {
         let Some(mut shard) = self.shards.remove(&partition) else {
             return;
         };
-        let mut work = Work { turn, settings: &self.settings, timers: &mut self.timers, partition };
+        let (settings, timers, initialize) = (&self.settings, &mut self.timers, &mut self.initialize);
+        let mut work = Work { turn, settings, timers, initialize, partition };
         let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         for id in groups {
             if let Some(group) = shard.group_mut(&id) {
@@ -128,7 +129,8 @@ impl GroupCoordinator {
         let Some(shard) = self.shards.get_mut(&partition) else {
             return;
         };
-        let mut work = Work { turn, settings: &self.settings, timers: &mut self.timers, partition };
+        let (settings, timers, initialize) = (&self.settings, &mut self.timers, &mut self.initialize);
+        let mut work = Work { turn, settings, timers, initialize, partition };
         let Some(decided) = act(&mut work, shard) else {
             return;
         };

@@ -64,6 +64,9 @@ fn validate(shard: &Shard, request: &TxnOffsetCommitRequest) -> Result<(), Error
     if let Some(group) = shard.consumer_groups.get(&request.group_id) {
         return group.validate_txn_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation);
     }
+    if shard.share_groups.contains_key(&request.group_id) {
+        return Err(ErrorCode::GroupIdNotFound);
+    }
     match shard.groups.get(&request.group_id) {
         Some(group) => {
             group.validate_txn_offset_commit(&request.member_id, request.group_instance_id.as_ref(), generation)

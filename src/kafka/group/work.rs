@@ -13,6 +13,8 @@ use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::consumer::migration::MigrationPolicy;
 use crate::kafka::group::offsets::Offsets;
 use crate::kafka::group::records::GroupRecord;
+use crate::kafka::group::share::ShareGroup;
+use crate::kafka::group::share::persister::InitializeState;
 use crate::kafka::group::timers::{Timer, TimerKind, Timers};
 use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
@@ -38,6 +40,7 @@ pub(super) struct Settings {
     pub retention: Duration,
     pub retention_check_interval: Duration,
     pub consumer: ConsumerSettings,
+    pub share: ShareSettings,
 }
 
 /// The settings of consumer groups, `group.consumer.…`.
@@ -49,6 +52,16 @@ pub(super) struct ConsumerSettings {
     /// The first one is the default.
     pub assignors: Vec<Assignor>,
     pub migration: MigrationPolicy,
+}
+
+/// The settings of share groups, `group.share.…`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ShareSettings {
+    pub session_timeout: Duration,
+    pub heartbeat_interval: Duration,
+    pub max_size: i32,
+    pub initialize_retry_interval: Duration,
+    pub assignor: Assignor,
 }
 
 impl Settings {
@@ -68,6 +81,13 @@ impl Settings {
                 max_size: config.group_consumer_max_size,
                 assignors: config.group_consumer_assignors.iter().filter_map(|name| Assignor::parse(name)).collect(),
                 migration: MigrationPolicy::parse(&config.group_consumer_migration_policy),
+            },
+            share: ShareSettings {
+                session_timeout: config.share.session_timeout,
+                heartbeat_interval: config.share.heartbeat_interval,
+                max_size: config.share.max_size,
+                initialize_retry_interval: config.share.initialize_retry_interval,
+                assignor: Assignor::Simple,
             },
         }
     }
@@ -126,6 +146,10 @@ pub(super) enum Then {
     ClassicSync(Box<ClassicSync>),
     /// A consumer group has become a classic one; undone when the write fails.
     Converted(Box<Converted>),
+    /// The persister is asked to make the share-group state of partitions.
+    Initialize(Box<InitializeState>),
+    /// One after the other.
+    Both(Box<(Then, Then)>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -195,8 +219,9 @@ impl Decided {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Shard {
     pub groups: SortedMap<GroupId, Arc<ClassicGroup>>,
-    /// A group is in one of these maps, never in both.
+    /// A group is in one of these maps only.
     pub consumer_groups: SortedMap<GroupId, Arc<ConsumerGroup>>,
+    pub share_groups: SortedMap<GroupId, Arc<ShareGroup>>,
     pub offsets: Offsets,
 }
 
@@ -209,9 +234,13 @@ impl Shard {
         self.consumer_groups.get_mut(id).map(Arc::make_mut)
     }
 
-    /// Whether there is a group of either protocol.
+    pub fn share_group_mut(&mut self, id: &GroupId) -> Option<&mut ShareGroup> {
+        self.share_groups.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Whether there is a group of any kind.
     pub fn has_group(&self, id: &GroupId) -> bool {
-        self.groups.contains_key(id) || self.consumer_groups.contains_key(id)
+        self.groups.contains_key(id) || self.consumer_groups.contains_key(id) || self.share_groups.contains_key(id)
     }
 
     pub fn group_or_new(&mut self, id: &GroupId, now: Instant) -> &mut ClassicGroup {
@@ -225,6 +254,8 @@ pub(super) struct Work<'a, 't> {
     pub turn: &'a mut Turn<'t>,
     pub settings: &'a Settings,
     pub timers: &'a mut Timers,
+    /// What the persister is to be asked.
+    pub initialize: &'a mut Vec<InitializeState>,
     pub partition: i32,
 }
 

@@ -1,9 +1,10 @@
-//! The assignors of the consumer protocol, which run at the coordinator (KIP-848,
-//! ConsumerGroupPartitionAssignor): from what the members subscribe to and what their target was
+//! The assignors that run at the coordinator, those of the consumer protocol and that of share groups
+//! (KIP-848, KIP-932; PartitionAssignor): from what the members subscribe to and what their target was
 //! they compute the next target.
 
 mod heterogeneous;
 mod range;
+mod simple;
 mod uniform;
 
 use crate::sorted::{SortedMap, SortedSet};
@@ -35,6 +36,8 @@ pub struct GroupSpec {
     pub topics: Vec<(Uuid, i32)>,
     /// SubscriptionType.HOMOGENEOUS: all members subscribe to the same topics.
     pub homogeneous: bool,
+    /// What may be assigned so far; `None`: everything. Only share groups wait for something.
+    pub assignable: Option<Partitions>,
 }
 
 /// A member subscribes to a topic that does not exist (PartitionAssignorException).
@@ -48,15 +51,23 @@ impl GroupSpec {
 
     pub fn new(members: Vec<MemberSpec>, topics: Vec<(Uuid, i32)>) -> GroupSpec {
         let homogeneous = members.windows(2).all(|pair| pair[0].topics == pair[1].topics);
-        GroupSpec { members, topics, homogeneous }
+        GroupSpec { members, topics, homogeneous, assignable: None }
+    }
+
+    /// GroupSpec.isPartitionAssignable.
+    fn is_assignable(&self, topic: &Uuid, partition: i32) -> bool {
+        let Some(assignable) = &self.assignable else { return true };
+        assignable.get(topic).is_some_and(|partitions| partitions.contains(&partition))
     }
 }
 
-/// One of `group.consumer.assignors`.
+/// One of `group.consumer.assignors`, or the assignor of share groups.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Assignor {
     Uniform,
     Range,
+    /// That of share groups (`group.share.assignors`).
+    Simple,
     /// One that has its answer ready, as a class of somebody's own may have; without one it leaves
     /// everything as it is.
     Fixed {
@@ -66,6 +77,7 @@ pub enum Assignor {
 }
 
 impl Assignor {
+    /// One of the consumer protocol's.
     pub fn parse(name: &str) -> Option<Assignor> {
         match name {
             "uniform" => Some(Assignor::Uniform),
@@ -78,6 +90,7 @@ impl Assignor {
         match self {
             Assignor::Uniform => StrBytes::from_static_str("uniform"),
             Assignor::Range => StrBytes::from_static_str("range"),
+            Assignor::Simple => StrBytes::from_static_str("simple"),
             Assignor::Fixed { name, .. } => name.clone(),
         }
     }
@@ -87,6 +100,7 @@ impl Assignor {
         match self {
             _ if spec.members.is_empty() => Ok(Targets::new()),
             Assignor::Range => range::assign(spec),
+            Assignor::Simple => simple::assign(spec),
             Assignor::Uniform if spec.homogeneous => uniform::assign(spec),
             Assignor::Uniform => heterogeneous::assign(spec),
             Assignor::Fixed { targets: Some(targets), .. } => Ok(targets.clone()),

@@ -174,7 +174,7 @@ impl Work<'_, '_> {
         if let Some(group) = shard.consumer_groups.get(id) {
             return Ok(group.clone());
         }
-        if request.member_epoch != 0 {
+        if request.member_epoch != 0 || shard.share_groups.contains_key(id) {
             return Err(ErrorCode::GroupIdNotFound);
         }
         let Some(classic) = shard.group_mut(id) else {

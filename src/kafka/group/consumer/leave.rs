@@ -115,6 +115,9 @@ impl Work<'_, '_> {
             TimerKind::MemberSync(group, member) => (group, member, "did not ask for its assignment in time"),
             _ => return None,
         };
+        if let (TimerKind::MemberSession(..), None) = (timer, shard.consumer_groups.get(id)) {
+            return self.share_member_expired(shard, image, id, member);
+        }
         let group = shard.consumer_groups.get(id)?.clone();
         let state = group.members.get(member)?.current.state;
         if matches!(timer, TimerKind::MemberRebalance(..)) && state != MemberState::UnrevokedPartitions {

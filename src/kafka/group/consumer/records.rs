@@ -1,16 +1,19 @@
 //! The records of consumer groups in `__consumer_offsets`, key and value as Kafka's schemas say
 //! (GroupCoordinatorRecordHelpers and the ConsumerGroup…Key and …Value of the group coordinator).
-//! Keys are plain, values are flexible: lengths are variable and one more than they say, and every
-//! structure ends with its tagged fields (KIP-482).
+//! Keys are plain, values are flexible.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::member::{ClassicMetadata, CurrentAssignment, MemberMetadata, MemberState};
+use crate::kafka::group::flexible::{
+    length, nullable, partitions, put_length, put_nullable, put_partitions, put_text, put_topics, put_varint, read,
+    tagged_field_0, text, topics,
+};
 use crate::kafka::group::records::{put_string, string};
 use crate::sorted::SortedSet;
 use crate::time::Duration;
-use crate::wire::{StrBytes, TopicName, Uuid};
+use crate::wire::{StrBytes, TopicName};
 
 /// The group's epoch, and a hash of the metadata of its topics that the epoch was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +123,6 @@ impl ConsumerRecord {
             REGEX => ConsumerRecord::Regex(string(key)?, read(value, regex)?),
             _ => return None,
         })
-    }
-}
-
-/// The outer `None`: it does not read.
-fn read<T>(value: Option<&mut Bytes>, decode: impl FnOnce(&mut Bytes) -> Option<T>) -> Option<Option<T>> {
-    match value {
-        None => Some(None),
-        Some(bytes) => decode(bytes).map(Some),
     }
 }
 
@@ -247,121 +242,11 @@ fn regex(bytes: &mut Bytes) -> Option<ResolvedRegex> {
     })
 }
 
-fn put_partitions(out: &mut BytesMut, value: &Partitions) {
-    put_length(out, value.len());
-    for (topic, partitions) in value {
-        out.put_slice(topic.as_bytes());
-        put_length(out, partitions.len());
-        partitions.iter().for_each(|partition| out.put_i32(*partition));
-        out.put_u8(0);
-    }
-}
-
-fn partitions(bytes: &mut Bytes) -> Option<Partitions> {
-    let mut value = Partitions::new();
-    for _ in 0..length(bytes)?? {
-        let topic = Uuid::from_u128(bytes.try_get_u128().ok()?);
-        let mut partitions = SortedSet::new();
-        for _ in 0..length(bytes)?? {
-            partitions.insert(bytes.try_get_i32().ok()?);
-        }
-        tagged_field_0(bytes)?;
-        value.insert(topic, partitions);
-    }
-    Some(value)
-}
-
-fn put_topics(out: &mut BytesMut, topics: &SortedSet<TopicName>) {
-    put_length(out, topics.len());
-    topics.iter().for_each(|topic| put_text(out, &topic.0));
-}
-
-fn topics(bytes: &mut Bytes) -> Option<SortedSet<TopicName>> {
-    let mut topics = SortedSet::new();
-    for _ in 0..length(bytes)?? {
-        topics.insert(TopicName(text(bytes)?));
-    }
-    Some(topics)
-}
-
-fn put_varint(out: &mut BytesMut, mut value: u32) {
-    while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-}
-
-fn varint(bytes: &mut Bytes) -> Option<u32> {
-    let mut value = 0;
-    for shift in (0..32).step_by(7) {
-        let byte = bytes.try_get_u8().ok()?;
-        value |= u32::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn put_length(out: &mut BytesMut, length: usize) {
-    put_varint(out, length as u32 + 1);
-}
-
-/// The inner `None`: null.
-fn length(bytes: &mut Bytes) -> Option<Option<usize>> {
-    let length = varint(bytes)?;
-    Some(length.checked_sub(1).map(|length| length as usize))
-}
-
-fn put_text(out: &mut BytesMut, text: &StrBytes) {
-    put_length(out, text.len());
-    out.put_slice(text.as_bytes());
-}
-
-fn put_nullable(out: &mut BytesMut, text: Option<&StrBytes>) {
-    match text {
-        Some(text) => put_text(out, text),
-        None => out.put_u8(0),
-    }
-}
-
-fn text(bytes: &mut Bytes) -> Option<StrBytes> {
-    nullable(bytes)?
-}
-
-fn nullable(bytes: &mut Bytes) -> Option<Option<StrBytes>> {
-    let Some(length) = length(bytes)? else {
-        return Some(None);
-    };
-    if bytes.len() < length {
-        return None;
-    }
-    StrBytes::from_utf8(bytes.split_to(length)).ok().map(Some)
-}
-
-/// Reads the tagged fields: what stands under tag 0, if it does. Others are passed over.
-fn tagged_field_0(bytes: &mut Bytes) -> Option<Option<Bytes>> {
-    let mut found = None;
-    for _ in 0..varint(bytes)? {
-        let tag = varint(bytes)?;
-        let size = varint(bytes)? as usize;
-        if bytes.len() < size {
-            return None;
-        }
-        let field = bytes.split_to(size);
-        if tag == 0 {
-            found = Some(field);
-        }
-    }
-    Some(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kafka::group::records::GroupRecord;
-    use crate::wire::{GroupId, str_bytes, topic_name};
+    use crate::wire::{GroupId, Uuid, str_bytes, topic_name};
 
     fn check(record: ConsumerRecord) -> (Bytes, Option<Bytes>) {
         let record = GroupRecord::Consumer { group: GroupId(str_bytes("g")), record };
