@@ -11,4 +11,5 @@ pub mod log;
 pub mod node;
 pub mod quorum;
 pub mod replica;
+pub mod share;
 pub mod transaction;

@@ -21,6 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kafka/controller", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/quorum"]),
     ("kafka/group", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
     ("kafka/transaction", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
+    ("kafka/share", &["wire", "time"]),
     (
         "kafka/broker",
         &[
@@ -35,6 +36,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "kafka/controller",
             "kafka/group",
             "kafka/transaction",
+            "kafka/share",
         ],
     ),
     ("kafka/client", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact"]),

@@ -30,6 +30,7 @@ mod golden_replica_placement;
 mod golden_roundrobin_assignor;
 mod golden_segments_retention;
 mod golden_server_range_assignor;
+mod golden_share_partition;
 mod golden_sticky_assignor;
 mod golden_truncation;
 mod golden_txn_coordinator;
