@@ -5,14 +5,14 @@
 //! that were recorded. So each call begins with the state that was recorded before it, and a write whose
 //! outcome was open may have ended in any way that explains what came next.
 
+use highwater::kafka::fact::error_name;
 use highwater::kafka::share::{
-    Acquire, AcquireMode, AcknowledgementBatch, FetchedBatch, GapWindow, InFlightBatch, InFlightState, Limits,
+    AcknowledgementBatch, Acquire, AcquireMode, FetchedBatch, GapWindow, InFlightBatch, InFlightState, Limits,
     PartitionState, PersistedState, RecordState, SharePartition, StateBatch, StateWrite, Window, WriteId,
 };
 use highwater::sorted::SortedSet;
 use highwater::time::{Duration, Instant};
 use highwater::wire::{ErrorCode, LeaderEpoch, Offset, StrBytes, str_bytes};
-use highwater::kafka::fact::error_name;
 use serde_json::{Value, json};
 
 use crate::golden::{flag, int, int_or, run_file};
@@ -154,11 +154,7 @@ fn apply(subject: &mut Subject, step: &Value) -> Result<(), String> {
 }
 
 /// Ends the write as the recorded future ended.
-fn settle(
-    subject: &mut Subject,
-    step: &Value,
-    result: Result<Option<StateWrite>, ErrorCode>,
-) -> Result<(), String> {
+fn settle(subject: &mut Subject, step: &Value, result: Result<Option<StateWrite>, ErrorCode>) -> Result<(), String> {
     let expected = step["error"].as_str();
     match (step["future"].as_str(), result) {
         (Some("failed"), Err(error)) if expected == Some(error_name(error).as_str()) => Ok(()),
@@ -333,12 +329,8 @@ fn dump_batch(batch: &InFlightBatch) -> Value {
     let Some(state) = batch.as_whole() else {
         let offsets = batch.states().map(|(offset, _, state)| {
             let member = state.member().map_or("", |member| member.as_str());
-            let mut row = vec![
-                json!(offset.0),
-                json!(state_name(state.state())),
-                json!(state.delivery_count()),
-                json!(member),
-            ];
+            let mut row =
+                vec![json!(offset.0), json!(state_name(state.state())), json!(state.delivery_count()), json!(member)];
             row.extend(state.lock().map(|_| json!("lock")));
             Value::Array(row)
         });

@@ -130,35 +130,36 @@ impl SharePartition {
         let from = self.first_acknowledged(batch)?;
         let (start, limits) = (self.window.start, self.limits);
         let mut complete = 0;
-        let result = self.in_flight.iter_mut().filter(|(first, _)| **first >= from && **first <= batch.last).try_for_each(
-            |(_, in_flight)| {
-                if in_flight.last() < start {
-                    return Ok(());
-                }
-                prepare(in_flight, start, member, batch)?;
-                for (first, last, state) in in_flight.states_mut() {
-                    if first < batch.first || first < start || first > batch.last {
-                        continue;
+        let result =
+            self.in_flight.iter_mut().filter(|(first, _)| **first >= from && **first <= batch.last).try_for_each(
+                |(_, in_flight)| {
+                    if in_flight.last() < start {
+                        return Ok(());
                     }
-                    if !state.is_held_by(member) {
-                        return Err(ErrorCode::InvalidRecordState);
-                    }
-                    let at = if wishes.len() > 1 { first - batch.first } else { 0 };
-                    match wishes.get(at as usize).ok_or(ErrorCode::InvalidRequest)? {
-                        Wish::Renew => state.renew(now + limits.record_lock_duration),
-                        Wish::Become(target) => {
-                            let state_now = state.begin(write, *target, limits.max_delivery_count);
-                            let delivery_count = state.delivery_count();
-                            written.push(StateBatch { first, last, delivery_count, state: state_now });
-                            if state_now.is_terminal() {
-                                complete += (last - first + 1) as i32;
+                    prepare(in_flight, start, member, batch)?;
+                    for (first, last, state) in in_flight.states_mut() {
+                        if first < batch.first || first < start || first > batch.last {
+                            continue;
+                        }
+                        if !state.is_held_by(member) {
+                            return Err(ErrorCode::InvalidRecordState);
+                        }
+                        let at = if wishes.len() > 1 { first - batch.first } else { 0 };
+                        match wishes.get(at as usize).ok_or(ErrorCode::InvalidRequest)? {
+                            Wish::Renew => state.renew(now + limits.record_lock_duration),
+                            Wish::Become(target) => {
+                                let state_now = state.begin(write, *target, limits.max_delivery_count);
+                                let delivery_count = state.delivery_count();
+                                written.push(StateBatch { first, last, delivery_count, state: state_now });
+                                if state_now.is_terminal() {
+                                    complete += (last - first + 1) as i32;
+                                }
                             }
                         }
                     }
-                }
-                Ok(())
-            },
-        );
+                    Ok(())
+                },
+            );
         self.window.delivery_complete_count += complete;
         result
     }

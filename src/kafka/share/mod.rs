@@ -258,7 +258,8 @@ impl SharePartition {
 
     /// Whether a fetch could acquire anything (canAcquireRecords).
     pub fn can_acquire_records(&mut self) -> bool {
-        self.next_fetch_offset() != self.window.end + 1 || self.records_in_window() < i64::from(self.limits.max_in_flight_records)
+        self.next_fetch_offset() != self.window.end + 1
+            || self.records_in_window() < i64::from(self.limits.max_in_flight_records)
     }
 
     /// The first lock to run out.
