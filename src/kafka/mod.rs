@@ -5,6 +5,7 @@ pub mod broker;
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod coordinator;
 pub mod fact;
 pub mod group;
 pub mod log;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use highwater::kafka::config::BrokerConfig;
 use highwater::kafka::controller::image::MetadataImage;
+use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::group::classic::{ClassicGroup, GroupState, Member, ParkedJoin};
 use highwater::kafka::group::records::{CommittedOffset, GroupRecord, GroupValue};
 use highwater::kafka::group::timers::TimerKind;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use highwater::kafka::config::BrokerConfig;
 use highwater::kafka::controller::record::MetadataRecord;
+use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::fact::error_name;
 use highwater::kafka::group::assignor::{Assignor, Targets};
 use highwater::kafka::group::consumer::ConsumerGroup;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use highwater::kafka::config::BrokerConfig;
 use highwater::kafka::controller::image::MetadataImage;
 use highwater::kafka::controller::record::MetadataRecord;
+use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::fact::error_name;
 use highwater::kafka::group::consumer::member::{ClassicMetadata, CurrentAssignment, MemberMetadata};
 use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use highwater::kafka::config::BrokerConfig;
 use highwater::kafka::controller::image::MetadataImage;
 use highwater::kafka::controller::record::{MetadataRecord, PartitionRegistration};
+use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::fact::error_name;
 use highwater::kafka::node::{Effects, Turn};
 use highwater::kafka::transaction::metadata::{Transaction, TransactionVersion};

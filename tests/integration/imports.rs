@@ -19,9 +19,29 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kafka/replica", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
     ("kafka/quorum", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/log"]),
     ("kafka/controller", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/quorum"]),
-    ("kafka/group", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
-    ("kafka/transaction", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller"]),
+    ("kafka/coordinator", &["wire", "time", "kafka/node", "kafka/controller"]),
+    (
+        "kafka/group",
+        &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller", "kafka/coordinator"],
+    ),
+    (
+        "kafka/transaction",
+        &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller", "kafka/coordinator"],
+    ),
     ("kafka/share", &["wire", "time"]),
+    (
+        "kafka/share_coordinator",
+        &[
+            "wire",
+            "time",
+            "kafka/config",
+            "kafka/node",
+            "kafka/fact",
+            "kafka/controller",
+            "kafka/coordinator",
+            "kafka/share",
+        ],
+    ),
     (
         "kafka/broker",
         &[
@@ -34,9 +54,11 @@ const TABLE: &[(&str, &[&str])] = &[
             "kafka/replica",
             "kafka/quorum",
             "kafka/controller",
+            "kafka/coordinator",
             "kafka/group",
             "kafka/transaction",
             "kafka/share",
+            "kafka/share_coordinator",
         ],
     ),
     ("kafka/client", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact"]),

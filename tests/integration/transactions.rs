@@ -2,9 +2,9 @@
 //! the decision and the markers (KIP-98, KIP-890).
 
 use highwater::kafka::config::BrokerConfig;
+use highwater::kafka::coordinator::TRANSACTION_TOPIC;
 use highwater::kafka::fact::Fact;
 use highwater::kafka::node::Input;
-use highwater::kafka::transaction::TRANSACTION_TOPIC;
 use highwater::time::Duration;
 use highwater::wire::batch::{Batch, BatchHeader, NewRecord};
 use highwater::wire::messages::{EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest};

@@ -2,9 +2,9 @@
 //! (AddPartitionsToTxnManager, KIP-890): one request at a time to each coordinator.
 
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::TRANSACTION_TOPIC;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
-use crate::kafka::transaction::TRANSACTION_TOPIC;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};

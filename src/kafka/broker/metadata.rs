@@ -4,9 +4,8 @@
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
-use crate::kafka::group::OFFSETS_TOPIC;
+use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::kafka::node::Turn;
-use crate::kafka::transaction::TRANSACTION_TOPIC;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -28,9 +27,6 @@ const CREATION_TIMEOUT: Duration = Duration::from_secs(30);
 const OFFSETS_SEGMENT_BYTES: &str = "104857600";
 /// The port that every broker listens on.
 const PORT: i32 = 9092;
-/// FindCoordinator's key types.
-const GROUP_KEY: i8 = 0;
-const TRANSACTION_KEY: i8 = 1;
 
 /// Topics that this broker has asked the controller to make (AutoTopicCreationManager): one request
 /// in flight per topic; clients ask again until the topic is there.
@@ -135,11 +131,7 @@ pub fn find_coordinator(
     controller: Option<NodeId>,
     request: &FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let name = match request.key_type {
-        GROUP_KEY => Some(topic_name(OFFSETS_TOPIC)),
-        TRANSACTION_KEY => Some(topic_name(TRANSACTION_TOPIC)),
-        _ => None,
-    };
+    let name = CoordinatorType::of_key_type(request.key_type).map(|kind| topic_name(kind.topic()));
     let topic = name.as_ref().and_then(|name| image.topics.get(name));
     if let Some(name) = name.as_ref().filter(|_| topic.is_none()) {
         creation.create(turn, controller, vec![creatable(config, name)]);

@@ -4,12 +4,12 @@
 mod add_partitions;
 pub mod alter_partition;
 pub mod controller_channel;
+mod coordinators;
 mod delete_records;
 mod disk;
 mod fetch;
 mod fetch_session;
 pub mod forwarding;
-pub mod groups;
 pub mod lifecycle;
 mod list_offsets;
 mod maintenance;
@@ -21,7 +21,6 @@ pub mod producer_ids;
 mod purgatory;
 mod read_replica;
 mod throttle;
-mod transactions;
 mod txn_markers;
 mod verification;
 
@@ -30,6 +29,7 @@ use std::sync::Arc;
 use crate::kafka::config::{BrokerConfig, TopicConfig};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::snapshot::SnapshotTimer;
+use crate::kafka::coordinator::CoordinatorType;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::GroupCoordinator;
 use crate::kafka::log::Log;
@@ -121,10 +121,8 @@ pub struct Process {
     touched: SortedSet<TopicPartition>,
     /// Partitions of which a follower's log start moved.
     low_watermark_moved: SortedSet<TopicPartition>,
-    /// Partitions of `__consumer_offsets` whose high watermark moved here as leader.
-    committed_offsets: SortedSet<i32>,
-    /// Those of `__transaction_state`.
-    committed_transactions: SortedSet<i32>,
+    /// Partitions of coordinators whose high watermark moved here as leader.
+    advanced: SortedSet<(CoordinatorType, i32)>,
     /// ISR changes were submitted, or a request of theirs was answered.
     proposed: bool,
 }

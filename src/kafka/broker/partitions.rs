@@ -11,13 +11,12 @@ use crate::kafka::broker::{ImageLiveness, Process};
 use crate::kafka::config::Planted;
 use crate::kafka::controller::image::{Delta, PartitionRegistration};
 use crate::kafka::controller::snapshot;
+use crate::kafka::coordinator::CoordinatorType;
 use crate::kafka::fact::Fact;
-use crate::kafka::group::OFFSETS_TOPIC;
 use crate::kafka::log::Appended;
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs, truncate};
 use crate::kafka::replica::{After, Claim, IsrProposal, Partition, PartitionState};
-use crate::kafka::transaction::TRANSACTION_TOPIC;
 use crate::sorted::SortedSet;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicName, TopicPartition, Uuid};
@@ -235,12 +234,7 @@ impl Process {
         let broker = self.id;
         turn.tell(Fact::HighWatermarkMoved { partition: partition.clone(), broker, from, to, leader: true });
         self.touched.insert(partition.clone());
-        if is_offsets_partition(partition) {
-            self.committed_offsets.insert(partition.partition);
-        }
-        if is_transactions_partition(partition) {
-            self.committed_transactions.insert(partition.partition);
-        }
+        self.advanced.extend(CoordinatorType::of_topic(&partition.topic).map(|kind| (kind, partition.partition)));
     }
 
     /// One partition's registration changed.
@@ -291,11 +285,8 @@ impl Process {
         if let Some((from, to)) = change.high_watermark {
             self.high_watermark_moved(turn, partition, from, to);
         }
-        if change.new_leader_epoch && is_offsets_partition(partition) {
-            self.coordinator_elected(disk, turn, partition.partition, leader_epoch);
-        }
-        if change.new_leader_epoch && is_transactions_partition(partition) {
-            self.transactions_elected(disk, turn, partition.partition, leader_epoch);
+        if change.new_leader_epoch {
+            self.coordinator_elected(disk, turn, partition, leader_epoch);
         }
     }
 
@@ -318,11 +309,8 @@ impl Process {
             let (partition, broker) = (partition.clone(), self.id);
             turn.tell(Fact::BecameFollower { partition, broker, leader, leader_epoch });
         }
-        if led && is_offsets_partition(partition) {
-            self.coordinator_resigned(turn, partition.partition);
-        }
-        if led && is_transactions_partition(partition) {
-            self.transactions_resigned(turn, partition.partition);
+        if led {
+            self.coordinator_resigned(turn, partition);
         }
         let left = leader.is_none() || !registration.isr.contains(&self.id);
         if self.is_shutting_down() && left {
@@ -375,11 +363,8 @@ impl Process {
     fn stop_replica(&mut self, disk: &mut Disk, turn: &mut Turn<'_>, partition: &TopicPartition) {
         self.stop_fetching(partition);
         let led = self.replicas.remove(partition).is_some_and(|replica| replica.is_leader());
-        if led && is_offsets_partition(partition) {
-            self.coordinator_resigned(turn, partition.partition);
-        }
-        if led && is_transactions_partition(partition) {
-            self.transactions_resigned(turn, partition.partition);
+        if led {
+            self.coordinator_resigned(turn, partition);
         }
         // Those who wait are told before the key of the partition is forgotten.
         self.touch(disk, turn, partition);
@@ -406,14 +391,6 @@ impl Process {
             self.high_watermark_moved(turn, partition, from, to);
         }
     }
-}
-
-pub(super) fn is_offsets_partition(partition: &TopicPartition) -> bool {
-    partition.topic.0.as_str() == OFFSETS_TOPIC
-}
-
-fn is_transactions_partition(partition: &TopicPartition) -> bool {
-    partition.topic.0.as_str() == TRANSACTION_TOPIC
 }
 
 /// The partitions of a topic that have a folder here.

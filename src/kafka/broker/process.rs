@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::kafka::broker::add_partitions::AddPartitionsManager;
 use crate::kafka::broker::alter_partition::AlterPartitionManager;
 use crate::kafka::broker::disk::Disk;
 use crate::kafka::broker::fetch_session::Sessions;
 use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
-use crate::kafka::broker::groups;
 use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
 use crate::kafka::broker::maintenance::Timers;
 use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
@@ -20,21 +17,16 @@ use crate::kafka::broker::throttle::ReplicationQuota;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::controller::snapshot::SnapshotTimer;
-use crate::kafka::group::{GroupCoordinator, OFFSETS_TOPIC};
-use crate::kafka::log::producer_state::VerificationGuard;
-use crate::kafka::log::{Log, Origin};
+use crate::kafka::coordinator::CoordinatorType;
+use crate::kafka::group::GroupCoordinator;
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
-use crate::kafka::replica::fetcher::{Fetcher, FollowerLogs};
-use crate::kafka::replica::{Claim, Partition};
+use crate::kafka::replica::Partition;
+use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
-use crate::wire::batch::Batch;
-use crate::wire::{
-    Body, BrokerEpoch, BrokerId, Correlation, Envelope, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, Request,
-    Response, TopicPartition,
-};
+use crate::wire::{Body, BrokerEpoch, BrokerId, Correlation, Envelope, NodeId, Request, Response, TopicPartition};
 
 /// How long a controlled shutdown waits for the controller (BrokerServer: five minutes).
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(300);
@@ -77,8 +69,7 @@ impl Process {
             told_controller: None,
             touched: SortedSet::new(),
             low_watermark_moved: SortedSet::new(),
-            committed_offsets: SortedSet::new(),
-            committed_transactions: SortedSet::new(),
+            advanced: SortedSet::new(),
             proposed: false,
             config,
         }
@@ -364,22 +355,16 @@ impl Process {
             if !batches.is_empty() {
                 self.replay_metadata(disk, turn, &batches);
             }
-            while let Some(partition) = self.committed_offsets.pop_first() {
-                groups::committed(&mut Home::new(self, disk), turn, partition);
+            for kind in CoordinatorType::ALL {
+                self.settle_coordinator(disk, turn, kind);
             }
-            groups::settle(&mut Home::new(self, disk), turn);
-            while let Some(partition) = self.committed_transactions.pop_first() {
-                self.transactions_committed(disk, turn, partition);
-            }
-            self.settle_transactions(disk, turn);
             while let Some(partition) = self.touched.pop_first() {
                 self.touch(disk, turn, &partition);
             }
             while let Some(partition) = self.low_watermark_moved.pop_first() {
                 self.touch_deletes(disk, turn, &partition);
             }
-            let committed = !self.committed_offsets.is_empty() || !self.committed_transactions.is_empty();
-            if batches.is_empty() && !committed && self.touched.is_empty() {
+            if batches.is_empty() && self.advanced.is_empty() && self.touched.is_empty() {
                 break;
             }
         }
@@ -408,69 +393,5 @@ impl Process {
             Arc::make_mut(fetcher).send(turn, &self.config, epoch, disk);
         }
         self.fetchers.retain(|_, fetcher| !fetcher.is_idle());
-    }
-
-    pub(super) fn coordinator_elected(
-        &mut self,
-        disk: &mut Disk,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        epoch: LeaderEpoch,
-    ) {
-        groups::elected(&mut Home::new(self, disk), turn, partition, epoch);
-    }
-
-    pub(super) fn coordinator_resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
-        self.committed_offsets.remove(&partition);
-        self.groups.resigned(turn, partition);
-    }
-}
-
-/// The broker as the home of its group coordinator.
-pub(super) struct Home<'a> {
-    process: &'a mut Process,
-    disk: &'a mut Disk,
-    /// The transaction whose offsets are being written: the coordinator knows of it.
-    guard: Option<(ProducerId, VerificationGuard)>,
-}
-
-impl<'a> Home<'a> {
-    pub fn new(process: &'a mut Process, disk: &'a mut Disk) -> Home<'a> {
-        Home { process, disk, guard: None }
-    }
-
-    pub fn verified(self, guard: Option<(ProducerId, VerificationGuard)>) -> Home<'a> {
-        Home { guard, ..self }
-    }
-}
-
-impl groups::Host for Home<'_> {
-    fn coordinator(&mut self) -> &mut GroupCoordinator {
-        &mut self.process.groups
-    }
-
-    fn append(&mut self, turn: &mut Turn<'_>, partition: i32, batch: Bytes) -> Result<Offset, ErrorCode> {
-        let partition = TopicPartition::named(OFFSETS_TOPIC, partition);
-        let guard = self.guard.filter(|(producer, _)| {
-            let header = Batch::split_first(&mut batch.clone(), false);
-            header.is_ok_and(|header| header.is_transactional() && header.producer_id == *producer)
-        });
-        let claim = Claim { guard: guard.map(|(_, guard)| guard), ..Claim::new(-1, Origin::Coordinator) };
-        let appended = self.process.append(self.disk, turn, &partition, batch, claim)?;
-        Ok(appended.first)
-    }
-
-    fn high_watermark(&self, partition: i32) -> Option<Offset> {
-        self.disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)).map(Log::high_watermark)
-    }
-
-    fn with_log(
-        &mut self,
-        partition: i32,
-        load: &mut dyn FnMut(&mut GroupCoordinator, &mut dyn Iterator<Item = Batch>),
-    ) {
-        if let Some(log) = self.disk.log(&TopicPartition::named(OFFSETS_TOPIC, partition)) {
-            load(&mut self.process.groups, &mut log.batches(log.log_start()));
-        }
     }
 }

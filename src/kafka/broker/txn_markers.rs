@@ -3,8 +3,8 @@
 
 use crate::kafka::broker::Process;
 use crate::kafka::broker::disk::Disk;
-use crate::kafka::broker::partitions::is_offsets_partition;
 use crate::kafka::broker::purgatory::WaitId;
+use crate::kafka::coordinator::CoordinatorType;
 use crate::kafka::fact::Fact;
 use crate::kafka::log::Origin;
 use crate::kafka::node::Turn;
@@ -80,7 +80,7 @@ impl Process {
         let claim = Claim { transaction_version: TRANSACTION_VERSION, ..Claim::new(-1, Origin::Coordinator) };
         let appended = self.append(disk, turn, partition, batch.bytes().clone(), claim)?;
         let (partition, broker, offset) = (partition.clone(), self.id, appended.first);
-        if is_offsets_partition(&partition) {
+        if CoordinatorType::of_topic(&partition.topic) == Some(CoordinatorType::Group) {
             self.groups.transaction_ended(turn, partition.partition, producer_id, commit, offset);
         }
         turn.tell(Fact::MarkerWritten { partition, broker, producer_id, epoch, commit, offset });

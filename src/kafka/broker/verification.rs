@@ -5,9 +5,8 @@
 use crate::kafka::broker::Process;
 use crate::kafka::broker::add_partitions::{Added, Addition};
 use crate::kafka::broker::disk::Disk;
-use crate::kafka::broker::groups;
-use crate::kafka::broker::process::Home;
-use crate::kafka::group::{self, OFFSETS_TOPIC};
+use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC};
+use crate::kafka::group;
 use crate::kafka::log::producer_state::VerificationGuard;
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::FollowerLogs;
@@ -232,7 +231,7 @@ impl Process {
                     Ok(guard) => {
                         self.groups.handle(turn, &self.image, client.0, client.1, &request);
                         let guard = guard.map(|guard| (wants.producer_id, guard));
-                        groups::settle(&mut Home::new(self, disk).verified(guard), turn);
+                        self.append_decided(disk, turn, CoordinatorType::Group, guard);
                     }
                     Err(error) => {
                         if let Some(refusal) = group::refuse(&request, offsets_error(error)) {

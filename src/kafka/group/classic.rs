@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 
+use crate::kafka::coordinator::Reply;
 use crate::kafka::group::protocol;
 use crate::kafka::group::records::{CommittedOffset, GroupValue, MemberValue};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
-use crate::wire::{Correlation, ErrorCode, GroupId, NodeId, StrBytes, TopicName};
+use crate::wire::{ErrorCode, GroupId, StrBytes, TopicName};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupState {
@@ -41,13 +42,6 @@ impl GroupState {
             Dead => true,
         }
     }
-}
-
-/// Where the answer to a waiting request goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
-    pub to: NodeId,
-    pub correlation: Correlation,
 }
 
 /// A JoinGroup that waits for the join phase to end.

@@ -1,7 +1,8 @@
 //! What follows on a write that was committed or failed, and on a partition that is taken up or let go
 //! (the append futures of GroupMetadataManager, onLoaded, onUnloaded).
 
-use crate::kafka::group::classic::{ClassicGroup, GroupState, Reply};
+use crate::kafka::coordinator::Reply;
+use crate::kafka::group::classic::{ClassicGroup, GroupState};
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::refusal::spoil;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::kafka::coordinator::Reply;
 use crate::kafka::fact::Fact;
-use crate::kafka::group::classic::{ClassicGroup, GroupState, Member, ParkedJoin, Reply};
+use crate::kafka::group::classic::{ClassicGroup, GroupState, Member, ParkedJoin};
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::rebalance::group_record;
 use crate::kafka::group::records::GroupRecord;

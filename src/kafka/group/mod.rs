@@ -23,24 +23,22 @@ mod queries;
 mod rebalance;
 mod refusal;
 mod replay;
+mod runtime;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod transactional;
 mod work;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::{self, CoordinatorType, OFFSETS_TOPIC, Runtime};
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
-use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::messages::OffsetFetchResponse;
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
@@ -54,22 +52,10 @@ use classic::ClassicGroup;
 use consumer::ConsumerGroup;
 use records::GroupRecord;
 pub use refusal::refuse;
-use replay::{outcome, replay, watch};
+use replay::replay;
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
-use work::{Decided, Settings, Shard, Then, WRITE_TIMEOUT, Work, Write, write_error};
-
-/// The topic that the coordinator keeps its state in.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
-
-/// A batch that the coordinator wants appended to its partition of `__consumer_offsets`, acks=all.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Append {
-    pub partition: i32,
-    pub batch: Bytes,
-    /// Whose transaction it belongs to.
-    pub producer: Option<ProducerId>,
-}
+use work::{Decided, Settings, Shard, Then, Work};
 
 /// A record of the log as a loading coordinator reads it.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,13 +73,8 @@ pub struct GroupCoordinator {
     settings: Settings,
     /// The partitions that this broker leads.
     shards: SortedMap<i32, Shard>,
+    runtime: Runtime<Decided>,
     timers: Timers,
-    /// Decided writes that the broker has not taken yet.
-    queued: VecDeque<Write>,
-    /// Writes that the broker has taken and not reported yet.
-    appending: VecDeque<Write>,
-    /// Numbers the writes, so that a deadline can name one.
-    last_write: u64,
 }
 
 impl GroupCoordinator {
@@ -102,10 +83,8 @@ impl GroupCoordinator {
             broker,
             settings: Settings::new(config),
             shards: SortedMap::new(),
+            runtime: Runtime::default(),
             timers: Timers::default(),
-            queued: VecDeque::new(),
-            appending: VecDeque::new(),
-            last_write: 0,
         }
     }
 
@@ -139,11 +118,11 @@ impl GroupCoordinator {
             return;
         };
         let partition = self.partition_of(image, group);
-        let refusal = match (self.invalid(context, request), self.shards.get(&partition)) {
+        let refusal = match (self.invalid(context, request), self.runtime.ready(partition)) {
             (Some(error), _) => refusal::refuse(request, error),
-            (None, None) => refusal::refuse(request, ErrorCode::NotCoordinator),
-            (None, Some(shard)) if !shard.loaded => refusal::refuse_loading(request),
-            (None, Some(_)) => None,
+            (None, Err(ErrorCode::CoordinatorLoadInProgress)) => refusal::refuse_loading(request),
+            (None, Err(error)) => refusal::refuse(request, error),
+            (None, Ok(_)) => None,
         };
         if let Some(refusal) = refusal {
             return turn.respond(context.from, context.correlation, refusal);
@@ -168,44 +147,15 @@ impl GroupCoordinator {
     /// One record that stood in the log when the partition was loaded.
     pub fn replay(&mut self, partition: i32, record: &GroupRecord, at: Offset, now: Instant) {
         if let Some(shard) = self.shards.get_mut(&partition) {
-            replay(shard, record, None, at, now, true);
+            replay(shard, self.runtime.high_watermark(partition), record, None, at, now, true);
         }
     }
 
     /// The broker has become the leader of the partition and is about to read it: until `elected`,
     /// requests are told that the coordinator loads.
     pub fn loading(&mut self, partition: i32, epoch: LeaderEpoch) {
-        self.shards.entry(partition).or_insert_with(|| Shard::new(epoch));
-    }
-
-    /// This broker leads the partition now: load it from its log. The high watermark is to be
-    /// reported (`committed`) right afterwards.
-    pub fn elected(
-        &mut self,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        epoch: LeaderEpoch,
-        log: &mut dyn Iterator<Item = Batch>,
-    ) {
-        let mut records = Vec::new();
-        for batch in log {
-            if batch.is_control() {
-                let end = batch.end_txn_marker().map(|marker| marker.commit);
-                let marker = end.map(|commit| Logged::Marker { producer: batch.producer_id, commit });
-                records.extend(marker.map(|marker| (batch.base_offset, marker)));
-                continue;
-            }
-            let producer = Some(batch.producer_id).filter(|_| batch.is_transactional());
-            // A batch in our own log that cannot be read is passed over, as the loader passes over
-            // records that it does not know.
-            for record in batch.records().unwrap_or_default() {
-                let key = record.key.unwrap_or_default();
-                if let Some(known) = GroupRecord::decode(&key, record.value.as_ref()) {
-                    records.push((Offset(record.offset), Logged::Record(known, producer)));
-                }
-            }
-        }
-        self.load(turn, partition, epoch, records);
+        self.shards.entry(partition).or_default();
+        self.runtime.open(partition, epoch);
     }
 
     /// Loads a partition from its records, in order: the last one of a key wins. A coordinator that
@@ -217,17 +167,17 @@ impl GroupCoordinator {
         epoch: LeaderEpoch,
         records: impl IntoIterator<Item = (Offset, Logged)>,
     ) {
-        let shard = self.shards.entry(partition).or_insert_with(|| Shard::new(epoch));
-        shard.epoch = epoch;
-        if shard.loaded {
+        self.loading(partition, epoch);
+        if !self.runtime.load(partition) {
             return;
         }
-        shard.loaded = true;
+        let Some(shard) = self.shards.get_mut(&partition) else { return };
+        let committed = self.runtime.high_watermark(partition);
         for (at, logged) in records {
             match logged {
-                Logged::Record(record, producer) => replay(shard, &record, producer, at, turn.now, true),
+                Logged::Record(record, producer) => replay(shard, committed, &record, producer, at, turn.now, true),
                 Logged::Marker { producer, commit } => {
-                    shard.offsets.end_transaction(producer, commit, at, shard.committed);
+                    shard.offsets.end_transaction(producer, commit, at, committed);
                 }
             }
         }
@@ -249,75 +199,6 @@ impl GroupCoordinator {
         self.timers.schedule(expiry, turn.now + self.settings.retention_check_interval);
     }
 
-    /// It does not lead it any more: parked requests are answered with NOT_COORDINATOR.
-    pub fn resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
-        self.timers.cancel_partition(partition);
-        let Some(mut shard) = self.shards.remove(&partition) else {
-            return;
-        };
-        let mut writes: Vec<Write> = shard.deferred.drain(..).collect();
-        for queue in [&mut self.appending, &mut self.queued] {
-            writes.extend(queue.iter().filter(|w| w.partition == partition).cloned());
-            queue.retain(|w| w.partition != partition);
-        }
-        let mut work = Work { turn, settings: &self.settings, timers: &mut self.timers, partition };
-        let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
-        for id in groups {
-            if let Some(group) = shard.group_mut(&id) {
-                work.group_unloaded(group);
-            }
-        }
-        for write in writes {
-            work.finish(&mut shard, write.decided.then, Err(ErrorCode::NotCoordinator), false);
-        }
-        self.timers.cancel_partition(partition);
-    }
-
-    /// What to append; the broker appends each in order and calls `appended` for each.
-    pub fn take_appends(&mut self) -> Vec<Append> {
-        std::iter::from_fn(|| self.take_write()).collect::<Vec<_>>().iter().map(append).collect()
-    }
-
-    /// The same as records that nobody has made a batch of yet.
-    pub fn take_records(&mut self) -> Vec<(i32, Vec<NewRecord>)> {
-        let records = |write: Write| (write.partition, new_records(&write));
-        std::iter::from_fn(|| self.take_write().map(records)).collect()
-    }
-
-    fn take_write(&mut self) -> Option<Write> {
-        let write = self.queued.pop_front()?;
-        self.appending.push_back(write.clone());
-        Some(write)
-    }
-
-    pub fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
-        let Some(index) = self.appending.iter().position(|w| w.partition == partition) else {
-            return;
-        };
-        let Some(mut write) = self.appending.remove(index) else {
-            return;
-        };
-        let base = match result {
-            Ok(base) => base,
-            Err(error) => {
-                let error = write_error(error);
-                return self
-                    .on_shard(turn, partition, |work, shard| work.finish(shard, write.decided.then, Err(error), true));
-            }
-        };
-        let Some(shard) = self.shards.get_mut(&partition) else {
-            return;
-        };
-        let watched = watch(shard, &write.decided.records);
-        for (index, record) in write.decided.records.iter().enumerate() {
-            let producer = write.decided.producer.map(|(id, _)| id);
-            replay(shard, record, producer, base + index as i64, turn.now, false);
-        }
-        write.outcome = outcome(shard, watched);
-        write.end = base + write.decided.records.len() as i64;
-        self.defer(turn, write);
-    }
-
     /// The marker of a transaction was appended to the partition at `at`; what it decides counts when the
     /// high watermark passes it.
     pub fn transaction_ended(
@@ -328,37 +209,12 @@ impl GroupCoordinator {
         commit: bool,
         at: Offset,
     ) {
-        let Some(shard) = self.shards.get_mut(&partition).filter(|shard| shard.loaded) else { return };
-        let facts = shard.offsets.end_transaction(producer, commit, at, shard.committed);
-        self.last_write += 1;
-        let decided = Decided::plain(Vec::new(), Then::Tell(facts));
-        let (id, written_at) = (self.last_write, turn.now.millis());
-        let write = Write { id, partition, decided, at: written_at, end: at.next(), outcome: None };
-        self.defer(turn, write);
-    }
-
-    /// The high watermark of the partition moved: what waited for it is answered.
-    pub fn committed(&mut self, turn: &mut Turn<'_>, partition: i32, high_watermark: Offset) {
-        let Some(shard) = self.shards.get_mut(&partition) else {
+        if self.runtime.ready(partition).is_err() {
             return;
-        };
-        shard.committed = shard.committed.max(high_watermark);
-        while let Some(shard) = self.shards.get_mut(&partition) {
-            if shard.deferred.front().is_none_or(|write| write.end > shard.committed) {
-                return;
-            }
-            let Some(write) = shard.deferred.pop_front() else {
-                return;
-            };
-            for record in &write.decided.records {
-                if let GroupRecord::Offset { group, partition, value: None } = record {
-                    shard.offsets.forget_deleted(group, partition);
-                }
-            }
-            self.timers.cancel(&Timer { partition, kind: TimerKind::Write(write.id) });
-            self.on_shard(turn, partition, |work, shard| work.finish(shard, write.decided.then, Ok(()), false));
-            write.outcome.into_iter().for_each(|fact| turn.tell(fact));
         }
+        let Some(shard) = self.shards.get_mut(&partition) else { return };
+        let facts = shard.offsets.end_transaction(producer, commit, at, self.runtime.high_watermark(partition));
+        self.wait_for(turn, partition, at.next(), Decided::plain(Vec::new(), Then::Tell(facts)));
     }
 
     /// A topic is gone: so are the offsets in it.
@@ -405,9 +261,7 @@ impl GroupCoordinator {
     }
 
     fn partition_of(&self, image: &MetadataImage, group: &GroupId) -> i32 {
-        let topic = image.topics.get(&topic_name(OFFSETS_TOPIC));
-        let partitions = topic.map_or(self.settings.partitions, |t| t.partitions.len() as i32);
-        GroupCoordinator::partition_for(&group.0, partitions)
+        coordinator::partition_of(image, CoordinatorType::Group, self.settings.partitions, &group.0)
     }
 
     /// What is refused before the group is looked at (GroupCoordinatorService, KafkaApis).
@@ -444,14 +298,14 @@ impl GroupCoordinator {
         let mut wait_for = None;
         for asked in &fetch.groups {
             let partition = self.partition_of(image, &asked.group_id);
-            let answer = match self.shards.get(&partition) {
-                None => refused_fetch(asked, ErrorCode::NotCoordinator),
-                Some(shard) if !shard.loaded => refused_fetch(asked, ErrorCode::CoordinatorLoadInProgress),
-                Some(shard) if fetch.require_stable => {
+            let shard = self.runtime.ready(partition).map(|_| self.shards.get(&partition));
+            let answer = match shard.and_then(|shard| shard.ok_or(ErrorCode::NotCoordinator)) {
+                Err(error) => refused_fetch(asked, error),
+                Ok(shard) if fetch.require_stable => {
                     wait_for = wait_for.or(Some(partition));
                     offsets::fetch(shard, asked, None)
                 }
-                Some(shard) => offsets::fetch(shard, asked, Some(shard.committed)),
+                Ok(shard) => offsets::fetch(shard, asked, Some(self.runtime.high_watermark(partition))),
             };
             response.groups.push(answer);
         }
@@ -476,52 +330,6 @@ impl GroupCoordinator {
         self.on_shard(turn, partition, |work, shard| {
             let record = act(work, shard.group_mut(group)?)?;
             Some(Decided::record(record, Then::Nothing))
-        });
-    }
-
-    fn on_shard(
-        &mut self,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        act: impl FnOnce(&mut Work<'_, '_>, &mut Shard) -> Option<Decided>,
-    ) {
-        let Some(shard) = self.shards.get_mut(&partition) else {
-            return;
-        };
-        let mut work = Work { turn, settings: &self.settings, timers: &mut self.timers, partition };
-        let Some(decided) = act(&mut work, shard) else {
-            return;
-        };
-        if decided.records.is_empty() && shard.deferred.is_empty() {
-            work.finish(shard, decided.then, Ok(()), false);
-            return;
-        }
-        self.last_write += 1;
-        let (id, at) = (self.last_write, turn.now.millis());
-        let mut write = Write { id, partition, decided, at, end: Offset::UNKNOWN, outcome: None };
-        if write.decided.records.is_empty() {
-            // What was read may not be committed yet: the answer waits for the last write before it.
-            write.end = shard.deferred.back().map_or(shard.committed, |last| last.end);
-            self.defer(turn, write);
-        } else {
-            self.queued.push_back(write);
-        }
-    }
-
-    fn defer(&mut self, turn: &mut Turn<'_>, write: Write) {
-        let timer = Timer { partition: write.partition, kind: TimerKind::Write(write.id) };
-        if let Some(shard) = self.shards.get_mut(&write.partition) {
-            self.timers.schedule(timer, turn.now + WRITE_TIMEOUT);
-            shard.deferred.push_back(write);
-        }
-    }
-
-    /// The client is told that it took too long; the write stays in the log and may be committed later.
-    fn write_timed_out(&mut self, turn: &mut Turn<'_>, partition: i32, id: u64) {
-        self.on_shard(turn, partition, |work, shard| {
-            let write = shard.deferred.iter_mut().find(|w| w.id == id)?;
-            let then = std::mem::replace(&mut write.decided.then, Then::Nothing);
-            work.finish(shard, then, Err(write_error(ErrorCode::RequestTimedOut)), false)
         });
     }
 }
@@ -580,23 +388,4 @@ fn newest(from: NodeId, client_id: StrBytes, correlation: Correlation, request: 
 
 fn refused_fetch(asked: &OffsetFetchRequestGroup, error: ErrorCode) -> OffsetFetchResponseGroup {
     OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone()).with_error_code(error.code())
-}
-
-/// A write as a batch; one of a transaction carries its producer and no sequence
-/// (CoordinatorRuntime.scheduleTransactionalWriteOperation).
-fn append(write: &Write) -> Append {
-    let producer = write.decided.producer;
-    let (producer_id, producer_epoch) = producer.unwrap_or((ProducerId(-1), -1));
-    let transactional = producer.is_some();
-    let header = BatchHeader { producer_id, producer_epoch, base_sequence: -1, transactional, control: false };
-    let batch = Batch::build(&header, &new_records(write)).bytes().clone();
-    Append { partition: write.partition, batch, producer: producer.map(|(id, _)| id) }
-}
-
-fn new_records(write: &Write) -> Vec<NewRecord> {
-    let record = |record: &GroupRecord| {
-        let (key, value) = record.encode();
-        NewRecord { timestamp: write.at, key: Some(key), value, headers: Vec::new() }
-    };
-    write.decided.records.iter().map(record).collect()
 }

@@ -8,17 +8,12 @@ use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::records::CommittedOffset;
 use crate::kafka::group::timers::Timer;
 use crate::time::Instant;
-use crate::wire::{GroupId, LeaderEpoch, StrBytes, TopicPartition};
+use crate::wire::{GroupId, StrBytes, TopicPartition};
 
 impl GroupCoordinator {
     /// The partitions of `__consumer_offsets` that this broker coordinates.
     pub fn partitions(&self) -> Vec<i32> {
         self.shards.keys().copied().collect()
-    }
-
-    /// The leader epoch in which this broker coordinates the partition, once it is loaded.
-    pub fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
-        self.shards.get(&partition).filter(|shard| shard.loaded).map(|shard| shard.epoch)
     }
 
     /// Every group that this broker coordinates, by partition and name.
@@ -47,7 +42,9 @@ impl GroupCoordinator {
     /// What a group has committed, in the order of the partitions, as an OFFSET_FETCH is answered:
     /// what the high watermark has not passed is not committed yet.
     pub fn offsets(&self, group: &GroupId) -> impl Iterator<Item = (&TopicPartition, &CommittedOffset)> {
-        self.shards.values().flat_map(move |shard| shard.offsets.all(group, Some(shard.committed)))
+        self.shards
+            .iter()
+            .flat_map(move |(partition, shard)| shard.offsets.all(group, Some(self.runtime.high_watermark(*partition))))
     }
 
     /// The same as its log says, uncommitted records included: what a new coordinator would load.

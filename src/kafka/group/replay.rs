@@ -18,6 +18,7 @@ use crate::wire::{GroupId, Offset, ProducerId};
 /// when that is committed.
 pub(super) fn replay(
     shard: &mut Shard,
+    committed: Offset,
     record: &GroupRecord,
     producer: Option<ProducerId>,
     at: Offset,
@@ -34,7 +35,7 @@ pub(super) fn replay(
                 let pending = Pending { record: at, value: value.clone() };
                 return shard.offsets.pending.insert(producer, group.clone(), partition.clone(), pending);
             }
-            shard.offsets.replay(group, partition, value.clone(), at, shard.committed);
+            shard.offsets.replay(group, partition, value.clone(), at, committed);
         }
         GroupRecord::Group { group, value: None } => {
             shard.groups.remove(group);

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::classic::GroupState;
 use super::*;
 use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::coordinator::Coordinator;
 use crate::kafka::node::Effects;
 use crate::sorted::SortedMap;
-
+use crate::wire::batch::Batch;
 use crate::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestTopics;
@@ -319,6 +320,25 @@ fn another_broker_goes_on_from_the_log_and_starts_sessions_anew() {
     assert_eq!(next.group().members.len(), 1);
     next.wait(Duration::from_secs(1));
     assert_eq!(next.group().state, GroupState::Empty);
+}
+
+#[test]
+fn a_commit_is_a_batch_of_the_log_that_the_next_leader_reads() {
+    let mut room = Room::new();
+    let mut turn = Turn::new(room.now, &mut room.effects);
+    let from = NodeId::Client(ClientId(1));
+    room.coordinator.handle(&mut turn, &room.image, from, Correlation(1), &commit("", -1, 7).into());
+    let [append] = <[_; 1]>::try_from(room.coordinator.take_appends()).expect("one batch");
+    let mut bytes = append.batch;
+    let batch = Batch::split_first(&mut bytes, true).expect("a whole batch").stamped(Offset(0), LeaderEpoch(0));
+
+    let mut next = Room::without_partitions();
+    let mut turn = Turn::new(next.now, &mut next.effects);
+    next.coordinator.elected(&mut turn, append.partition, LeaderEpoch(1), &mut [batch].into_iter());
+    assert_eq!(next.committed_offset(false), -1);
+    let mut turn = Turn::new(next.now, &mut next.effects);
+    next.coordinator.committed(&mut turn, append.partition, Offset(1));
+    assert_eq!(next.committed_offset(false), 7);
 }
 
 #[test]

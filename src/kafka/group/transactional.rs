@@ -51,7 +51,8 @@ impl Work<'_, '_> {
             return None;
         }
         let then = Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts: Vec::new() };
-        Some(Decided { records, producer: Some((request.producer_id, request.producer_epoch)), then })
+        let producer = Some((request.producer_id, request.producer_epoch));
+        Some(Decided { producer, ..Decided::plain(records, then) })
     }
 }
 

@@ -1,14 +1,14 @@
 //! What one request or deadline works with, and the writes that it decides on.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::coordinator::Reply;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::assignor::Assignor;
-use crate::kafka::group::classic::{ClassicGroup, Member, Reply};
+use crate::kafka::group::classic::{ClassicGroup, Member};
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::consumer::migration::MigrationPolicy;
 use crate::kafka::group::offsets::Offsets;
@@ -18,7 +18,7 @@ use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::{JoinGroupResponse, SyncGroupResponse};
-use crate::wire::{Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Response, StrBytes};
+use crate::wire::{Correlation, GroupId, NodeId, ProducerId, Response, StrBytes};
 
 /// `offsets.commit.timeout.ms`: how long a write may wait for its commit.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -175,12 +175,15 @@ pub(super) struct Decided {
     /// Whose transaction the records belong to, and under which epoch.
     pub producer: Option<(ProducerId, i16)>,
     pub then: Then,
+    /// What the records have made of their group when they were appended, to be told when they are
+    /// committed.
+    pub outcome: Option<Fact>,
 }
 
 impl Decided {
     /// Records that count as soon as they are committed.
     pub fn plain(records: Vec<GroupRecord>, then: Then) -> Decided {
-        Decided { records, producer: None, then }
+        Decided { records, producer: None, then, outcome: None }
     }
 
     pub fn record(record: GroupRecord, then: Then) -> Decided {
@@ -188,49 +191,16 @@ impl Decided {
     }
 }
 
-/// A decided write on its way into the log. The write stands in the log when `end` is known.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Write {
-    pub id: u64,
-    pub partition: i32,
-    pub decided: Decided,
-    /// When it was decided, in milliseconds: the timestamp of its records.
-    pub at: i64,
-    /// The offset after its last record; the write is committed when the high watermark gets there.
-    pub end: Offset,
-    /// What the records have made of their group, to be told when they are committed.
-    pub outcome: Option<Fact>,
-}
-
 /// One partition of `__consumer_offsets` that this broker leads (GroupCoordinatorShard).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Shard {
-    pub epoch: LeaderEpoch,
-    /// False until the partition has been read: requests are told to wait.
-    pub loaded: bool,
     pub groups: SortedMap<GroupId, Arc<ClassicGroup>>,
     /// A group is in one of these maps, never in both.
     pub consumer_groups: SortedMap<GroupId, Arc<ConsumerGroup>>,
     pub offsets: Offsets,
-    /// The high watermark as far as the coordinator has been told.
-    pub committed: Offset,
-    /// Appended writes that are not committed yet, in log order.
-    pub deferred: VecDeque<Write>,
 }
 
 impl Shard {
-    pub fn new(epoch: LeaderEpoch) -> Shard {
-        Shard {
-            epoch,
-            loaded: false,
-            groups: SortedMap::new(),
-            consumer_groups: SortedMap::new(),
-            offsets: Offsets::default(),
-            committed: Offset::ZERO,
-            deferred: VecDeque::new(),
-        }
-    }
-
     pub fn group_mut(&mut self, id: &GroupId) -> Option<&mut ClassicGroup> {
         self.groups.get_mut(id).map(Arc::make_mut)
     }
@@ -264,7 +234,7 @@ impl Work<'_, '_> {
     }
 
     pub fn answer(&mut self, reply: Reply, response: impl Into<Response>) {
-        self.turn.respond(reply.to, reply.correlation, response);
+        reply.send(self.turn, response);
     }
 
     pub fn schedule(&mut self, kind: TimerKind, after: Duration) {
@@ -287,21 +257,5 @@ impl Work<'_, '_> {
         if let Some(member) = group.member(member) {
             self.schedule(TimerKind::Session(group.id.clone(), member.id.clone()), member.session_timeout);
         }
-    }
-}
-
-/// What a failed write means to the client (CoordinatorOperationExceptionHelper,
-/// appendGroupMetadataErrorToResponseError).
-pub(super) fn write_error(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::UnknownTopicOrPartition
-        | ErrorCode::NotEnoughReplicas
-        | ErrorCode::NotEnoughReplicasAfterAppend
-        | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
-            ErrorCode::UnknownServerError
-        }
-        other => other,
     }
 }

@@ -1,7 +1,7 @@
 //! Answers to ADD_PARTITIONS_TO_TXN that wait until all their transactions are decided.
 
+use crate::kafka::coordinator::Reply;
 use crate::kafka::node::Turn;
-use crate::kafka::transaction::work::Reply;
 use crate::sorted::SortedMap;
 use crate::wire::messages::AddPartitionsToTxnResponse;
 use crate::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};

@@ -1,11 +1,12 @@
 //! END_TXN (TransactionCoordinator.endTransaction, endTransactionWithTV1): the producer decides.
 
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::Reply;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::kafka::transaction::metadata::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Transaction, TransactionState};
-use crate::kafka::transaction::work::{Context, Ender, ProducerIds, Reply, Then};
+use crate::kafka::transaction::work::{Context, Ender, ProducerIds, Then};
 use crate::wire::messages::{EndTxnRequest, EndTxnResponse};
 use crate::wire::{ErrorCode, ProducerId, TransactionalId};
 

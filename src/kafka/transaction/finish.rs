@@ -1,13 +1,14 @@
 //! What follows on a transition that was committed or failed (TransactionStateManager's
 //! updateCacheCallback, TransactionCoordinator's sendTxnMarkersCallback).
 
+use crate::kafka::coordinator::Write;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::metadata::{
     NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Transaction, TransactionMetadata, TransactionState,
 };
 use crate::kafka::transaction::partitions::respond_offsets;
-use crate::kafka::transaction::work::{Ender, Then, Write};
+use crate::kafka::transaction::work::{Ender, Then, Transition};
 use crate::kafka::transaction::{PendingMarkers, TransactionCoordinator, end, init};
 use crate::time::Duration;
 use crate::wire::{ErrorCode, LeaderEpoch, TransactionalId};
@@ -16,17 +17,18 @@ use crate::wire::{ErrorCode, LeaderEpoch, TransactionalId};
 const COMPLETION_BACKOFF: Duration = Duration::from_millis(50);
 
 impl TransactionCoordinator {
-    pub(super) fn finish(&mut self, turn: &mut Turn<'_>, write: Write, result: Result<(), ErrorCode>) {
+    pub(super) fn finish(&mut self, turn: &mut Turn<'_>, write: Write<Transition>, result: Result<(), ErrorCode>) {
         match result {
             Ok(()) => self.succeed(turn, write),
             Err(error) => self.fail(turn, write, error),
         }
     }
 
-    fn succeed(&mut self, turn: &mut Turn<'_>, write: Write) {
-        let Write { partition, id, next, then, .. } = write;
-        let Some(shard) = self.shards.get_mut(&partition) else { return };
-        let epoch = shard.epoch;
+    fn succeed(&mut self, turn: &mut Turn<'_>, write: Write<Transition>) {
+        let Write { partition, what: Transition { id, next, then, .. }, .. } = write;
+        let (Ok(epoch), Some(shard)) = (self.runtime.ready(partition), self.shards.get_mut(&partition)) else {
+            return;
+        };
         let Some(next) = next else {
             shard.transactions.remove(&id);
             return turn.tell(Fact::TransactionalIdExpired { transactional_id: id });
@@ -60,21 +62,21 @@ impl TransactionCoordinator {
         }
     }
 
-    fn fail(&mut self, turn: &mut Turn<'_>, write: Write, error: ErrorCode) {
-        if write.then == Then::Completed && error == ErrorCode::CoordinatorNotAvailable {
+    fn fail(&mut self, turn: &mut Turn<'_>, write: Write<Transition>, error: ErrorCode) {
+        if write.what.then == Then::Completed && error == ErrorCode::CoordinatorNotAvailable {
             // The markers are written: the completion must follow, and nothing may come before it.
             self.retries.push((turn.now + COMPLETION_BACKOFF, write));
             return;
         }
         let shard = self.shards.get_mut(&write.partition);
-        let transaction = shard.and_then(|shard| shard.transactions.get_mut(&write.id));
+        let transaction = shard.and_then(|shard| shard.transactions.get_mut(&write.what.id));
         if let Some(transaction) = transaction {
             transaction.pending = None;
-            if let Then::Ended { by: Ender::NewSession { .. } | Ender::Timeout } = write.then {
+            if let Then::Ended { by: Ender::NewSession { .. } | Ender::Timeout } = write.what.then {
                 transaction.failed_epoch_fence = true;
             }
         }
-        match write.then {
+        match write.what.then {
             Then::Initialized { reply } | Then::Ended { by: Ender::NewSession { reply } } => {
                 init::respond(turn, reply, Err(error));
             }

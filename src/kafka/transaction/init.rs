@@ -2,11 +2,12 @@
 //! session of a transactional id fences the one before it (KIP-98, KIP-360).
 
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::Reply;
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::metadata::{
     NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Transaction, TransactionMetadata, is_epoch_exhausted,
 };
-use crate::kafka::transaction::work::{Context, Ender, ProducerIds, Reply, Then};
+use crate::kafka::transaction::work::{Context, Ender, ProducerIds, Then};
 use crate::kafka::transaction::{TransactionCoordinator, TransactionState, server_version};
 use crate::time::Duration;
 use crate::wire::messages::{InitProducerIdRequest, InitProducerIdResponse};

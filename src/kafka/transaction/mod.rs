@@ -16,26 +16,22 @@ mod finish;
 mod init;
 mod markers;
 mod partitions;
+mod runtime;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod work;
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
-
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::{self, Coordinator, CoordinatorType, Runtime, TRANSACTION_TOPIC, Write};
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Instant};
-use crate::wire::batch::{Batch, BatchHeader, NewRecord};
+use crate::time::Instant;
 use crate::wire::messages::WriteTxnMarkersResponse;
 use crate::wire::{
-    BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, Request, TopicPartition, TransactionalId,
-    partition_of_key, topic_name,
+    BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Request, TopicPartition, TransactionalId, topic_name,
 };
 
 use answers::Answers;
@@ -43,17 +39,7 @@ use markers::MarkerChannel;
 pub use markers::PendingMarkers;
 use metadata::{Transaction, TransactionMetadata, TransactionState, TransactionVersion};
 pub use work::{Context, ProducerIds};
-use work::{Settings, Shard, Then, Write, write_error};
-
-/// The topic that the coordinator keeps its state in.
-pub const TRANSACTION_TOPIC: &str = "__transaction_state";
-
-/// A batch that the coordinator wants appended to its partition of `__transaction_state`, acks=all.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Append {
-    pub partition: i32,
-    pub batch: Bytes,
-}
+use work::{Settings, Shard, Transition};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransactionCoordinator {
@@ -61,16 +47,11 @@ pub struct TransactionCoordinator {
     settings: Settings,
     /// The partitions that this broker leads.
     shards: SortedMap<i32, Shard>,
-    /// Decided writes that the broker has not taken yet.
-    queued: VecDeque<Write>,
-    /// Writes that the broker has taken and not reported yet.
-    appending: VecDeque<Write>,
+    runtime: Runtime<Transition>,
     /// Completions that could not be written, each with the instant of its next try.
-    retries: Vec<(Instant, Write)>,
+    retries: Vec<(Instant, Write<Transition>)>,
     markers: MarkerChannel,
     answers: Answers,
-    /// Numbers the writes.
-    last_write: u64,
     /// When to look for transactions that are open for too long; it lags while there are none.
     next_sweep: Instant,
     /// When to look for ids that nobody uses; it lags while there are none.
@@ -84,12 +65,10 @@ impl TransactionCoordinator {
         TransactionCoordinator {
             broker,
             shards: SortedMap::new(),
-            queued: VecDeque::new(),
-            appending: VecDeque::new(),
+            runtime: Runtime::default(),
             retries: Vec::new(),
             markers: MarkerChannel::default(),
             answers: Answers::default(),
-            last_write: 0,
             next_sweep: now + settings.sweep_interval,
             next_expiry: now + settings.id_expiration_interval,
             settings,
@@ -137,33 +116,8 @@ impl TransactionCoordinator {
     /// The broker has become the leader of the partition and is about to read it: until `elected`,
     /// requests are told that the coordinator loads.
     pub fn loading(&mut self, partition: i32, epoch: LeaderEpoch) {
-        self.shards.entry(partition).or_insert_with(|| Shard::new(epoch));
-    }
-
-    /// This broker leads the partition now: load it from its log. The high watermark is to be
-    /// reported (`committed`) right afterwards.
-    pub fn elected(
-        &mut self,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        epoch: LeaderEpoch,
-        log: &mut dyn Iterator<Item = Batch>,
-    ) {
-        let mut records = Vec::new();
-        for batch in log.filter(|batch| !batch.is_control()) {
-            // A batch in our own log that cannot be read is passed over, as the loader passes over
-            // records that it does not know.
-            for record in batch.records().unwrap_or_default() {
-                let id = record.key.as_ref().and_then(records::decode_key);
-                let Some(id) = id else { continue };
-                match record.value.as_ref().map(records::decode_value) {
-                    None => records.push((id, None)),
-                    Some(Some(value)) => records.push((id, Some(value))),
-                    Some(None) => {}
-                }
-            }
-        }
-        self.load(turn, partition, epoch, records);
+        self.shards.entry(partition).or_default();
+        self.runtime.open(partition, epoch);
     }
 
     /// Loads a partition from its records, in order: the last one of an id wins. What waited under an
@@ -186,7 +140,8 @@ impl TransactionCoordinator {
         let ids = last.keys().cloned().collect();
         let named = TopicPartition { topic: topic_name(TRANSACTION_TOPIC), partition };
         turn.tell(Fact::TransactionsLoaded { partition: named, broker: self.broker, ids });
-        self.shards.insert(partition, Shard { loaded: true, ..Shard::new(epoch) });
+        self.loading(partition, epoch);
+        self.runtime.load(partition);
         for (id, value) in last {
             let mut transaction = Transaction::new(value);
             if transaction.current.state.is_prepared() {
@@ -204,73 +159,6 @@ impl TransactionCoordinator {
     pub fn put(&mut self, partition: i32, id: TransactionalId, transaction: Transaction) {
         if let Some(shard) = self.shards.get_mut(&partition) {
             shard.transactions.insert(id, transaction);
-        }
-    }
-
-    /// It does not lead it any more: whoever waits is told to find the new coordinator.
-    pub fn resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
-        self.markers.remove_home(partition);
-        self.retries.retain(|(_, write)| write.partition != partition);
-        let Some(mut shard) = self.shards.remove(&partition) else {
-            return;
-        };
-        let mut writes: Vec<Write> = shard.deferred.drain(..).collect();
-        for queue in [&mut self.appending, &mut self.queued] {
-            writes.extend(queue.iter().filter(|w| w.partition == partition).cloned());
-            queue.retain(|w| w.partition != partition);
-        }
-        for write in writes {
-            self.finish(turn, write, Err(ErrorCode::NotCoordinator));
-        }
-    }
-
-    /// What to append; the broker appends each in order and calls `appended` for each.
-    pub fn take_appends(&mut self) -> Vec<Append> {
-        let mut taken = Vec::new();
-        for write in self.queued.drain(..) {
-            let record = NewRecord {
-                timestamp: write.at,
-                key: Some(records::encode_key(&write.id)),
-                value: write.next.as_ref().map(records::encode_value),
-                headers: Vec::new(),
-            };
-            let batch = Batch::build(&BatchHeader::PLAIN, &[record]).bytes().clone();
-            taken.push(Append { partition: write.partition, batch });
-            self.appending.push_back(write);
-        }
-        taken
-    }
-
-    pub fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
-        let Some(index) = self.appending.iter().position(|w| w.partition == partition) else {
-            return;
-        };
-        let Some(mut write) = self.appending.remove(index) else {
-            return;
-        };
-        match (result, self.shards.get_mut(&partition)) {
-            (Ok(offset), Some(shard)) => {
-                write.end = offset.next();
-                shard.deferred.push_back(write);
-            }
-            (Ok(_), None) => self.finish(turn, write, Err(ErrorCode::NotCoordinator)),
-            (Err(error), _) => self.finish(turn, write, Err(write_error(error))),
-        }
-    }
-
-    /// The high watermark of the partition moved: what waited for it has happened.
-    pub fn committed(&mut self, turn: &mut Turn<'_>, partition: i32, high_watermark: Offset) {
-        if let Some(shard) = self.shards.get_mut(&partition) {
-            shard.committed = shard.committed.max(high_watermark);
-        }
-        while let Some(shard) = self.shards.get_mut(&partition) {
-            if shard.deferred.front().is_none_or(|write| write.end > shard.committed) {
-                return;
-            }
-            let Some(write) = shard.deferred.pop_front() else {
-                return;
-            };
-            self.finish(turn, write, Ok(()));
         }
     }
 
@@ -304,7 +192,7 @@ impl TransactionCoordinator {
     }
 
     pub fn next_alarm(&self) -> Option<(Instant, Alarm)> {
-        let deadlines = self.shards.values().flat_map(|shard| shard.deferred.iter().map(|write| write.deadline));
+        let deadlines = self.runtime.deferred().map(|write| write.what.deadline);
         let retries = self.retries.iter().map(|(at, _)| *at);
         let soon = deadlines.chain(retries).chain(self.markers.next_alarm()).chain(self.due_sweep()).min();
         let soon = soon.map(|at| (at, Alarm::Transaction));
@@ -328,19 +216,13 @@ impl TransactionCoordinator {
 
     /// `Utils.abs(transactionalId.hashCode) % partitions`.
     fn partition_of(&self, image: &MetadataImage, id: &TransactionalId) -> i32 {
-        let topic = image.topics.get(&topic_name(TRANSACTION_TOPIC));
-        let partitions = topic.map_or(self.settings.partitions, |topic| topic.partitions.len() as i32);
-        partition_of_key(&id.0, partitions)
+        coordinator::partition_of(image, CoordinatorType::Transaction, self.settings.partitions, &id.0)
     }
 
     /// Where the id belongs, if this broker coordinates it and has read it.
     fn home(&self, image: &MetadataImage, id: &TransactionalId) -> Result<i32, ErrorCode> {
         let partition = self.partition_of(image, id);
-        match self.shards.get(&partition) {
-            None => Err(ErrorCode::NotCoordinator),
-            Some(shard) if !shard.loaded => Err(ErrorCode::CoordinatorLoadInProgress),
-            Some(_) => Ok(partition),
-        }
+        self.runtime.ready(partition).map(|_| partition)
     }
 
     /// As `home`, with the id, which must be known.
@@ -348,30 +230,6 @@ impl TransactionCoordinator {
         let partition = self.home(image, id)?;
         let found = self.shards.get_mut(&partition).and_then(|shard| shard.transactions.get_mut(id));
         found.map(|transaction| (partition, transaction)).ok_or(ErrorCode::InvalidProducerIdMapping)
-    }
-
-    /// Queues a transition for the log.
-    fn write(
-        &mut self,
-        turn: &Turn<'_>,
-        partition: i32,
-        id: &TransactionalId,
-        next: Option<TransactionMetadata>,
-        then: Then,
-    ) {
-        self.last_write += 1;
-        // A transition is waited for as long as a transaction may last (appendTransactionToLog).
-        let timeout = next.as_ref().map(|next| Duration::from_millis(next.timeout_ms.into()));
-        self.queued.push_back(Write {
-            number: self.last_write,
-            partition,
-            id: id.clone(),
-            next,
-            then,
-            at: turn.now.millis(),
-            deadline: turn.now + timeout.unwrap_or(self.settings.request_timeout),
-            end: Offset::ZERO,
-        });
     }
 }
 

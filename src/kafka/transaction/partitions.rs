@@ -2,11 +2,12 @@
 //! 1, and ADD_OFFSETS_TO_TXN (handleAddPartitionsToTransaction, handleVerifyPartitionsInTransaction).
 
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::{OFFSETS_TOPIC, Reply};
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::kafka::transaction::answers::result;
 use crate::kafka::transaction::metadata::TransactionState;
-use crate::kafka::transaction::work::{Context, Reply, Then};
+use crate::kafka::transaction::work::{Context, Then};
 use crate::sorted::SortedSet;
 use crate::wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTransaction;
 use crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult;
@@ -14,9 +15,6 @@ use crate::wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, Add
 use crate::wire::{
     ErrorCode, ProducerId, TopicName, TopicPartition, TransactionalId, code, partition_of_key, topic_name,
 };
-
-/// Where the offsets of groups lie; a transaction that commits some has a partition of it.
-const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 impl TransactionCoordinator {
     pub(super) fn add_partitions_to_txn(

@@ -3,9 +3,10 @@
 //! writes that got nowhere are given up or repeated.
 
 use crate::kafka::controller::image::MetadataImage;
+use crate::kafka::coordinator::Write;
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::metadata::{Transaction, TransactionState, TransactionVersion};
-use crate::kafka::transaction::work::{Ender, Then, Write};
+use crate::kafka::transaction::work::{Ender, Then, Transition};
 use crate::kafka::transaction::{TransactionCoordinator, server_version};
 use crate::time::{Duration, Instant};
 use crate::wire::{ErrorCode, TransactionalId};
@@ -17,20 +18,15 @@ impl TransactionCoordinator {
     /// Writes that were not committed in time fail, and completions are tried again.
     pub(super) fn expire_writes(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        let mut late: Vec<Write> = Vec::new();
-        for shard in self.shards.values_mut() {
-            late.extend(shard.deferred.iter().filter(|write| write.deadline <= now).cloned());
-            shard.deferred.retain(|write| write.deadline > now);
-        }
-        for write in late {
+        for write in self.runtime.give_up(|write| write.what.deadline <= now) {
             // REQUEST_TIMED_OUT, as whoever waits is told.
             self.finish(turn, write, Err(ErrorCode::CoordinatorNotAvailable));
         }
         let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(at, _)| *at <= now);
         self.retries = later;
-        let due: Vec<(Instant, Write)> = due;
-        for (_, write) in due {
-            self.write(turn, write.partition, &write.id, write.next, write.then);
+        let due: Vec<(Instant, Write<Transition>)> = due;
+        for (_, Write { partition, what: Transition { id, next, then, .. }, .. }) in due {
+            self.write(turn, partition, &id, next, then);
         }
     }
 

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
+use crate::kafka::coordinator::Coordinator;
 use crate::kafka::node::Effects;
 use crate::sorted::SortedSet;
+use crate::time::Duration;
 use crate::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
 use crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult;
 use crate::wire::messages::write_txn_markers_response::{
@@ -13,6 +15,7 @@ use crate::wire::messages::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, EndTxnRequest, InitProducerIdRequest, WriteTxnMarkersRequest,
 };
 use crate::wire::{Body, BrokerEpoch, ClientId, Envelope, ProducerId, Response, Uuid, code, str_bytes};
+use crate::wire::{Offset, partition_of_key};
 
 const CLIENT: NodeId = NodeId::Client(ClientId(1));
 const EPOCH: LeaderEpoch = LeaderEpoch(3);

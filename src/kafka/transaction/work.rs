@@ -1,14 +1,13 @@
 //! What the coordinator keeps of each partition, and the writes that it decides on
 //! (TransactionStateManager).
 
-use std::collections::VecDeque;
-
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::coordinator::Reply;
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::metadata::{Transaction, TransactionMetadata, TransactionVersion};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
-use crate::wire::{Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, TransactionalId};
+use crate::wire::{Correlation, ErrorCode, NodeId, ProducerId, TransactionalId};
 
 /// What the coordinator reads of the broker's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,12 +44,6 @@ pub struct Context {
     pub from: NodeId,
     pub correlation: Correlation,
     pub version: TransactionVersion,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Reply {
-    pub to: NodeId,
-    pub correlation: Correlation,
 }
 
 impl Context {
@@ -96,61 +89,22 @@ pub(super) enum Then {
     Expired,
 }
 
-/// A transition on its way into the log. It stands in the log when `end` is known.
+/// A transition that goes into the log.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Write {
-    pub number: u64,
-    pub partition: i32,
+pub(super) struct Transition {
     pub id: TransactionalId,
     /// Where the id goes; `None`: it is deleted.
     pub next: Option<TransactionMetadata>,
     pub then: Then,
-    /// When it was decided, in milliseconds: the timestamp of its record.
-    pub at: i64,
     /// When nobody waits for it any more.
     pub deadline: Instant,
-    /// The offset after its record; the write is committed when the high watermark gets there.
-    pub end: Offset,
 }
 
 /// One partition of `__transaction_state` that this broker leads (TxnMetadataCacheEntry).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Shard {
-    /// The leader's epoch is the coordinator's epoch in the markers.
-    pub epoch: LeaderEpoch,
-    /// False until the partition has been read: requests are told to wait.
-    pub loaded: bool,
     pub transactions: SortedMap<TransactionalId, Transaction>,
-    /// The high watermark as far as the coordinator has been told.
-    pub committed: Offset,
-    /// Appended writes that are not committed yet, in log order.
-    pub deferred: VecDeque<Write>,
-}
-
-impl Shard {
-    pub fn new(epoch: LeaderEpoch) -> Shard {
-        Shard {
-            epoch,
-            loaded: false,
-            transactions: SortedMap::new(),
-            committed: Offset::ZERO,
-            deferred: VecDeque::new(),
-        }
-    }
 }
 
 /// Where fresh producer ids come from (ProducerIdManager): one of them, or why there is none now.
 pub type ProducerIds<'a> = &'a mut dyn FnMut(&mut Turn<'_>) -> Result<ProducerId, ErrorCode>;
-
-/// What a failed append means to whoever waits for it (TransactionStateManager.updateCacheCallback).
-pub(super) fn write_error(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::UnknownTopicOrPartition
-        | ErrorCode::NotEnoughReplicas
-        | ErrorCode::NotEnoughReplicasAfterAppend
-        | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => ErrorCode::UnknownServerError,
-        other => other,
-    }
-}
