@@ -13,4 +13,5 @@ pub mod node;
 pub mod quorum;
 pub mod replica;
 pub mod share;
+pub mod share_coordinator;
 pub mod transaction;

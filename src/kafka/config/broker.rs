@@ -3,7 +3,7 @@
 //! stop virtual time.
 
 use crate::kafka::config::setting::{Kind, Setting, Valid};
-use crate::kafka::config::{BrokerConfig, coordinators, topic};
+use crate::kafka::config::{BrokerConfig, coordinators, share, topic};
 use crate::time::Duration;
 
 type Row = Setting<BrokerConfig>;
@@ -13,7 +13,9 @@ const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareRepl
 const SELECTORS: &[&str] = &["org.apache.kafka.common.replica.LeaderSelector", RACK_AWARE_SELECTOR];
 
 /// All of them.
-pub static TABLE: &[Row] = &joined::<{ OWN.len() + coordinators::TABLE.len() }>(OWN, coordinators::TABLE);
+pub static TABLE: &[Row] = &joined::<{ SERVERS.len() + share::TABLE.len() }>(SERVERS, share::TABLE);
+
+const SERVERS: &[Row] = &joined::<{ OWN.len() + coordinators::TABLE.len() }>(OWN, coordinators::TABLE);
 
 const OWN: &[Row] = &[
     Row {

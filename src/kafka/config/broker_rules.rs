@@ -2,7 +2,7 @@
 
 use crate::kafka::config::broker::TABLE;
 use crate::kafka::config::setting::{self, Scope, SettingError};
-use crate::kafka::config::{BrokerConfig, Configs};
+use crate::kafka::config::{BrokerConfig, Configs, ShareConfig};
 use crate::time::Duration;
 
 impl BrokerConfig {
@@ -55,7 +55,8 @@ impl BrokerConfig {
             "group.min.session.timeout.ms must be less than or equal to group.max.session.timeout.ms: \
              no member could join",
         );
-        self.check_consumer_groups(&mut require);
+        self.check_group_times(&mut require);
+        self.check_share_groups(&mut require);
         require(
             self.topic_defaults.min_compaction_lag <= self.topic_defaults.max_compaction_lag,
             &["log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"],
@@ -63,34 +64,61 @@ impl BrokerConfig {
         );
     }
 
-    /// GroupCoordinatorConfig.validate, what concerns consumer groups.
-    fn check_consumer_groups(&self, require: &mut impl FnMut(bool, &[&str], &str)) {
-        const HEARTBEAT: &str = "group.consumer.heartbeat.interval.ms";
-        const SESSION: &str = "group.consumer.session.timeout.ms";
-        let mut bounds = |value: Duration, name: &str, least: Duration, most: Duration, [lower, upper]: [&str; 2]| {
-            let above = format!("{upper} must be greater than or equal to {lower}");
-            require(most >= least, &[upper, lower], &above);
-            require(value >= least, &[name, lower], &format!("{name} must be greater than or equal to {lower}"));
-            require(value <= most, &[name, upper], &format!("{name} must be less than or equal to {upper}"));
-        };
-        bounds(
-            self.group_consumer_heartbeat_interval,
-            HEARTBEAT,
-            self.group_consumer_min_heartbeat_interval,
-            self.group_consumer_max_heartbeat_interval,
-            ["group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"],
-        );
-        bounds(
+    /// GroupCoordinatorConfig.validate, what concerns consumer groups and share groups.
+    fn check_group_times(&self, require: &mut impl FnMut(bool, &[&str], &str)) {
+        let ShareConfig {
+            session_timeout,
+            min_session_timeout,
+            max_session_timeout,
+            heartbeat_interval,
+            min_heartbeat_interval,
+            max_heartbeat_interval,
+            ..
+        } = self.share;
+        let session = [
             self.group_consumer_session_timeout,
-            SESSION,
             self.group_consumer_min_session_timeout,
             self.group_consumer_max_session_timeout,
-            ["group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"],
-        );
-        require(
-            self.group_consumer_heartbeat_interval < self.group_consumer_session_timeout,
-            &[HEARTBEAT, SESSION],
-            &format!("{HEARTBEAT} must be less than {SESSION}"),
-        );
+        ];
+        let heartbeat = [
+            self.group_consumer_heartbeat_interval,
+            self.group_consumer_min_heartbeat_interval,
+            self.group_consumer_max_heartbeat_interval,
+        ];
+        let share_session = [session_timeout, min_session_timeout, max_session_timeout];
+        let share_heartbeat = [heartbeat_interval, min_heartbeat_interval, max_heartbeat_interval];
+        for (kind, heartbeat, session) in [("consumer", heartbeat, session), ("share", share_heartbeat, share_session)]
+        {
+            check_bounds(require, kind, "heartbeat.interval.ms", heartbeat);
+            check_bounds(require, kind, "session.timeout.ms", session);
+            let names = [format!("group.{kind}.heartbeat.interval.ms"), format!("group.{kind}.session.timeout.ms")];
+            let reason = format!("{} must be less than {}", names[0], names[1]);
+            require(heartbeat[0] < session[0], &[&names[0], &names[1]], &reason);
+        }
     }
+
+    /// ShareGroupConfig.validate.
+    fn check_share_groups(&self, require: &mut impl FnMut(bool, &[&str], &str)) {
+        let ShareConfig { record_lock_duration, min_record_lock_duration, max_record_lock_duration, .. } = self.share;
+        let lock = [record_lock_duration, min_record_lock_duration, max_record_lock_duration];
+        check_bounds(require, "share", "record.lock.duration.ms", lock);
+        const SESSIONS: &str = "group.share.max.share.sessions";
+        const SIZE: &str = "group.share.max.size";
+        let reason = format!("{SESSIONS} must be greater than or equal to {SIZE}");
+        require(self.share.max_share_sessions >= self.share.max_size, &[SESSIONS, SIZE], &reason);
+    }
+}
+
+/// A setting of groups lies between its least and its greatest value.
+fn check_bounds(
+    require: &mut impl FnMut(bool, &[&str], &str),
+    kind: &str,
+    setting: &str,
+    [value, least, most]: [Duration; 3],
+) {
+    let name = format!("group.{kind}.{setting}");
+    let (lower, upper) = (format!("group.{kind}.min.{setting}"), format!("group.{kind}.max.{setting}"));
+    require(most >= least, &[&upper, &lower], &format!("{upper} must be greater than or equal to {lower}"));
+    require(value >= least, &[&name, &lower], &format!("{name} must be greater than or equal to {lower}"));
+    require(value <= most, &[&name, &upper], &format!("{name} must be less than or equal to {upper}"));
 }

@@ -12,11 +12,13 @@ pub mod foreign;
 pub mod planted;
 pub mod producer;
 pub mod setting;
+pub mod share;
 pub mod topic;
 
 pub use dynamic::{dynamic_names, validate_dynamic_configs};
 pub use planted::Planted;
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
+pub use share::ShareConfig;
 pub use topic::{validate_topic_config, validate_topic_configs};
 
 use crate::time::Duration;
@@ -128,6 +130,8 @@ pub struct BrokerConfig {
     pub group_consumer_assignors: Vec<String>,
     /// `group.consumer.migration.policy`
     pub group_consumer_migration_policy: String,
+    /// `group.share.…` and `share.coordinator.…`
+    pub share: ShareConfig,
     /// `replica.selector.class` = RackAwareReplicaSelector
     pub rack_aware_selector: bool,
     /// `transaction.state.log.num.partitions`
@@ -223,6 +227,7 @@ impl Default for BrokerConfig {
             group_consumer_max_size: i32::MAX,
             group_consumer_assignors: vec!["uniform".to_string(), "range".to_string()],
             group_consumer_migration_policy: "bidirectional".to_string(),
+            share: ShareConfig::default(),
             rack_aware_selector: false,
             transaction_topic_num_partitions: 50,
             transaction_topic_replication_factor: 3,

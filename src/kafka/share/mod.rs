@@ -10,6 +10,7 @@ mod aborted;
 mod acknowledge;
 mod acquire;
 mod in_flight;
+mod key;
 mod offsets;
 mod timeout;
 
@@ -17,6 +18,7 @@ pub use aborted::mark_aborted;
 pub use acknowledge::AcknowledgementBatch;
 pub use acquire::{Acquire, AcquireMode, AcquiredRange, AcquiredRecords, FetchedBatch};
 pub use in_flight::{InFlightBatch, InFlightState, RecordState};
+pub use key::SharePartitionKey;
 
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
