@@ -12,4 +12,6 @@ pub mod log;
 pub mod node;
 pub mod quorum;
 pub mod replica;
+pub mod share;
+pub mod share_coordinator;
 pub mod transaction;

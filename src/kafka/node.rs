@@ -97,6 +97,10 @@ pub enum Alarm {
     Transaction,
     /// When to forget transactional ids that nobody used for long.
     TransactionalIdExpiry,
+    /// When the share coordinator gives up waiting for a write.
+    ShareCoordinator,
+    /// When a member of a share group loses records that it did not acknowledge in time.
+    AcquisitionLock,
     /// When a producer's batch has waited `linger.ms`.
     Linger,
     /// When a client tries again after a back-off.

@@ -409,7 +409,7 @@ impl Check<'_> {
 
 /// Kafka's own topics, which it makes when they are needed.
 fn is_internal(topic: &str) -> bool {
-    matches!(topic, "__consumer_offsets" | "__transaction_state")
+    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 
 /// A name that no line before has declared.

@@ -87,6 +87,7 @@ impl Names {
         match topic {
             "__consumer_offsets" => Some(self.config.offsets_topic_num_partitions),
             "__transaction_state" => Some(self.config.transaction_topic_num_partitions),
+            "__share_group_state" => Some(self.config.share.state_topic_num_partitions),
             _ => *self.topics.get(topic)?,
         }
     }

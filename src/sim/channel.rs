@@ -21,6 +21,8 @@ pub enum Channel {
     AddPartitions,
     /// TransactionMarkerChannelManager's channel to the partition leaders.
     TxnMarkers,
+    /// PersisterStateManager's channel to the share coordinators.
+    ShareState,
 }
 
 impl Channel {
@@ -47,6 +49,12 @@ impl Channel {
             _ if is_client(from) || is_client(to) => Channel::Main,
             ApiKey::AddPartitionsToTxn => Channel::AddPartitions,
             ApiKey::WriteTxnMarkers => Channel::TxnMarkers,
+            ApiKey::FindCoordinator
+            | ApiKey::InitializeShareGroupState
+            | ApiKey::ReadShareGroupState
+            | ApiKey::WriteShareGroupState
+            | ApiKey::DeleteShareGroupState
+            | ApiKey::ReadShareGroupStateSummary => Channel::ShareState,
             ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat => Channel::Lifecycle,
             ApiKey::AlterPartition => Channel::AlterPartition,
             _ if is_controller(from) && is_controller(to) => Channel::Main,

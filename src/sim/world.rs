@@ -547,6 +547,8 @@ fn continues_a_story(alarm: Alarm) -> bool {
         | Alarm::DelayedOperation
         | Alarm::Group
         | Alarm::Transaction
+        | Alarm::ShareCoordinator
+        | Alarm::AcquisitionLock
         | Alarm::Linger
         | Alarm::RetryBackoff
         | Alarm::DeliveryTimeout

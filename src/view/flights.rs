@@ -108,6 +108,11 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         ApiKey::ConsumerGroupHeartbeat | ApiKey::ShareGroupHeartbeat => Family::Group,
         ApiKey::OffsetCommit | ApiKey::TxnOffsetCommit | ApiKey::OffsetFetch => Family::Group,
         ApiKey::ShareFetch | ApiKey::ShareAcknowledge => Family::Consume,
+        ApiKey::InitializeShareGroupState
+        | ApiKey::ReadShareGroupState
+        | ApiKey::WriteShareGroupState
+        | ApiKey::DeleteShareGroupState
+        | ApiKey::ReadShareGroupStateSummary => Family::Group,
         ApiKey::Vote | ApiKey::BeginQuorumEpoch | ApiKey::EndQuorumEpoch | ApiKey::FetchSnapshot => Family::Quorum,
         ApiKey::AlterPartition | ApiKey::BrokerRegistration | ApiKey::BrokerHeartbeat | ApiKey::AllocateProducerIds => {
             Family::Controller

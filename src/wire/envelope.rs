@@ -164,6 +164,11 @@ apis! {
     ShareFetch, "SHARE_FETCH", ShareFetchRequest, ShareFetchResponse;
     ShareAcknowledge, "SHARE_ACKNOWLEDGE", ShareAcknowledgeRequest, ShareAcknowledgeResponse;
     RemoveRaftVoter, "REMOVE_RAFT_VOTER", RemoveRaftVoterRequest, RemoveRaftVoterResponse;
+    InitializeShareGroupState, "INITIALIZE_SHARE_GROUP_STATE", InitializeShareGroupStateRequest, InitializeShareGroupStateResponse;
+    ReadShareGroupState, "READ_SHARE_GROUP_STATE", ReadShareGroupStateRequest, ReadShareGroupStateResponse;
+    WriteShareGroupState, "WRITE_SHARE_GROUP_STATE", WriteShareGroupStateRequest, WriteShareGroupStateResponse;
+    DeleteShareGroupState, "DELETE_SHARE_GROUP_STATE", DeleteShareGroupStateRequest, DeleteShareGroupStateResponse;
+    ReadShareGroupStateSummary, "READ_SHARE_GROUP_STATE_SUMMARY", ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse;
 }
 
 fn encode(body: &impl Encodable, version: i16) -> Bytes {

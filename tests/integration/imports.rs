@@ -28,6 +28,20 @@ const TABLE: &[(&str, &[&str])] = &[
         "kafka/transaction",
         &["wire", "time", "kafka/config", "kafka/node", "kafka/fact", "kafka/controller", "kafka/coordinator"],
     ),
+    ("kafka/share", &["wire", "time"]),
+    (
+        "kafka/share_coordinator",
+        &[
+            "wire",
+            "time",
+            "kafka/config",
+            "kafka/node",
+            "kafka/fact",
+            "kafka/controller",
+            "kafka/coordinator",
+            "kafka/share",
+        ],
+    ),
     (
         "kafka/broker",
         &[
@@ -43,6 +57,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "kafka/coordinator",
             "kafka/group",
             "kafka/transaction",
+            "kafka/share",
+            "kafka/share_coordinator",
         ],
     ),
     ("kafka/client", &["wire", "time", "kafka/config", "kafka/node", "kafka/fact"]),

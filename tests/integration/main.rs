@@ -31,6 +31,7 @@ mod golden_roundrobin_assignor;
 mod golden_segments_retention;
 mod golden_server_range_assignor;
 mod golden_share_group_heartbeat;
+mod golden_share_partition;
 mod golden_share_simple_assignor;
 mod golden_spark_kafka_source;
 mod golden_sticky_assignor;

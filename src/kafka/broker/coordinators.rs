@@ -17,6 +17,7 @@ impl Process {
         match kind {
             CoordinatorType::Group => &mut self.groups,
             CoordinatorType::Transaction => &mut self.transactions,
+            CoordinatorType::Share => &mut self.share_coordinator,
         }
     }
 

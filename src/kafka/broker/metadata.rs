@@ -4,8 +4,9 @@
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
-use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC, TRANSACTION_TOPIC};
+use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
 use crate::kafka::node::Turn;
+use crate::kafka::share::SharePartitionKey;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -122,7 +123,7 @@ pub fn metadata(
 }
 
 /// FIND_COORDINATOR, version 4 and later: each key's coordinator is the leader of the key's partition of
-/// `__consumer_offsets` or `__transaction_state`, which is made when it is missing.
+/// `__consumer_offsets`, `__transaction_state` or `__share_group_state`, which is made when it is missing.
 pub fn find_coordinator(
     turn: &mut Turn<'_>,
     image: &MetadataImage,
@@ -133,12 +134,15 @@ pub fn find_coordinator(
 ) -> FindCoordinatorResponse {
     let name = CoordinatorType::of_key_type(request.key_type).map(|kind| topic_name(kind.topic()));
     let topic = name.as_ref().and_then(|name| image.topics.get(name));
-    if let Some(name) = name.as_ref().filter(|_| topic.is_none()) {
+    let is_share = request.key_type == CoordinatorType::Share as i8;
+    let is_valid = |key: &StrBytes| !is_share || SharePartitionKey::is_valid(key);
+    let is_needed = topic.is_none() && request.coordinator_keys.iter().any(is_valid);
+    if let Some(name) = name.as_ref().filter(|_| is_needed) {
         creation.create(turn, controller, vec![creatable(config, name)]);
     }
     let coordinator = |key: &StrBytes| match &name {
-        Some(_) => coordinator_of(image, topic, key),
-        None => Err(ErrorCode::InvalidRequest),
+        Some(_) if is_valid(key) => coordinator_of(image, topic, key),
+        _ => Err(ErrorCode::InvalidRequest),
     };
     let answer = |key: &StrBytes| match coordinator(key) {
         Ok(broker) => {
@@ -151,6 +155,13 @@ pub fn find_coordinator(
             .with_error_code(error.code()),
     };
     FindCoordinatorResponse::default().with_coordinators(request.coordinator_keys.iter().map(answer).collect())
+}
+
+/// Who keeps the state of a share partition, as far as the metadata says
+/// (ShareCoordinatorMetadataCacheHelperImpl).
+pub(super) fn share_coordinator(image: &MetadataImage, key: &SharePartitionKey) -> Option<BrokerId> {
+    let topic = image.topics.get(&topic_name(SHARE_STATE_TOPIC));
+    coordinator_of(image, topic, &key.as_coordinator_key()).ok()
 }
 
 fn coordinator_of(image: &MetadataImage, topic: Option<&TopicImage>, key: &StrBytes) -> Result<BrokerId, ErrorCode> {
@@ -191,6 +202,22 @@ fn creatable(config: &BrokerConfig, name: &TopicName) -> CreatableTopic {
                 ("cleanup.policy", "compact"),
                 ("min.insync.replicas", min_isr.as_str()),
                 ("segment.bytes", segment_bytes.as_str()),
+            ];
+            with(topic, &settings)
+        }
+        // ShareCoordinatorService.shareGroupStateTopicConfigs
+        SHARE_STATE_TOPIC => {
+            let topic = topic
+                .with_num_partitions(config.share.state_topic_num_partitions)
+                .with_replication_factor(config.share.state_topic_replication_factor);
+            let min_isr = config.share.state_topic_min_isr.to_string();
+            let segment_bytes = config.share.state_topic_segment_bytes.to_string();
+            let settings = [
+                ("cleanup.policy", "delete"),
+                ("compression.type", "producer"),
+                ("segment.bytes", segment_bytes.as_str()),
+                ("min.insync.replicas", min_isr.as_str()),
+                ("retention.ms", "-1"),
             ];
             with(topic, &settings)
         }
@@ -250,7 +277,7 @@ fn broker_row(image: &MetadataImage, id: BrokerId) -> MetadataResponseBroker {
 }
 
 /// Clients are sent to brokers that are not fenced, in controlled shutdown or not.
-fn alive_brokers(image: &MetadataImage) -> impl Iterator<Item = BrokerId> {
+pub(super) fn alive_brokers(image: &MetadataImage) -> impl Iterator<Item = BrokerId> {
     image.brokers.iter().filter(|(_, broker)| !broker.fenced).map(|(id, _)| *id)
 }
 

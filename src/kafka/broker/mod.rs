@@ -15,11 +15,16 @@ mod list_offsets;
 mod maintenance;
 pub mod metadata;
 mod partitions;
+pub mod persister;
 mod process;
 mod produce;
 pub mod producer_ids;
 mod purgatory;
 mod read_replica;
+mod share_answers;
+mod share_fetch;
+pub mod share_partitions;
+pub mod share_sessions;
 mod throttle;
 mod txn_markers;
 mod verification;
@@ -37,6 +42,7 @@ use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::fetcher::Fetcher;
 use crate::kafka::replica::{Liveness, Partition};
+use crate::kafka::share_coordinator::ShareCoordinator;
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
@@ -54,9 +60,11 @@ use forwarding::Forwarder;
 use lifecycle::BrokerLifecycle;
 use maintenance::Timers;
 use metadata::TopicCreation;
+use persister::Persister;
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
+use share_partitions::Shares;
 use throttle::ReplicationQuota;
 use txn_markers::DelayedMarkers;
 use verification::Verifying;
@@ -93,6 +101,9 @@ pub struct Process {
     topic_creation: TopicCreation,
     groups: GroupCoordinator,
     transactions: TransactionCoordinator,
+    share_coordinator: ShareCoordinator,
+    persister: Persister,
+    shares: Shares,
     add_partitions: AddPartitionsManager,
     /// Requests of transactions that the coordinators do not know of yet.
     verifying: SortedMap<u64, Verifying>,

@@ -311,6 +311,7 @@ impl Process {
         }
         if led {
             self.coordinator_resigned(turn, partition);
+            self.fence_share_partitions(partition);
         }
         let left = leader.is_none() || !registration.isr.contains(&self.id);
         if self.is_shutting_down() && left {
@@ -357,6 +358,7 @@ impl Process {
         }
         self.groups.topic_changed(topic);
         self.groups.topic_deleted(turn, topic);
+        self.share_coordinator.topic_deleted(turn, id);
     }
 
     /// The replica is gone from here, with its records.
@@ -365,6 +367,7 @@ impl Process {
         let led = self.replicas.remove(partition).is_some_and(|replica| replica.is_leader());
         if led {
             self.coordinator_resigned(turn, partition);
+            self.fence_share_partitions(partition);
         }
         // Those who wait are told before the key of the partition is forgotten.
         self.touch(disk, turn, partition);

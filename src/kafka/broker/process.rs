@@ -11,8 +11,10 @@ use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
 use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
 use crate::kafka::broker::maintenance::Timers;
 use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
+use crate::kafka::broker::persister::Persister;
 use crate::kafka::broker::producer_ids::ProducerIds;
 use crate::kafka::broker::purgatory::Purgatory;
+use crate::kafka::broker::share_partitions::Shares;
 use crate::kafka::broker::throttle::ReplicationQuota;
 use crate::kafka::broker::{Broker, Process, ProcessState};
 use crate::kafka::controller::image::MetadataImage;
@@ -23,6 +25,7 @@ use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::Quorum;
 use crate::kafka::replica::Partition;
 use crate::kafka::replica::fetcher::Fetcher;
+use crate::kafka::share_coordinator::ShareCoordinator;
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
@@ -52,6 +55,9 @@ impl Process {
             topic_creation: TopicCreation::new(),
             groups: GroupCoordinator::new(id, &config),
             transactions: TransactionCoordinator::new(id, &config, turn.now),
+            share_coordinator: ShareCoordinator::new(&config),
+            persister: Persister::new(id),
+            shares: Shares::new(),
             add_partitions: AddPartitionsManager::new(id),
             verifying: SortedMap::new(),
             last_verification: 0,
@@ -172,8 +178,10 @@ impl Process {
                 Arc::make_mut(fetcher).disconnected(turn, &self.config);
             }
             self.transactions.disconnected(turn, leader);
+            self.persister.disconnected(turn, leader);
             self.coordinator_disconnected(disk, turn, leader);
         }
+        self.share_connection_lost(peer);
     }
 
     /// Fires everything that is due.
@@ -189,6 +197,11 @@ impl Process {
         if due(self.transactions.next_alarm()) {
             self.transactions.alarm(turn, &self.image);
         }
+        if due(self.share_coordinator.next_alarm()) {
+            self.share_coordinator.alarm(turn);
+        }
+        self.persister.alarm(turn);
+        self.expire_acquisition_locks(now);
         self.expire_verifications(disk, turn);
         for fetcher in self.fetchers.values_mut().filter(|fetcher| due(fetcher.next_alarm())) {
             Arc::make_mut(fetcher).alarm(turn, &self.config);
@@ -202,6 +215,7 @@ impl Process {
         self.expire_deletes(turn);
         self.expire_markers(turn);
         self.expire_fetches(disk, turn);
+        self.expire_share_fetches(disk, turn);
         self.maintain(disk, turn);
     }
 
@@ -213,6 +227,9 @@ impl Process {
             self.quorum.next_alarm(),
             self.groups.next_alarm(),
             self.transactions.next_alarm(),
+            self.share_coordinator.next_alarm(),
+            self.persister.next_alarm(),
+            self.shares.next_alarm(),
             self.lifecycle.next_alarm(),
             self.alter_partition.next_alarm(),
             self.forwarder.next_alarm(),
@@ -259,6 +276,15 @@ impl Process {
                 let answer = find_coordinator(turn, image, config, &mut self.topic_creation, controller, asked);
                 turn.respond(from, correlation, answer);
             }
+            Request::ShareFetch(fetch) => self.share_fetch(disk, turn, from, correlation, fetch),
+            Request::ShareAcknowledge(acknowledge) => self.share_acknowledge(turn, from, correlation, acknowledge),
+            Request::InitializeShareGroupState(_)
+            | Request::ReadShareGroupState(_)
+            | Request::WriteShareGroupState(_)
+            | Request::DeleteShareGroupState(_)
+            | Request::ReadShareGroupStateSummary(_) => {
+                self.share_coordinator.handle(turn, &self.image, from, correlation, request);
+            }
             Request::DeleteRecords(delete) => self.delete_records(disk, turn, from, correlation, delete),
             Request::JoinGroup(_)
             | Request::SyncGroup(_)
@@ -289,6 +315,9 @@ impl Process {
         response: &Response,
     ) {
         if let NodeId::Broker(leader) = from {
+            if self.persister.answered(turn, leader, correlation, response) {
+                return;
+            }
             match response {
                 Response::AddPartitionsToTxn(answer) => {
                     return self.partitions_added(disk, turn, leader, correlation, answer);
@@ -365,7 +394,12 @@ impl Process {
             while let Some(partition) = self.low_watermark_moved.pop_first() {
                 self.touch_deletes(disk, turn, &partition);
             }
-            if batches.is_empty() && self.advanced.is_empty() && self.touched.is_empty() {
+            while let Some(partition) = self.shares.touched.pop_first() {
+                self.touch_share_fetches(disk, turn, &partition);
+            }
+            self.settle_persister(disk, turn);
+            let shares_settled = self.shares.touched.is_empty() && !self.persister.has_outcomes();
+            if batches.is_empty() && self.advanced.is_empty() && self.touched.is_empty() && shares_settled {
                 break;
             }
         }
@@ -385,6 +419,7 @@ impl Process {
         self.touch_markers(disk, turn, partition);
         self.touch_deletes(disk, turn, partition);
         self.touch_fetches(disk, turn, partition);
+        self.touch_share_fetches(disk, turn, partition);
     }
 
     fn send_fetches(&mut self, disk: &Disk, turn: &mut Turn<'_>) {

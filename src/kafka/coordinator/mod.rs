@@ -22,22 +22,27 @@ pub use runtime::{Runtime, Write};
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Where transactions are kept.
 pub const TRANSACTION_TOPIC: &str = "__transaction_state";
+/// Where it is kept what became of the records that share groups read.
+pub const SHARE_STATE_TOPIC: &str = "__share_group_state";
 
 /// Which coordinator; a FIND_COORDINATOR names it by the number (FindCoordinatorRequest.CoordinatorType).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CoordinatorType {
     Group = 0,
     Transaction = 1,
+    Share = 2,
 }
 
 impl CoordinatorType {
-    pub const ALL: [CoordinatorType; 2] = [CoordinatorType::Group, CoordinatorType::Transaction];
+    pub const ALL: [CoordinatorType; 3] =
+        [CoordinatorType::Group, CoordinatorType::Transaction, CoordinatorType::Share];
 
     /// The topic that it keeps its state in.
     pub fn topic(self) -> &'static str {
         match self {
             CoordinatorType::Group => OFFSETS_TOPIC,
             CoordinatorType::Transaction => TRANSACTION_TOPIC,
+            CoordinatorType::Share => SHARE_STATE_TOPIC,
         }
     }
 

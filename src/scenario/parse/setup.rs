@@ -45,6 +45,7 @@ pub fn cluster(a: &mut Args<'_>) -> Option<Statement> {
         ("num.partitions", config.num_partitions),
         ("offsets.topic.num.partitions", config.offsets_topic_num_partitions),
         ("transaction.state.log.num.partitions", config.transaction_topic_num_partitions),
+        ("share.coordinator.state.topic.num.partitions", config.share.state_topic_num_partitions),
     ] {
         if count > MOST_PARTITIONS {
             a.settings(Scope::Broker, vec![too_many_partitions(name)]);
