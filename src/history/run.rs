@@ -261,9 +261,6 @@ impl Run {
             }
             // The set-up was read before the start.
             Statement::Cluster(_) => {}
-            Statement::ShareConsumer { .. } => {
-                self.refuse(line, "this is not simulated yet".to_string());
-            }
         }
         None
     }

@@ -55,10 +55,6 @@ impl Check<'_> {
         match statement {
             Statement::Cluster(setup) => self.cluster(setup),
             Statement::Act(action) => self.action(action),
-            Statement::ShareConsumer { name, .. } => {
-                self.refuse(Feature::ShareConsumers, "share-consumer");
-                self.new_client(name);
-            }
             Statement::At(instant) if *instant < self.names.earliest => {
                 let message =
                     format!("time never moves backwards: it is {} here at least", print_instant(self.names.earliest));
@@ -118,7 +114,7 @@ impl Check<'_> {
             Action::RemoveController { controller } => self.controller(controller),
             Action::UnregisterBroker { id } | Action::AlterBroker { broker: Some(id), .. } => self.broker_id(*id),
             Action::AddProducer { name, .. } => self.new_client(name),
-            Action::AddConsumer { name, topics, .. } => {
+            Action::AddConsumer { name, topics, .. } | Action::AddShareConsumer { name, topics, .. } => {
                 self.new_client(name);
                 for topic in topics {
                     self.topic(topic);
@@ -136,13 +132,19 @@ impl Check<'_> {
                 self.client(producer, &[ClientKind::Producer]);
                 self.topic(topic);
             }
+            Action::Acknowledge { consumer, record, .. } => {
+                self.client(consumer, &[ClientKind::ShareConsumer]);
+                if let Some((partition, _)) = record {
+                    self.partition(partition);
+                }
+            }
             Action::Seek { consumer, partition, .. } => {
                 self.client(consumer, &[ClientKind::Consumer]);
                 self.partition(partition);
             }
             Action::Commit { client } => match self.names.clients.get(client) {
                 Some(ClientKind::Producer) => self.transactional(client),
-                _ => self.client(client, &[ClientKind::Consumer]),
+                _ => self.client(client, &[ClientKind::Consumer, ClientKind::ShareConsumer]),
             },
             Action::BeginTransaction { producer } | Action::AbortTransaction { producer } => {
                 self.transactional(producer);
@@ -383,11 +385,14 @@ impl Check<'_> {
             | Question::Generation(group)
             | Question::Members(group)
             | Question::Committed(group, _)
+            | Question::StartOffset(group, _)
+            | Question::Acquired(group, _)
             | Question::Lag(group, _)
             | Question::Duplicated(group)
             | Question::Skipped(group) => self.group(group),
+            // Where a share group stands in a partition, none of its consumers knows.
+            Question::Position(consumer, _) => self.client(consumer, &[ClientKind::Consumer, ClientKind::Stream]),
             Question::Assigned(consumer)
-            | Question::Position(consumer, _)
             | Question::Delivered(consumer, _)
             | Question::Values(consumer, _) => {
                 self.client(consumer, &[ClientKind::Consumer, ClientKind::ShareConsumer, ClientKind::Stream]);

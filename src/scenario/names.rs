@@ -111,10 +111,6 @@ impl Names {
         match statement {
             Statement::Cluster(setup) => self.take_cluster(setup),
             Statement::Act(action) => self.take_action(action),
-            Statement::ShareConsumer { name, group, .. } => {
-                self.declare_client(name, ClientKind::ShareConsumer);
-                self.groups.insert(group.clone());
-            }
             Statement::Wait(duration) => self.earliest += *duration,
             Statement::At(instant) => self.earliest = self.earliest.max(*instant),
             _ => {}
@@ -164,6 +160,10 @@ impl Names {
             }
             Action::AddConsumer { name, group, .. } => {
                 self.declare_client(name, ClientKind::Consumer);
+                self.groups.insert(group.clone());
+            }
+            Action::AddShareConsumer { name, group, .. } => {
+                self.declare_client(name, ClientKind::ShareConsumer);
                 self.groups.insert(group.clone());
             }
             Action::AddStream { name, .. } => self.declare_client(name, ClientKind::Stream),

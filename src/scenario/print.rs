@@ -34,10 +34,6 @@ pub fn statement(statement: &Statement, kind: Option<ClientKind>) -> String {
     match statement {
         Statement::Cluster(setup) => cluster(setup),
         Statement::Act(action) => act(action, kind.unwrap_or(ClientKind::Consumer).word()),
-        Statement::ShareConsumer { name, group, topics, configs } => {
-            let group = quote(group, &[]);
-            format!("share-consumer {} group={group} topics={}{}", word(name), list(topics), options(configs))
-        }
         Statement::Wait(duration) => format!("wait {duration}"),
         Statement::At(instant) => format!("at {}", print_instant(*instant)),
         Statement::Until { condition, within } => format!("until {condition} within {within}"),
@@ -84,15 +80,18 @@ fn act(action: &Action, kind: &str) -> String {
             let id = transactional_id.as_ref().map(|id| format!(" transactional.id={}", quote(id, &[])));
             format!("producer {}{}{}", word(name), id.unwrap_or_default(), options(configs))
         }
-        Action::AddConsumer { name, group, topics, configs, .. } => {
+        Action::AddConsumer { name, group, topics, configs, .. }
+        | Action::AddShareConsumer { name, group, topics, configs, .. } => {
             let group = quote(group, &[]);
-            format!("consumer {} group={group} topics={}{}", word(name), list(topics), options(configs))
+            let verb = if matches!(action, Action::AddConsumer { .. }) { "consumer" } else { "share-consumer" };
+            format!("{verb} {} group={group} topics={}{}", word(name), list(topics), options(configs))
         }
         Action::AddStream { name, subscribe, options: written, .. } => {
             format!("stream {} subscribe={}{}", word(name), list(subscribe), options(written))
         }
         Action::Send { .. }
         | Action::Load { .. }
+        | Action::Acknowledge { .. }
         | Action::Seek { .. }
         | Action::Commit { .. }
         | Action::BeginTransaction { .. }
@@ -178,6 +177,10 @@ fn traffic(action: &Action) -> String {
                 SeekTo::Timestamp(millis) => format!("{millis}ms"),
             };
             format!("seek {} {partition} {to}", word(consumer))
+        }
+        Action::Acknowledge { consumer, kind, record } => {
+            let record = record.as_ref().map(|(partition, offset)| format!(" {partition} {offset}"));
+            format!("acknowledge {} {}{}", word(consumer), kind.name(), record.unwrap_or_default())
         }
         Action::Commit { client } => format!("commit {}", word(client)),
         Action::BeginTransaction { producer } => format!("begin {}", word(producer)),

@@ -38,12 +38,6 @@ pub enum Statement {
     Cluster(Box<ClusterSetup>),
     /// Something to do to the running cluster now.
     Act(Action),
-    ShareConsumer {
-        name: String,
-        group: String,
-        topics: Vec<String>,
-        configs: Configs,
-    },
     Wait(Duration),
     At(Instant),
     Until {

@@ -4,12 +4,10 @@
 /// A part of the language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    ShareConsumers,
     ControllerDisks,
 }
 
 const NOT_YET: &[(Feature, &str)] = &[
-    (Feature::ShareConsumers, "share groups are not simulated yet"),
     (
         Feature::ControllerDisks,
         "the loss of a controller's disk is not simulated: it would be another voter (KIP-853), and comes back as none",

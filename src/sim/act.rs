@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kafka::client::{Consumer, Producer, StreamReader};
+use crate::kafka::client::{Consumer, Producer, ShareConsumer, StreamReader};
 use crate::kafka::config::StreamConfig;
 use crate::kafka::node::{Command, TxnCall};
 use crate::sim::action::{Action, NodeRef, Refused};
@@ -52,9 +52,10 @@ impl World {
                         _ => Vec::new(),
                     }
                 }
-                Action::AddProducer { .. } | Action::AddConsumer { .. } | Action::AddStream { .. } => {
-                    self.add_client(action)
-                }
+                Action::AddProducer { .. }
+                | Action::AddConsumer { .. }
+                | Action::AddShareConsumer { .. }
+                | Action::AddStream { .. } => self.add_client(action),
                 Action::Kill(_) | Action::Stop(_) | Action::Start(_) | Action::Freeze(_) | Action::Thaw(_) => {
                     self.act_on_process(action)?
                 }
@@ -178,6 +179,9 @@ impl World {
                 let positions = positions.ok_or_else(|| Refused::new(format!("{consumer} is not running")))?;
                 (producer, Command::Transaction(TxnCall::Offsets(Box::new(positions))))
             }
+            Action::Acknowledge { consumer, kind, record } => {
+                (consumer, Command::Acknowledge { record: record.clone(), kind: *kind })
+            }
             Action::Pause { consumer } => (consumer, Command::Pause),
             Action::Resume { consumer } => (consumer, Command::Resume),
             Action::Close { client } => (client, Command::Close),
@@ -222,6 +226,9 @@ impl World {
             }
             Action::AddConsumer { name, group, topics, config, .. } => {
                 (name, Actor::Consumer(Consumer::new(id, name, group, topics, bootstrap, config.clone())))
+            }
+            Action::AddShareConsumer { name, group, topics, config, .. } => {
+                (name, Actor::ShareConsumer(ShareConsumer::new(id, name, group, topics, bootstrap, config.clone())))
             }
             Action::AddStream { name, subscribe, config, .. } => {
                 let stream = StreamReader::new(id, name, subscribe, bootstrap, StreamConfig::clone(config));

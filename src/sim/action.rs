@@ -5,7 +5,7 @@ use crate::kafka::config::{BrokerConfig, ConsumerConfig, ProducerConfig, StreamC
 use crate::kafka::node::{ProducerRecord, SeekTo};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant, Rate};
-use crate::wire::{ApiKey, BrokerId, ControllerId, Offset, TopicPartition};
+use crate::wire::{AcknowledgeType, ApiKey, BrokerId, ControllerId, Offset, TopicPartition};
 
 /// What a script's first statement asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +120,13 @@ pub enum Action {
         config: ConsumerConfig,
         configs: Configs,
     },
+    AddShareConsumer {
+        name: String,
+        group: String,
+        topics: Vec<String>,
+        config: ConsumerConfig,
+        configs: Configs,
+    },
     /// A query of a structured-streaming engine that reads these topics.
     AddStream {
         name: String,
@@ -158,6 +165,12 @@ pub enum Action {
     SendOffsets {
         producer: String,
         consumer: String,
+    },
+    /// What a share consumer says of one record that it holds, or of all of which nothing has been said.
+    Acknowledge {
+        consumer: String,
+        kind: AcknowledgeType,
+        record: Option<(TopicPartition, Offset)>,
     },
     Pause {
         consumer: String,

@@ -1,7 +1,7 @@
 //! Whatever takes turns: the one place that lists the kinds of nodes.
 
 use crate::kafka::broker::Broker;
-use crate::kafka::client::{Admin, Consumer, Producer, StreamReader};
+use crate::kafka::client::{Admin, Consumer, Producer, ShareConsumer, StreamReader};
 use crate::kafka::controller::Controller;
 use crate::kafka::node::{Alarm, Node};
 use crate::time::Instant;
@@ -14,6 +14,7 @@ pub enum Actor {
     Controller(Controller),
     Producer(Producer),
     Consumer(Consumer),
+    ShareConsumer(ShareConsumer),
     Stream(StreamReader),
     Admin(Admin),
 }
@@ -25,6 +26,7 @@ impl Actor {
             Actor::Controller(node) => node,
             Actor::Producer(node) => node,
             Actor::Consumer(node) => node,
+            Actor::ShareConsumer(node) => node,
             Actor::Stream(node) => node,
             Actor::Admin(node) => node,
         }
@@ -36,6 +38,7 @@ impl Actor {
             Actor::Controller(node) => node.next_alarm(),
             Actor::Producer(node) => node.next_alarm(),
             Actor::Consumer(node) => node.next_alarm(),
+            Actor::ShareConsumer(node) => node.next_alarm(),
             Actor::Stream(node) => node.next_alarm(),
             Actor::Admin(node) => node.next_alarm(),
         }
@@ -48,6 +51,7 @@ impl Actor {
             Actor::Controller(node) => node.is_running(),
             Actor::Producer(node) => node.is_running(),
             Actor::Consumer(node) => node.is_running(),
+            Actor::ShareConsumer(node) => node.is_running(),
             Actor::Stream(node) => node.is_running(),
             Actor::Admin(_) => true,
         }
@@ -60,6 +64,7 @@ impl Actor {
             Actor::Controller(node) => node.kill(),
             Actor::Producer(node) => node.kill(),
             Actor::Consumer(node) => node.kill(),
+            Actor::ShareConsumer(node) => node.kill(),
             Actor::Stream(node) => node.kill(),
             Actor::Admin(_) => return false,
         }

@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use crate::kafka::broker::ProcessState;
 use crate::kafka::broker::lifecycle::BrokerState;
-use crate::kafka::client::{Consumer, DeliveredBatch, Producer, StreamReader, partitioner};
+use crate::kafka::client::{Consumer, DeliveredBatch, Producer, ShareConsumer, StreamReader, partitioner};
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::group::classic::ClassicGroup;
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::records::CommittedOffset;
+use crate::kafka::group::share::ShareGroup;
 use crate::kafka::log::Log;
 use crate::kafka::replica::offsets::Isolation;
+use crate::kafka::share::SharePartition;
 use crate::sim::actor::Actor;
 use crate::sim::world::{Member, Power, World};
 use crate::sorted::SortedMap;
@@ -121,6 +123,13 @@ impl World {
         }
     }
 
+    pub fn share_consumer(&self, name: &str) -> Option<&ShareConsumer> {
+        match self.client_actor(name)? {
+            Actor::ShareConsumer(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+
     /// The stream reader with this number, if it is one.
     pub fn stream_at(&self, id: ClientId) -> Option<&StreamReader> {
         match &*self.member(NodeId::Client(id))?.actor {
@@ -143,6 +152,7 @@ impl World {
     pub fn reader(&self, name: &str) -> Option<Reader<'_>> {
         match self.client_actor(name)? {
             Actor::Consumer(consumer) => Some(Reader::Consumer(consumer)),
+            Actor::ShareConsumer(consumer) => Some(Reader::ShareConsumer(consumer)),
             Actor::Stream(stream) => Some(Reader::Stream(stream)),
             _ => None,
         }
@@ -166,10 +176,25 @@ impl World {
         self.broker(self.coordinator(group)?)?.groups()?.consumer_group(&GroupId(str_bytes(group)))
     }
 
+    /// The share group as its coordinator has it.
+    pub fn share_group(&self, group: &str) -> Option<&ShareGroup> {
+        self.broker(self.coordinator(group)?)?.groups()?.share_group(&GroupId(str_bytes(group)))
+    }
+
+    /// What the partition's leader keeps of a share group.
+    pub fn share_partition(&self, group: &str, partition: &TopicPartition) -> Option<&SharePartition> {
+        let shares = self.broker(self.registration(partition)?.leader?)?.process()?.shares();
+        let mut all = shares.partitions().filter(|(_, of, _)| *of == partition);
+        all.find(|(key, _, _)| key.group.0.as_str() == group).map(|(_, _, share)| share)
+    }
+
     /// The assignor of a group, whichever protocol it speaks.
     pub fn assignor_of(&self, group: &str) -> Option<String> {
         if let Some(classic) = self.group(group) {
             return classic.protocol.as_ref().map(|protocol| protocol.to_string());
+        }
+        if self.share_group(group).is_some() {
+            return Some("simple".to_string());
         }
         let groups = self.broker(self.coordinator(group)?)?.groups()?;
         groups.assignor_of(self.consumer_group(group)?).map(|assignor| assignor.to_string())
@@ -178,18 +203,21 @@ impl World {
     /// The state of a group by Kafka's name, whichever protocol it speaks.
     pub fn group_state(&self, group: &str) -> Option<&'static str> {
         let classic = self.group(group).map(|group| group.state.name());
-        classic.or_else(|| Some(self.consumer_group(group)?.state().name()))
+        let newer = classic.or_else(|| Some(self.consumer_group(group)?.state().name()));
+        newer.or_else(|| Some(self.share_group(group)?.state().name()))
     }
 
     /// The generation of a classic group, the epoch of one of the consumer protocol.
     pub fn group_generation(&self, group: &str) -> Option<i32> {
         let classic = self.group(group).map(|group| group.generation);
-        classic.or_else(|| Some(self.consumer_group(group)?.epoch))
+        let newer = classic.or_else(|| Some(self.consumer_group(group)?.epoch));
+        newer.or_else(|| Some(self.share_group(group)?.epoch))
     }
 
     pub fn group_size(&self, group: &str) -> Option<usize> {
         let classic = self.group(group).map(|group| group.members.len());
-        classic.or_else(|| Some(self.consumer_group(group)?.members.len()))
+        let newer = classic.or_else(|| Some(self.consumer_group(group)?.members.len()));
+        newer.or_else(|| Some(self.share_group(group)?.members.len()))
     }
 
     /// What the group has committed, in the order of partitions.
@@ -226,6 +254,8 @@ impl World {
             let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.groups());
             names.extend(groups.map(|(_, group)| group.id.0.to_string()));
             let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.consumer_groups());
+            names.extend(groups.map(|group| group.id.0.to_string()));
+            let groups = broker.groups().into_iter().flat_map(|coordinator| coordinator.share_groups());
             names.extend(groups.map(|group| group.id.0.to_string()));
         }
         names.sort_unstable();
@@ -276,6 +306,7 @@ fn newest_of(deliveries: impl Iterator<Item = DeliveredBatch>, newest: Option<u6
 #[derive(Clone, Copy)]
 pub enum Reader<'a> {
     Consumer(&'a Consumer),
+    ShareConsumer(&'a ShareConsumer),
     Stream(&'a StreamReader),
 }
 
@@ -283,14 +314,16 @@ impl Reader<'_> {
     pub fn assignment(&self) -> Vec<TopicPartition> {
         match self {
             Reader::Consumer(consumer) => consumer.assignment(),
+            Reader::ShareConsumer(consumer) => consumer.assignment().to_vec(),
             Reader::Stream(stream) => stream.positions().into_keys().collect(),
         }
     }
 
-    /// What it reads next of each partition.
+    /// What it reads next of each partition; nobody can say it of a share consumer.
     pub fn positions(&self) -> SortedMap<TopicPartition, Offset> {
         match self {
             Reader::Consumer(consumer) => consumer.positions(),
+            Reader::ShareConsumer(_) => SortedMap::new(),
             Reader::Stream(stream) => stream.positions(),
         }
     }
@@ -300,6 +333,7 @@ impl Reader<'_> {
         let of = |batch: DeliveredBatch| if batch.partition == *partition { u64::from(batch.count) } else { 0 };
         match self {
             Reader::Consumer(consumer) => consumer.delivered().iter().map(of).sum(),
+            Reader::ShareConsumer(consumer) => consumer.delivered().iter().map(|given| of(given.batch)).sum(),
             Reader::Stream(stream) => stream.sink().given().iter().map(|given| of(given.records)).sum(),
         }
     }
@@ -308,6 +342,9 @@ impl Reader<'_> {
     pub fn records(&self, newest: Option<u64>) -> Vec<Delivered> {
         match self {
             Reader::Consumer(consumer) => newest_of(consumer.delivered().backwards(), newest),
+            Reader::ShareConsumer(consumer) => {
+                newest_of(consumer.delivered().backwards().map(|given| given.batch), newest)
+            }
             Reader::Stream(stream) => newest_of(stream.sink().given().backwards().map(|given| given.records), newest),
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::kafka::broker::Broker;
-use crate::kafka::client::{Consumer, Producer, StreamReader};
+use crate::kafka::client::{Consumer, Producer, ShareConsumer, StreamReader};
 use crate::kafka::controller::Controller;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use crate::kafka::fact::{Fact, Names};
@@ -456,6 +456,13 @@ impl World {
     pub fn consumers(&self) -> impl Iterator<Item = (&str, &Member, &Consumer)> {
         self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
             (NodeId::Client(id), Actor::Consumer(consumer)) => Some((self.client(*id), member, consumer)),
+            _ => None,
+        })
+    }
+
+    pub fn share_consumers(&self) -> impl Iterator<Item = (&str, &Member, &ShareConsumer)> {
+        self.members.iter().filter_map(|(id, member)| match (id, &*member.actor) {
+            (NodeId::Client(id), Actor::ShareConsumer(consumer)) => Some((self.client(*id), member, consumer)),
             _ => None,
         })
     }

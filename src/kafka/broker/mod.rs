@@ -23,7 +23,8 @@ mod purgatory;
 mod read_replica;
 mod share_answers;
 mod share_fetch;
-pub mod share_partitions;
+pub mod share_initialize;
+mod share_partitions;
 pub mod share_sessions;
 mod throttle;
 mod txn_markers;
@@ -61,6 +62,7 @@ use lifecycle::BrokerLifecycle;
 use maintenance::Timers;
 use metadata::TopicCreation;
 use persister::Persister;
+use share_initialize::Initializing;
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
@@ -103,6 +105,8 @@ pub struct Process {
     transactions: TransactionCoordinator,
     share_coordinator: ShareCoordinator,
     persister: Persister,
+    /// What the group coordinator waits for.
+    initializing: Vec<Initializing>,
     shares: Shares,
     add_partitions: AddPartitionsManager,
     /// Requests of transactions that the coordinators do not know of yet.

@@ -57,6 +57,7 @@ impl Process {
             transactions: TransactionCoordinator::new(id, &config, turn.now),
             share_coordinator: ShareCoordinator::new(&config),
             persister: Persister::new(id),
+            initializing: Vec::new(),
             shares: Shares::new(),
             add_partitions: AddPartitionsManager::new(id),
             verifying: SortedMap::new(),
@@ -397,6 +398,7 @@ impl Process {
             while let Some(partition) = self.shares.touched.pop_first() {
                 self.touch_share_fetches(disk, turn, &partition);
             }
+            self.initialize_share_states();
             self.settle_persister(disk, turn);
             let shares_settled = self.shares.touched.is_empty() && !self.persister.has_outcomes();
             if batches.is_empty() && self.advanced.is_empty() && self.touched.is_empty() && shares_settled {

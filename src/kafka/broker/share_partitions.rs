@@ -199,14 +199,14 @@ impl Process {
     }
 
     /// What became of what the share coordinators were asked.
-    pub(super) fn settle_persister(&mut self, disk: &Disk, turn: &mut Turn<'_>) {
+    pub(super) fn settle_persister(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         for Outcome { id, key, result } in self.persister.take_outcomes() {
             match self.shares.asking.remove(&id) {
                 Some(Asking::Initialize) => self.share_state_read(disk, turn, &key, result),
                 Some(Asking::Write { write, answer }) => {
                     self.share_state_written(turn, &key, write, answer, result.map(|_| ()));
                 }
-                None => {}
+                None => self.share_state_initialized(disk, turn, id, result.map(|_| ())),
             }
         }
         self.persister.poll(turn, &self.image);

@@ -15,6 +15,18 @@ pub(super) const ASSIGNORS: [(&str, &str); 4] = [
 ];
 
 /// What the consumer protocol leaves to the broker (ConsumerConfig.CONSUMER_PROTOCOL_UNSUPPORTED_CONFIGS).
+/// What a share consumer cannot be told (ShareConsumerConfig.SHARE_GROUP_UNSUPPORTED_CONFIGS).
+const NOT_FOR_SHARE_GROUPS: [&str; 9] = [
+    "auto.offset.reset",
+    "enable.auto.commit",
+    "group.instance.id",
+    "isolation.level",
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "group.protocol",
+    "group.remote.assignor",
+];
 const CLASSIC_ONLY: [&str; 3] = ["heartbeat.interval.ms", "partition.assignment.strategy", "session.timeout.ms"];
 
 pub static TABLE: &[Setting<ConsumerConfig>] = &[
@@ -217,6 +229,18 @@ impl ConsumerConfig {
             config.cross_check(configs, &mut errors);
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// What these settings make of a share consumer.
+    pub fn resolve_share(configs: &Configs) -> Result<ConsumerConfig, Vec<SettingError>> {
+        let set: Vec<&str> = NOT_FOR_SHARE_GROUPS.into_iter().filter(|name| configs.contains_key(*name)).collect();
+        match set.first() {
+            Some(first) => {
+                let reason = format!("{} cannot be set when using a share group.", set.join(", "));
+                Err(vec![setting::refused(first, reason)])
+            }
+            None => ConsumerConfig::resolve(configs),
+        }
     }
 
     fn cross_check(&self, configs: &Configs, errors: &mut Vec<SettingError>) {

@@ -87,6 +87,10 @@ pub enum Question {
     Assigned(String),
     Position(String, TopicPartition),
     Committed(String, TopicPartition),
+    /// Of a share group: before it everything is done with (SPSO).
+    StartOffset(String, TopicPartition),
+    /// Of a share group: how many records somebody holds and has not acknowledged.
+    Acquired(String, TopicPartition),
     /// Of one partition, or of all that the group has committed.
     Lag(String, Option<TopicPartition>),
     Acked(String),
@@ -219,6 +223,8 @@ impl Question {
             Question::Assigned(_) => "assigned",
             Question::Position(..) => "position",
             Question::Committed(..) => "committed",
+            Question::StartOffset(..) => "start-offset",
+            Question::Acquired(..) => "acquired",
             Question::Lag(..) => "lag",
             Question::Acked(_) => "acked",
             Question::Failed(..) => "failed",
@@ -267,6 +273,8 @@ impl Question {
             | Question::Records(p, _)
             | Question::Position(_, p)
             | Question::Committed(_, p)
+            | Question::StartOffset(_, p)
+            | Question::Acquired(_, p)
             | Question::Lag(_, Some(p))
             | Question::Checkpoint(_, p)
             | Question::Delivered(_, p)
@@ -341,6 +349,8 @@ impl fmt::Display for Question {
             | Question::Failed(name, None) => write!(f, " {}", word(name)),
             Question::Position(name, p)
             | Question::Committed(name, p)
+            | Question::StartOffset(name, p)
+            | Question::Acquired(name, p)
             | Question::Lag(name, Some(p))
             | Question::Checkpoint(name, p)
             | Question::Delivered(name, p)

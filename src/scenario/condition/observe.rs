@@ -86,6 +86,8 @@ pub trait Observe {
     fn group_state(&self, group: &str) -> Option<String>;
     fn generation(&self, group: &str) -> Option<i64>;
     fn members(&self, group: &str) -> Option<i64>;
+    /// Of a share group: its start offset, and how many records are acquired.
+    fn share_partition(&self, group: &str, partition: &TopicPartition) -> Option<(i64, i64)>;
     fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Option<i64>>;
     /// High watermark minus committed offset, of one partition or summed over all.
     fn lag(&self, group: &str, partition: Option<&TopicPartition>) -> Option<Option<i64>>;
@@ -294,6 +296,8 @@ impl Question {
             Question::Assigned(consumer) => Answer::Partitions(run.assigned(consumer)?),
             Question::Position(consumer, p) => Answer::Number(run.position(consumer, p)?),
             Question::Committed(group, p) => Answer::Number(run.committed(group, p)?),
+            Question::StartOffset(group, p) => number(run.share_partition(group, p)?.0),
+            Question::Acquired(group, p) => number(run.share_partition(group, p)?.1),
             Question::Lag(group, p) => Answer::Number(run.lag(group, p.as_ref())?),
             Question::Acked(producer) => number(run.acked(producer)?),
             Question::Failed(producer, error) => number(run.failed(producer, *error)?),

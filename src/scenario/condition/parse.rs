@@ -223,6 +223,8 @@ impl Parser {
             "assigned" => Question::Assigned(self.name("a consumer")?),
             "position" => Question::Position(self.name("a consumer")?, self.partition()?),
             "committed" => Question::Committed(self.name("a group")?, self.partition()?),
+            "start-offset" => Question::StartOffset(self.name("a share group")?, self.partition()?),
+            "acquired" => Question::Acquired(self.name("a share group")?, self.partition()?),
             "lag" => Question::Lag(self.name("a group")?, self.partition_if_any()?),
             "acked" => Question::Acked(self.name("a producer")?),
             "failed" => Question::Failed(self.name("a producer")?, self.error_if_any()?),

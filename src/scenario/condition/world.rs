@@ -142,6 +142,11 @@ impl Observe for World {
         self.group_size(group).map(|members| members as i64)
     }
 
+    fn share_partition(&self, group: &str, partition: &TopicPartition) -> Option<(i64, i64)> {
+        let share = World::share_partition(self, group, partition)?;
+        Some((share.start_offset().0, share.acquired_records() as i64))
+    }
+
     fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Option<i64>> {
         self.registration(partition)?;
         Some(World::committed(self, group, partition).map(|offset| offset.0))

@@ -88,6 +88,7 @@ fn statement(verb: &Word, a: &mut Args<'_>) -> Option<Statement> {
         "commit" => traffic::commit(a),
         "abort" => traffic::abort(a),
         "offsets" => traffic::offsets(a),
+        "acknowledge" => traffic::acknowledge(a),
         "seek" => traffic::seek(a),
         "pause" => traffic::pause(a),
         "resume" => traffic::resume(a),

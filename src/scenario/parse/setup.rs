@@ -227,9 +227,17 @@ pub fn share_consumer(a: &mut Args<'_>) -> Option<Statement> {
     let name = a.client("share-consumer");
     a.options();
     let (group, topics) = group_and_topics(a);
-    let configs: Configs = a.configs();
-    let statement = Statement::ShareConsumer { name: name?, group: group?, topics: topics?, configs };
-    a.finish(statement)
+    let configs = a.configs();
+    match ConsumerConfig::resolve_share(&configs) {
+        Ok(config) => {
+            let action = Action::AddShareConsumer { name: name?, group: group?, topics: topics?, config, configs };
+            a.finish(Statement::Act(action))
+        }
+        Err(errors) => {
+            a.settings(Scope::Consumer, errors);
+            None
+        }
+    }
 }
 
 pub fn stream(a: &mut Args<'_>) -> Option<Statement> {

@@ -91,6 +91,25 @@ pub fn offsets(a: &mut Args<'_>) -> Option<Statement> {
     a.finish(Statement::Act(Action::SendOffsets { producer, consumer }))
 }
 
+/// Of all that the application holds, or of one record.
+pub fn acknowledge(a: &mut Args<'_>) -> Option<Statement> {
+    let consumer = a.client("share-consumer")?;
+    let expected = "`accept`, `release` or `reject`";
+    let word = a.word(expected)?;
+    let kind = a.read(word, expected, |text| AcknowledgeType::ALL.into_iter().find(|kind| kind.name() == text))?;
+    let record = match a.is_done() {
+        true => None,
+        false => {
+            let partition = a.partition()?;
+            let expected = "the offset of the record";
+            let word = a.word(expected)?;
+            let offset = a.read(word, expected, |text| text.parse().ok().filter(|offset| *offset >= 0))?;
+            Some((partition, Offset(offset)))
+        }
+    };
+    a.finish(Statement::Act(Action::Acknowledge { consumer, kind, record }))
+}
+
 pub fn seek(a: &mut Args<'_>) -> Option<Statement> {
     let consumer = a.client("consumer")?;
     let partition = a.partition()?;

@@ -246,7 +246,7 @@ impl World {
             ],
             Some(Actor::Controller(_)) => &[LeaderElections, UncleanLeaderElections],
             Some(Actor::Producer(_)) => &[RecordSend, RecordRetry, RecordError],
-            Some(Actor::Consumer(_) | Actor::Stream(_)) => &[RecordsConsumed],
+            Some(Actor::Consumer(_) | Actor::ShareConsumer(_) | Actor::Stream(_)) => &[RecordsConsumed],
             Some(Actor::Admin(_)) | None => &[],
         }
     }
