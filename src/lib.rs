@@ -25,6 +25,8 @@
 //! | [`kafka::coordinator`] | what all coordinators have in common: writes on their way into the log |
 //! | [`kafka::group`] | the group coordinator: members, rebalances by both protocols, committed offsets |
 //! | [`kafka::transaction`] | the transaction coordinator: transactional ids, decisions, markers |
+//! | [`kafka::share`] | a share partition: who has acquired which records, and what became of them |
+//! | [`kafka::share_coordinator`] | the share coordinator: the state of share partitions, kept for the next leader |
 //! | [`kafka::broker`] | a broker put together from these, and its life: start, registration, shutdown |
 //! | [`kafka::client`] | producer, consumer, stream reader and admin client |
 //! | [`kafka::fact`] | what is worth telling, in sentences |
@@ -54,7 +56,7 @@
 //! - **Determinism.** No room below `ui` reads a clock, and none draws a random number but from the
 //!   world's seeded generator. What is compared, hashed, printed or iterated is ordered and of fixed
 //!   width: no hash order, no floats, no `usize`.
-//! - **Decide, then replay.** The controller and the coordinators of groups and transactions decide on
+//! - **Decide, then replay.** The controller and the coordinators decide on
 //!   records and change by replaying them, so a failover is a replay on another node.
 //! - **What survives a crash is a type.** A broker is a disk and perhaps a process; a kill drops the
 //!   process, lost power also what was not flushed.

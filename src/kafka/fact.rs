@@ -206,6 +206,16 @@ facts! {
     /// Nobody used the id for transactional.id.expiration.ms.
     TransactionalIdExpired { transactional_id: TransactionalId },
 
+    // Share groups, told by the leaders of the partitions that they read (KIP-932).
+    /// The leader has read what the share coordinator kept: the group goes on from here.
+    SharePartitionRead { group: GroupId, partition: TopicPartition, broker: BrokerId, start: Offset },
+    /// A member has got records, and nobody else will until it says what became of them or is too late.
+    RecordsAcquired { group: GroupId, partition: TopicPartition, broker: BrokerId, member: StrBytes, first: Offset, last: Offset, delivery_count: i16 },
+    /// The share coordinator has written what became of them.
+    RecordsSettled { group: GroupId, partition: TopicPartition, broker: BrokerId, first: Offset, last: Offset, fate: RecordsFate },
+    /// A member was too late.
+    AcquisitionLockTimedOut { group: GroupId, partition: TopicPartition, broker: BrokerId, first: Offset, last: Offset, archived: bool },
+
     // Clients.
     ProducerIdAssigned { producer: ClientId, producer_id: ProducerId, epoch: i16 },
     /// The application handed a record to the producer and the partitioner placed it.
@@ -262,6 +272,17 @@ facts! {
     AdminDone { what: StrBytes, error: Option<StrBytes> },
 }
 
+/// What became of records that a member of a share group had acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsFate {
+    /// It has processed them.
+    Acknowledged,
+    /// Others can have them.
+    Released,
+    /// Nobody gets them again: they were rejected, or delivered too often.
+    Archived,
+}
+
 /// Who is called what: the world knows the names of the script's clients.
 pub trait Names {
     fn client(&self, id: ClientId) -> &str;
@@ -294,6 +315,8 @@ impl Fact {
                 | Fact::SnapshotWritten { .. }
                 | Fact::PartitionsAddedToTransaction { .. }
                 | Fact::MarkerWritten { .. }
+                | Fact::RecordsAcquired { .. }
+                | Fact::RecordsSettled { fate: RecordsFate::Acknowledged, .. }
         )
     }
 
@@ -309,6 +332,8 @@ impl Fact {
                     | Fact::ProducerIdAssigned { .. }
                     | Fact::CoordinatorLoaded { .. }
                     | Fact::TransactionsLoaded { .. }
+                    | Fact::SharePartitionRead { .. }
+                    | Fact::RecordsSettled { .. }
                     | Fact::TransactionBegun { .. }
                     | Fact::TransactionPrepared { .. }
                     | Fact::MemberJoined { .. }
@@ -358,6 +383,10 @@ impl Fact {
             | Fact::CoordinatorLoaded { partition, .. }
             | Fact::TransactionsLoaded { partition, .. }
             | Fact::MarkerWritten { partition, .. }
+            | Fact::SharePartitionRead { partition, .. }
+            | Fact::RecordsAcquired { partition, .. }
+            | Fact::RecordsSettled { partition, .. }
+            | Fact::AcquisitionLockTimedOut { partition, .. }
             | Fact::OffsetCommitted { partition, .. }
             | Fact::Acknowledged { partition, .. }
             | Fact::SendFailed { partition, .. }
@@ -406,7 +435,11 @@ impl Fact {
             | Fact::DuplicateBatch { broker, .. }
             | Fact::CoordinatorLoaded { broker, .. }
             | Fact::TransactionsLoaded { broker, .. }
-            | Fact::MarkerWritten { broker, .. } => Some(*broker),
+            | Fact::MarkerWritten { broker, .. }
+            | Fact::SharePartitionRead { broker, .. }
+            | Fact::RecordsAcquired { broker, .. }
+            | Fact::RecordsSettled { broker, .. }
+            | Fact::AcquisitionLockTimedOut { broker, .. } => Some(*broker),
             Fact::LeaderElected { to, .. } => *to,
             _ => None,
         }

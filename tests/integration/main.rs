@@ -50,6 +50,7 @@ mod prevention;
 mod quorum_cases;
 mod read_committed;
 mod scripts;
+mod share_groups;
 mod small_cluster;
 mod stage;
 mod transactions;

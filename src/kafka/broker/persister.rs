@@ -406,3 +406,155 @@ fn read_result(
         batches: batches.ok_or(ErrorCode::UnknownServerError)?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
+    use crate::kafka::coordinator::SHARE_STATE_TOPIC;
+    use crate::kafka::node::Effects;
+    use crate::wire::messages::WriteShareGroupStateResponse;
+    use crate::wire::messages::write_share_group_state_response::{PartitionResult, WriteStateResult};
+    use crate::wire::{Body, BrokerEpoch, str_bytes, topic_name};
+
+    const COORDINATOR: BrokerId = BrokerId(2);
+
+    /// Broker 2 leads the one partition of the state topic.
+    fn image() -> MetadataImage {
+        let mut image = MetadataImage::new();
+        image.replay(&MetadataRecord::RegisterBroker {
+            broker: COORDINATOR,
+            incarnation: Uuid::nil(),
+            epoch: BrokerEpoch(1),
+            rack: None,
+            fenced: false,
+            in_controlled_shutdown: false,
+        });
+        let id = Uuid::from_u128(9);
+        image.replay(&MetadataRecord::Topic { name: topic_name(SHARE_STATE_TOPIC), id });
+        image.replay(&MetadataRecord::Partition {
+            topic: id,
+            partition: 0,
+            registration: PartitionRegistration {
+                leader: Some(COORDINATOR),
+                ..PartitionRegistration::new(vec![COORDINATOR], vec![COORDINATOR])
+            },
+        });
+        image
+    }
+
+    fn key(partition: i32) -> SharePartitionKey {
+        SharePartitionKey { group: GroupId(str_bytes("g")), topic: Uuid::from_u128(1), partition }
+    }
+
+    fn write() -> Op {
+        Op::Write { state_epoch: 0, leader_epoch: LeaderEpoch(0), start: Offset(0), batches: Vec::new() }
+    }
+
+    /// Which partitions each request names that was sent since the last look.
+    fn sent(effects: &mut Effects) -> Vec<(Correlation, Vec<i32>)> {
+        let sent = std::mem::take(&mut effects.sends).into_iter().filter_map(|(to, envelope)| {
+            assert_eq!(to, NodeId::Broker(COORDINATOR));
+            let Body::Request(Request::WriteShareGroupState(request)) = envelope.body else { return None };
+            let partitions = request.topics.iter().flat_map(|topic| topic.partitions.iter().map(|p| p.partition));
+            Some((envelope.correlation, partitions.collect()))
+        });
+        sent.collect()
+    }
+
+    fn answer(partitions: &[i32], error: Option<ErrorCode>) -> Response {
+        let result = |partition: &i32| {
+            let code = crate::wire::code(error);
+            PartitionResult::default().with_partition(*partition).with_error_code(code)
+        };
+        let topic = WriteStateResult::default()
+            .with_topic_id(Uuid::from_u128(1))
+            .with_partitions(partitions.iter().map(result).collect());
+        WriteShareGroupStateResponse::default().with_results(vec![topic]).into()
+    }
+
+    #[test]
+    fn what_gathers_while_a_request_is_under_way_is_sent_together() {
+        let mut effects = Effects::new(1);
+        let mut persister = Persister::new(BrokerId(1));
+        let first = persister.ask(key(0), write());
+        persister.poll(&mut Turn::new(Instant::ZERO, &mut effects), &image());
+        let flying = sent(&mut effects);
+        assert_eq!(flying[0].1, [0]);
+        for partition in [1, 2] {
+            persister.ask(key(partition), write());
+        }
+        persister.poll(&mut Turn::new(Instant::ZERO, &mut effects), &image());
+        assert_eq!(sent(&mut effects), []);
+        let mut turn = Turn::new(Instant::ZERO, &mut effects);
+        assert!(persister.answered(&mut turn, COORDINATOR, flying[0].0, &answer(&[0], None)));
+        persister.poll(&mut turn, &image());
+        assert_eq!(persister.take_outcomes(), [Outcome { id: first, key: key(0), result: Ok(None) }]);
+        assert_eq!(sent(&mut effects)[0].1, [1, 2]);
+    }
+
+    #[test]
+    fn what_may_succeed_later_is_tried_again_until_it_was_tried_five_times() {
+        let mut effects = Effects::new(1);
+        let mut persister = Persister::new(BrokerId(1));
+        let mut now = Instant::ZERO;
+        persister.ask(key(0), write());
+        let mut waits = Vec::new();
+        for _ in 0..MAX_ATTEMPTS {
+            let mut turn = Turn::new(now, &mut effects);
+            persister.poll(&mut turn, &image());
+            let flying = sent(&mut effects);
+            let mut turn = Turn::new(now, &mut effects);
+            let refused = answer(&[0], Some(ErrorCode::NotCoordinator));
+            assert!(persister.answered(&mut turn, COORDINATOR, flying[0].0, &refused));
+            if let Some((at, alarm)) = persister.next_alarm() {
+                assert_eq!(alarm, Alarm::RetryBackoff);
+                waits.push(at.since(now).millis());
+                now = at;
+            }
+        }
+        let outcomes = persister.take_outcomes();
+        assert_eq!(outcomes[0].result, Err(ErrorCode::NotCoordinator));
+        assert_eq!(waits.len(), 4);
+        for (wait, about) in waits.into_iter().zip([2_000, 4_000, 8_000, 16_000]) {
+            assert!((about * 4 / 5..=about * 6 / 5).contains(&wait), "{wait} is about {about}");
+        }
+        assert_eq!(persister.next_alarm(), None);
+    }
+
+    #[test]
+    fn a_broken_connection_and_a_silent_coordinator_are_reasons_to_try_again_and_epochs_are_not() {
+        let mut effects = Effects::new(1);
+        let mut persister = Persister::new(BrokerId(1));
+        persister.ask(key(0), write());
+        persister.poll(&mut Turn::new(Instant::ZERO, &mut effects), &image());
+        assert_eq!(persister.next_alarm(), Some((Instant::ZERO + REQUEST_TIMEOUT, Alarm::RequestTimeout)));
+        persister.disconnected(&mut Turn::new(Instant::ZERO, &mut effects), COORDINATOR);
+        let (again, _) = persister.next_alarm().expect("it is tried again");
+        let mut turn = Turn::new(again, &mut effects);
+        persister.poll(&mut turn, &image());
+        let late = again + REQUEST_TIMEOUT;
+        persister.alarm(&mut Turn::new(late, &mut effects));
+        let (again, _) = persister.next_alarm().expect("it is tried again");
+        persister.poll(&mut Turn::new(again, &mut effects), &image());
+        let flying = sent(&mut effects);
+        assert_eq!(flying.len(), 3);
+        let fenced = answer(&[0], Some(ErrorCode::FencedLeaderEpoch));
+        let mut turn = Turn::new(again, &mut effects);
+        assert!(persister.answered(&mut turn, COORDINATOR, flying[2].0, &fenced));
+        assert_eq!(persister.take_outcomes()[0].result, Err(ErrorCode::FencedLeaderEpoch));
+    }
+
+    #[test]
+    fn without_the_topic_any_broker_is_asked_for_the_coordinator() {
+        let mut effects = Effects::new(1);
+        let mut persister = Persister::new(BrokerId(1));
+        let mut image = image();
+        image.replay(&MetadataRecord::RemoveTopic { id: Uuid::from_u128(9) });
+        persister.ask(key(0), Op::Delete);
+        persister.poll(&mut Turn::new(Instant::ZERO, &mut effects), &image);
+        let (_, envelope) = &effects.sends[0];
+        let Body::Request(Request::FindCoordinator(request)) = &envelope.body else { panic!("{envelope:?}") };
+        assert_eq!((request.key_type, request.coordinator_keys[0].as_str()), (2, "g:AAAAAAAAAAAAAAAAAAAAAQ:0"));
+    }
+}

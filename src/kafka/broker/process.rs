@@ -202,7 +202,7 @@ impl Process {
             self.share_coordinator.alarm(turn);
         }
         self.persister.alarm(turn);
-        self.expire_acquisition_locks(now);
+        self.expire_acquisition_locks(turn);
         self.expire_verifications(disk, turn);
         for fetcher in self.fetchers.values_mut().filter(|fetcher| due(fetcher.next_alarm())) {
             Arc::make_mut(fetcher).alarm(turn, &self.config);

@@ -9,13 +9,14 @@ use crate::kafka::broker::share_answers::{Fetched, ShareAnswer, Wanted};
 use crate::kafka::broker::share_partitions::ends_share_partition;
 use crate::kafka::broker::share_sessions::{Context, FetchStart, PartitionId, SessionKey};
 use crate::kafka::coordinator::Reply;
+use crate::kafka::fact::Fact;
 use crate::kafka::log::ReadUpTo;
 use crate::kafka::node::Turn;
 use crate::kafka::replica::fetcher::FollowerLogs;
 use crate::kafka::replica::{Fetch, ReadInfo};
 use crate::kafka::share::{
-    AcknowledgementBatch, Acquire, AcquireMode, AcquiredRecords, FetchedBatch, SharePartitionKey, StateWrite,
-    mark_aborted,
+    AcknowledgementBatch, Acquire, AcquireMode, AcquiredRange, AcquiredRecords, FetchedBatch, SharePartitionKey,
+    StateWrite, mark_aborted,
 };
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
@@ -348,6 +349,7 @@ impl Process {
                 Ok(read) => {
                     let acquired = self.acquire_share(turn.now, fetch, &key, offset, &read, left);
                     left -= acquired.count;
+                    self.tell_acquired(turn, &key, &fetch.session.member, &acquired);
                     let records = slice(&read.records, &acquired);
                     Fetched { records, acquired: acquired.ranges, error: None }
                 }
@@ -374,6 +376,21 @@ impl Process {
         fetched.extend(fetch.failed.iter().map(|(id, error)| (*id, Fetched::failed(*error))));
         self.shares.answers.fetched(fetch.answer, fetched);
         self.answer_share_request(turn, fetch.answer);
+    }
+
+    fn tell_acquired(
+        &self,
+        turn: &mut Turn<'_>,
+        key: &SharePartitionKey,
+        member: &StrBytes,
+        acquired: &AcquiredRecords,
+    ) {
+        let Some(partition) = self.shares.partition(key) else { return };
+        for AcquiredRange { first, last, delivery_count } in acquired.ranges.iter().copied() {
+            let (group, partition, broker) = (key.group.clone(), partition.clone(), self.id);
+            let member = member.clone();
+            turn.tell(Fact::RecordsAcquired { group, partition, broker, member, first, last, delivery_count });
+        }
     }
 
     fn acquire_share(

@@ -13,13 +13,15 @@ use crate::kafka::broker::share_fetch::DelayedShareFetch;
 use crate::kafka::broker::share_sessions::{PartitionId, ShareSessions};
 use crate::kafka::broker::{Process, leader_hint};
 use crate::kafka::coordinator::Reply;
+use crate::kafka::fact::{Fact, RecordsFate};
 use crate::kafka::node::{Alarm, Turn};
 use crate::kafka::replica::fetcher::FollowerLogs;
 use crate::kafka::replica::offsets::Isolation;
 use crate::kafka::share::{
-    Limits, PartitionState, PersistedState, SharePartition, SharePartitionKey, StateWrite, WriteId,
+    Limits, PartitionState, PersistedState, RecordState, SharePartition, SharePartitionKey, StateBatch, StateWrite,
+    WriteId,
 };
-use crate::kafka::share_coordinator::{Known, Op};
+use crate::kafka::share_coordinator::{Known, Op, combine};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, ErrorCode, GroupId, LeaderEpoch, Offset, TopicPartition};
@@ -50,24 +52,33 @@ pub struct ShareGroupSettings {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Held {
+    /// Which one it is of those that were made: what an earlier one of the same key asked is not for it.
+    number: u64,
     partition: TopicPartition,
     /// Shared between snapshots.
     state: Arc<SharePartition>,
 }
 
-/// Why the share coordinator was asked.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Asking {
+/// Why the share coordinator was asked, and by which share partition.
+#[derive(Clone, Debug, PartialEq)]
+struct Asking {
+    by: u64,
+    why: Why,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Why {
     /// A share partition begins.
     Initialize,
-    /// A change, and the answer that waits for it.
-    Write { write: WriteId, answer: Option<u64> },
+    /// A change, what it was, and the answer that waits for it.
+    Write { write: WriteId, answer: Option<u64>, changes: Vec<StateBatch> },
 }
 
 /// Everything that a broker keeps for share groups; it dies with the process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shares {
     partitions: SortedMap<SharePartitionKey, Held>,
+    last_number: u64,
     pub(super) sessions: ShareSessions,
     pub(super) fetches: Purgatory<DelayedShareFetch>,
     pub(super) answers: ShareAnswers,
@@ -82,6 +93,7 @@ impl Shares {
     pub fn new() -> Shares {
         Shares {
             partitions: SortedMap::new(),
+            last_number: 0,
             sessions: ShareSessions::default(),
             fetches: Purgatory::new(),
             answers: ShareAnswers::default(),
@@ -109,13 +121,18 @@ impl Shares {
         self.partitions.get(key).map(|held| &held.partition)
     }
 
+    /// 0 when there is none.
+    fn number(&self, key: &SharePartitionKey) -> u64 {
+        self.partitions.get(key).map_or(0, |held| held.number)
+    }
+
     pub(super) fn state_mut(&mut self, key: &SharePartitionKey) -> Option<&mut SharePartition> {
         self.partitions.get_mut(key).map(|held| Arc::make_mut(&mut held.state))
     }
 
     /// Fences and forgets a share partition; whoever waits for it looks again.
     pub(super) fn remove(&mut self, key: &SharePartitionKey) {
-        if let Some(Held { partition, state: _ }) = self.partitions.remove(key) {
+        if let Some(Held { number: _, partition, state: _ }) = self.partitions.remove(key) {
             self.touched.insert(partition);
         }
     }
@@ -174,15 +191,18 @@ impl Process {
                 record_lock_duration: settings.record_lock_duration,
             };
             let state = Arc::new(SharePartition::new(limits, replica.leader_epoch()));
-            self.shares.partitions.insert(key.clone(), Held { partition, state });
+            self.shares.last_number += 1;
+            let number = self.shares.last_number;
+            self.shares.partitions.insert(key.clone(), Held { number, partition, state });
         }
+        let by = self.shares.number(key);
         let Some(state) = self.shares.state_mut(key) else { return Ok(()) };
         state.set_record_lock_duration(settings.record_lock_duration);
         match state.begin_initialize() {
             Ok(true) => {
                 let leader_epoch = state.leader_epoch();
                 let id = self.persister.ask(key.clone(), Op::Read { leader_epoch });
-                self.shares.asking.insert(id, Asking::Initialize);
+                self.shares.asking.insert(id, Asking { by, why: Why::Initialize });
                 Ok(())
             }
             // It is being initialised already: the fetch waits with the others.
@@ -194,19 +214,33 @@ impl Process {
     /// Has a change written; `answer` waits for it.
     pub(super) fn write_share_state(&mut self, key: &SharePartitionKey, write: StateWrite, answer: Option<u64>) {
         let StateWrite { id: write, state_epoch, leader_epoch, start, delivery_complete_count: _, batches } = write;
+        let changes = combine(&[], &batches, None);
         let id = self.persister.ask(key.clone(), Op::Write { state_epoch, leader_epoch, start, batches });
-        self.shares.asking.insert(id, Asking::Write { write, answer });
+        let by = self.shares.number(key);
+        self.shares.asking.insert(id, Asking { by, why: Why::Write { write, answer, changes } });
     }
 
     /// What became of what the share coordinators were asked.
     pub(super) fn settle_persister(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         for Outcome { id, key, result } in self.persister.take_outcomes() {
-            match self.shares.asking.remove(&id) {
-                Some(Asking::Initialize) => self.share_state_read(disk, turn, &key, result),
-                Some(Asking::Write { write, answer }) => {
-                    self.share_state_written(turn, &key, write, answer, result.map(|_| ()));
+            let Some(Asking { by, why }) = self.shares.asking.remove(&id) else {
+                self.share_state_initialized(disk, turn, id, result.map(|_| ()));
+                continue;
+            };
+            let is_there = self.shares.number(&key) == by;
+            match why {
+                Why::Initialize if is_there => self.share_state_read(disk, turn, &key, result),
+                Why::Initialize => {}
+                Why::Write { write, answer, changes } => {
+                    let result = result.map(|_| ()).map_err(persister_error);
+                    if is_there {
+                        self.share_state_written(turn, &key, write, &changes, result);
+                    }
+                    if let Some(answer) = answer {
+                        self.shares.answers.written(answer, (key.topic, key.partition), result.err());
+                        self.answer_share_request(turn, answer);
+                    }
                 }
-                None => self.share_state_initialized(disk, turn, id, result.map(|_| ())),
             }
         }
         self.persister.poll(turn, &self.image);
@@ -229,10 +263,17 @@ impl Process {
             Ok(None) => Err(ErrorCode::UnknownServerError),
             Err(error) => Err(persister_error(error)),
         };
-        let taken = self.shares.state_mut(key).map_or(Ok(()), |state| state.initialized(read));
-        if let Err(error) = taken {
-            self.shares.remove(key);
-            self.share_fetches_failed(&partition, key, error);
+        let Some(state) = self.shares.state_mut(key) else { return };
+        let (taken, start) = (state.initialized(read), state.window().start);
+        match taken {
+            Ok(()) => {
+                let (group, partition, broker) = (key.group.clone(), partition.clone(), self.id);
+                turn.tell(Fact::SharePartitionRead { group, partition, broker, start });
+            }
+            Err(error) => {
+                self.shares.remove(key);
+                self.share_fetches_failed(&partition, key, error);
+            }
         }
         self.shares.touched.insert(partition);
     }
@@ -242,10 +283,12 @@ impl Process {
         turn: &mut Turn<'_>,
         key: &SharePartitionKey,
         write: WriteId,
-        answer: Option<u64>,
+        changes: &[StateBatch],
         result: Result<(), ErrorCode>,
     ) {
-        let result = result.map_err(persister_error);
+        if result.is_ok() && matches!(write, WriteId::Transition(_)) {
+            self.tell_settled(turn, key, changes);
+        }
         let moved = self.shares.state_mut(key).is_some_and(|state| state.write_done(turn.now, write, result));
         if moved {
             self.shares.touched.extend(self.shares.partition(key).cloned());
@@ -253,9 +296,18 @@ impl Process {
         if result.is_err_and(ends_share_partition) {
             self.shares.remove(key);
         }
-        if let Some(answer) = answer {
-            self.shares.answers.written(answer, (key.topic, key.partition), result.err());
-            self.answer_share_request(turn, answer);
+    }
+
+    fn tell_settled(&self, turn: &mut Turn<'_>, key: &SharePartitionKey, changes: &[StateBatch]) {
+        let Some(partition) = self.shares.partition(key) else { return };
+        for StateBatch { first, last, delivery_count: _, state } in changes.iter().copied() {
+            let fate = match state {
+                RecordState::Acknowledged => RecordsFate::Acknowledged,
+                RecordState::Archived => RecordsFate::Archived,
+                RecordState::Available | RecordState::Acquired => RecordsFate::Released,
+            };
+            let (group, partition, broker) = (key.group.clone(), partition.clone(), self.id);
+            turn.tell(Fact::RecordsSettled { group, partition, broker, first, last, fate });
         }
     }
 
@@ -293,17 +345,22 @@ impl Process {
     }
 
     /// Takes records from members whose locks have run out.
-    pub(super) fn expire_acquisition_locks(&mut self, now: Instant) {
+    pub(super) fn expire_acquisition_locks(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
         let is_due = |held: &Held| held.state.next_lock_timeout().is_some_and(|at| at <= now);
         let due = self.shares.partitions.iter().filter(|(_, held)| is_due(held));
         let due: Vec<(SharePartitionKey, TopicPartition)> =
             due.map(|(key, held)| (key.clone(), held.partition.clone())).collect();
         for (key, partition) in due {
             let write = self.shares.state_mut(&key).and_then(|state| state.expire_locks(now));
-            if let Some(write) = write {
-                self.write_share_state(&key, write, None);
-                self.shares.touched.insert(partition);
+            let Some(write) = write else { continue };
+            for StateBatch { first, last, delivery_count: _, state } in combine(&[], &write.batches, None) {
+                let (group, partition, broker) = (key.group.clone(), partition.clone(), self.id);
+                let archived = state == RecordState::Archived;
+                turn.tell(Fact::AcquisitionLockTimedOut { group, partition, broker, first, last, archived });
             }
+            self.write_share_state(&key, write, None);
+            self.shares.touched.insert(partition);
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use crate::kafka::fact::{Fact, Names, PositionReason};
+use crate::kafka::fact::{Fact, Names, PositionReason, RecordsFate};
 use crate::time::Duration;
 use crate::wire::{BrokerId, ControllerId, ErrorCode, Offset, TopicPartition};
 
@@ -271,6 +271,26 @@ impl Fact {
             }
             Fact::TransactionalIdExpired { transactional_id } => {
                 format!("the transactional id {} is forgotten: nobody used it", transactional_id.0)
+            }
+            Fact::SharePartitionRead { group, partition, broker, start } => {
+                format!("{partition}: share group {} goes on from offset {start} at broker {}", group.0, broker.0)
+            }
+            Fact::RecordsAcquired { group, partition, member, first, last, delivery_count, broker: _ } => {
+                let (group, what) = (&group.0, offsets(*first, *last));
+                format!("{partition}: {member} of share group {group} acquires {what}, delivery {delivery_count}")
+            }
+            Fact::RecordsSettled { group, partition, first, last, fate, broker: _ } => {
+                let fate = match fate {
+                    RecordsFate::Acknowledged => "acknowledged",
+                    RecordsFate::Released => "released",
+                    RecordsFate::Archived => "archived",
+                };
+                format!("{partition}: share group {} has {fate} {}", group.0, offsets(*first, *last))
+            }
+            Fact::AcquisitionLockTimedOut { group, partition, first, last, archived, broker: _ } => {
+                let (group, what) = (&group.0, offsets(*first, *last));
+                let end = if *archived { "archived: it was delivered too often" } else { "there for others" };
+                format!("{partition}: nobody in share group {group} acknowledged {what} in time: {end}")
             }
             Fact::ProducerIdAssigned { producer, producer_id, epoch } => {
                 format!("{} has producer id {}, epoch {epoch}", names.client(*producer), producer_id.0)

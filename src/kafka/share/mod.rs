@@ -157,6 +157,13 @@ impl SharePartition {
         &self.window
     }
 
+    /// How many records members hold.
+    pub fn acquired(&self) -> i64 {
+        let states = self.in_flight().flat_map(InFlightBatch::states);
+        let acquired = states.filter(|(_, _, state)| state.state() == RecordState::Acquired);
+        acquired.map(|(first, last, _)| last - first + 1).sum()
+    }
+
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
     }

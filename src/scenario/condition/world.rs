@@ -144,7 +144,7 @@ impl Observe for World {
 
     fn share_partition(&self, group: &str, partition: &TopicPartition) -> Option<(i64, i64)> {
         let share = World::share_partition(self, group, partition)?;
-        Some((share.start_offset().0, share.acquired_records() as i64))
+        Some((share.window().start.0, share.acquired()))
     }
 
     fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Option<i64>> {

@@ -94,12 +94,11 @@ pub fn offsets(a: &mut Args<'_>) -> Option<Statement> {
 /// Of all that the application holds, or of one record.
 pub fn acknowledge(a: &mut Args<'_>) -> Option<Statement> {
     let consumer = a.client("share-consumer")?;
-    let expected = "`accept`, `release` or `reject`";
-    let word = a.word(expected)?;
-    let kind = a.read(word, expected, |text| AcknowledgeType::ALL.into_iter().find(|kind| kind.name() == text))?;
-    let record = match a.is_done() {
-        true => None,
-        false => {
+    let word = a.keyword(&AcknowledgeType::ALL.map(AcknowledgeType::name))?;
+    let kind = AcknowledgeType::ALL.into_iter().find(|kind| kind.name() == word)?;
+    let record = match a.peek() {
+        None => None,
+        Some(_) => {
             let partition = a.partition()?;
             let expected = "the offset of the record";
             let word = a.word(expected)?;
