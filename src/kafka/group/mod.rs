@@ -27,6 +27,8 @@ mod rebalance;
 mod refusal;
 mod replay;
 mod runtime;
+#[cfg(test)]
+mod share_tests;
 mod sync;
 #[cfg(test)]
 mod tests;

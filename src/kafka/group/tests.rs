@@ -20,21 +20,21 @@ use crate::wire::messages::{
 use crate::wire::{Body, ClientId, Response, Uuid, str_bytes};
 
 /// A coordinator whose log takes every append; what it says is committed is up to the test.
-struct Room {
-    coordinator: GroupCoordinator,
-    image: MetadataImage,
-    effects: Effects,
-    now: Instant,
-    log: SortedMap<i32, Vec<(Offset, GroupRecord)>>,
+pub(super) struct Room {
+    pub coordinator: GroupCoordinator,
+    pub image: MetadataImage,
+    pub effects: Effects,
+    pub now: Instant,
+    pub log: SortedMap<i32, Vec<(Offset, GroupRecord)>>,
     answers: Vec<(u64, Response)>,
-    facts: Vec<Fact>,
+    pub facts: Vec<Fact>,
     requests: u64,
 }
 
 const GROUP: &str = "payments";
 
 impl Room {
-    fn new() -> Room {
+    pub fn new() -> Room {
         let mut room = Room::without_partitions();
         let mut turn = Turn::new(room.now, &mut room.effects);
         for partition in 0..50 {
@@ -44,7 +44,7 @@ impl Room {
         room
     }
 
-    fn without_partitions() -> Room {
+    pub fn without_partitions() -> Room {
         let mut image = MetadataImage::new();
         image.replay(&MetadataRecord::Topic { name: topic_name("orders"), id: Uuid::from_u128(1) });
         Room {
@@ -60,7 +60,7 @@ impl Room {
     }
 
     /// Hands in a request and appends what it decides; the number of the request.
-    fn send(&mut self, request: impl Into<Request>) -> u64 {
+    pub fn send(&mut self, request: impl Into<Request>) -> u64 {
         self.requests += 1;
         let mut turn = Turn::new(self.now, &mut self.effects);
         let (from, correlation) = (NodeId::Client(ClientId(1)), Correlation(self.requests));
@@ -69,7 +69,7 @@ impl Room {
         self.requests
     }
 
-    fn append(&mut self, error: Option<ErrorCode>) {
+    pub fn append(&mut self, error: Option<ErrorCode>) {
         for (partition, records) in self.coordinator.take_records() {
             let log = self.log.entry(partition).or_default();
             let base = Offset(log.len() as i64);
@@ -97,7 +97,7 @@ impl Room {
         }
     }
 
-    fn commit_all(&mut self) {
+    pub fn commit_all(&mut self) {
         for (partition, records) in self.log.clone() {
             let mut turn = Turn::new(self.now, &mut self.effects);
             self.coordinator.committed(&mut turn, partition, Offset(records.len() as i64));
@@ -105,14 +105,14 @@ impl Room {
         self.append(None);
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub fn wait(&mut self, time: Duration) {
         self.now += time;
         let mut turn = Turn::new(self.now, &mut self.effects);
         self.coordinator.alarm(&mut turn, &self.image);
         self.append(None);
     }
 
-    fn answer(&self, request: u64) -> Option<&Response> {
+    pub fn answer(&self, request: u64) -> Option<&Response> {
         self.answers.iter().find(|(number, _)| *number == request).map(|(_, response)| response)
     }
 
