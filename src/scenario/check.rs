@@ -392,9 +392,7 @@ impl Check<'_> {
             | Question::Skipped(group) => self.group(group),
             // Where a share group stands in a partition, none of its consumers knows.
             Question::Position(consumer, _) => self.client(consumer, &[ClientKind::Consumer, ClientKind::Stream]),
-            Question::Assigned(consumer)
-            | Question::Delivered(consumer, _)
-            | Question::Values(consumer, _) => {
+            Question::Assigned(consumer) | Question::Delivered(consumer, _) | Question::Values(consumer, _) => {
                 self.client(consumer, &[ClientKind::Consumer, ClientKind::ShareConsumer, ClientKind::Stream]);
             }
             Question::Checkpoint(stream, _)

@@ -1,6 +1,6 @@
 //! A script as a value: its lines with what each asks for.
 
-use crate::kafka::config::{BrokerConfig, Configs};
+use crate::kafka::config::BrokerConfig;
 use crate::scenario::condition::Condition;
 use crate::scenario::error::{ScriptError, Span};
 use crate::scenario::names::{ClientKind, Names};

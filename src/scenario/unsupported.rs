@@ -7,12 +7,10 @@ pub enum Feature {
     ControllerDisks,
 }
 
-const NOT_YET: &[(Feature, &str)] = &[
-    (
-        Feature::ControllerDisks,
-        "the loss of a controller's disk is not simulated: it would be another voter (KIP-853), and comes back as none",
-    ),
-];
+const NOT_YET: &[(Feature, &str)] = &[(
+    Feature::ControllerDisks,
+    "the loss of a controller's disk is not simulated: it would be another voter (KIP-853), and comes back as none",
+)];
 
 /// Why the feature is refused; `None` when the engine has it.
 pub fn refusal(feature: Feature) -> Option<&'static str> {

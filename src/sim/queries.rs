@@ -12,7 +12,7 @@ use crate::kafka::group::records::CommittedOffset;
 use crate::kafka::group::share::ShareGroup;
 use crate::kafka::log::Log;
 use crate::kafka::replica::offsets::Isolation;
-use crate::kafka::share::SharePartition;
+use crate::kafka::share::{SharePartition, SharePartitionKey};
 use crate::sim::actor::Actor;
 use crate::sim::world::{Member, Power, World};
 use crate::sorted::SortedMap;
@@ -183,9 +183,9 @@ impl World {
 
     /// What the partition's leader keeps of a share group.
     pub fn share_partition(&self, group: &str, partition: &TopicPartition) -> Option<&SharePartition> {
-        let shares = self.broker(self.registration(partition)?.leader?)?.process()?.shares();
-        let mut all = shares.partitions().filter(|(_, of, _)| *of == partition);
-        all.find(|(key, _, _)| key.group.0.as_str() == group).map(|(_, _, share)| share)
+        let topic = self.image().topics.get(&partition.topic)?.id;
+        let key = SharePartitionKey { group: GroupId(str_bytes(group)), topic, partition: partition.partition };
+        self.broker(self.registration(partition)?.leader?)?.process()?.shares().state(&key)
     }
 
     /// The assignor of a group, whichever protocol it speaks.

@@ -21,6 +21,7 @@ pub enum Addition {
     Broker,
     Producer,
     Consumer,
+    ShareConsumer,
     Stream,
 }
 
@@ -35,6 +36,7 @@ impl Addition {
             Addition::Broker => "Add a broker",
             Addition::Producer => "Add a producer",
             Addition::Consumer => "Add a consumer",
+            Addition::ShareConsumer => "Add a share consumer",
             Addition::Stream => "Add a stream",
         }
     }
@@ -72,6 +74,11 @@ impl Addition {
                 ("group.id", "billing", "with whom it shares the partitions"),
                 ("topics", "orders", "what it reads"),
             ],
+            Addition::ShareConsumer => &[
+                ("client.id", "w1", "its name"),
+                ("group.id", "jobs", "the share group, which reads every partition together"),
+                ("topics", "orders", "what it reads, from now on"),
+            ],
             Addition::Stream => &[
                 ("name", "s1", "the query"),
                 ("subscribe", "orders", "what it reads, in micro-batches and without a group"),
@@ -85,6 +92,7 @@ impl Addition {
             Addition::Topic => settings::of(Of::Topic),
             Addition::Producer => settings::of(Of::Producer),
             Addition::Consumer => settings::of(Of::Consumer),
+            Addition::ShareConsumer => settings::of(Of::ShareConsumer),
             Addition::Stream => settings::of(Of::Stream),
             Addition::Broker => Vec::new(),
         }
@@ -98,6 +106,7 @@ impl Addition {
             Addition::Broker => "add broker",
             Addition::Producer => "producer",
             Addition::Consumer => "consumer",
+            Addition::ShareConsumer => "share-consumer",
             Addition::Stream => "stream",
         }
         .to_string();

@@ -10,6 +10,7 @@ use crate::scenario::lex::quote;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::manage::{ManageButton, Thing};
 use crate::ui::part::{Part, keyed, list, part};
+use crate::ui::shares::ShareConsumer;
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::forms;
 use crate::view::inspect::Selection;
@@ -241,7 +242,7 @@ impl Part for Group {
                     <span class={classes!("state", class)}>
                         { state_in_words(&card.state) }
                         if card.generation > 0 {
-                            { format!(" · {} {}", if card.protocol == "consumer" { "epoch" } else { "gen" }, card.generation) }
+                            { format!(" · {} {}", if card.protocol == "classic" { "gen" } else { "epoch" }, card.generation) }
                         }
                     </span>
                     { part(ManageButton { thing: Thing::Group(card.id.clone()), ask: self.ask.clone() }) }
@@ -250,7 +251,11 @@ impl Part for Group {
                     <p class="coordinator">{ "coordinator: broker " }{ coordinator }</p>
                 }
                 { list(card.consumers.iter().map(|consumer| {
-                    keyed(consumer.name.clone(), Consumer { card: consumer.clone(), ask: self.ask.clone() })
+                    let (name, card, ask) = (consumer.name.clone(), consumer.clone(), self.ask.clone());
+                    match card.kind {
+                        "share-consumer" => keyed(name, ShareConsumer { card, ask }),
+                        _ => keyed(name, Consumer { card, ask }),
+                    }
                 })) }
                 if !card.unowned.is_empty() {
                     <p class="unowned">{ "committed, not assigned: " }{ card.unowned.iter().map(|(partition, offset)| format!("{partition} @ {offset}")).collect::<Vec<_>>().join(", ") }

@@ -12,6 +12,7 @@ use crate::ui::dialog::Dialog;
 use crate::ui::form::{Settings, Typed, options, sets, submits};
 use crate::ui::line_form::{act, form};
 use crate::ui::part::{Part, part};
+use crate::view::cards::ConsumerCard;
 use crate::view::forms;
 use crate::view::inspect::Selection;
 use crate::view::settings::{self, Of};
@@ -267,6 +268,9 @@ fn consumer(props: &ManageDialog, name: &str) -> Html {
     let cards = props.stage.groups.iter().flat_map(|group| &group.consumers);
     let card = cards.into_iter().find(|card| card.name == name);
     let (running, frozen) = card.map_or((false, false), |card| (card.running, card.frozen));
+    if let Some(card) = card.filter(|card| card.kind == "share-consumer") {
+        return share_consumer(ask, card);
+    }
     let paused = card.is_some_and(|card| card.activity == "paused");
     let (verb, does, effect) = if paused {
         ("Resume", "resume", "It fetches again.")
@@ -284,6 +288,21 @@ fn consumer(props: &ManageDialog, name: &str) -> Html {
                     <h3>{ "Position" }</h3>
                     { form(forms::seek(card), "", ask) }
                 }
+            }
+        </>
+    }
+}
+
+fn share_consumer(ask: &Ask, card: &ConsumerCard) -> Html {
+    let name = &card.name;
+    html! {
+        <>
+            { life(ask, card.kind, name, card.running, card.frozen) }
+            if card.running {
+                { act(ask, "", &format!("Commit acknowledgements of {name}"), format!("commit {name}"), "The brokers are told without waiting for the next fetch.") }
+                { act(ask, "", &format!("Close share-consumer {name}"), format!("close {name}"), "What it holds is released, and it leaves its group.") }
+                <h3>{ "Acknowledge" }</h3>
+                { form(forms::acknowledge(card), "", ask) }
             }
         </>
     }

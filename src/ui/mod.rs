@@ -26,6 +26,7 @@ mod packets;
 mod part;
 mod partitions;
 mod session;
+mod shares;
 mod stage;
 mod streams;
 mod table;

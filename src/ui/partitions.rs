@@ -10,7 +10,7 @@ use crate::ui::command::{Ask, Command, on};
 use crate::ui::part::{Part, keyed, list, part};
 use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
-use crate::view::partitions::{Cursor, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
+use crate::view::partitions::{Cursor, Hand, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
 use crate::view::transactions::TransactionFate;
 
 /// Records are placed relative to a multiple of this, so that they stay where they are for long.
@@ -402,7 +402,7 @@ struct Hands {
 
 impl Part for Hands {
     fn draw(&self) -> Html {
-        let Cursor { consumer, group, committed, position } = &self.cursor;
+        let Cursor { consumer, hand, committed, position, .. } = &self.cursor;
         let Some(position) = *position else { return html! {} };
         let committed = committed.unwrap_or(0).min(position);
         let style = format!("--c:{};--p:{};--lane:{}", committed - self.base, position - self.base, self.lane);
@@ -415,11 +415,11 @@ impl Part for Hands {
                 });
             })
         };
-        let seeks = group.is_some();
-        let title = if seeks {
-            format!("{consumer}: position {position}, committed {committed}. Drag to seek.")
-        } else {
-            format!("{consumer}: position {position}, checkpoint {committed}.")
+        let seeks = *hand == Hand::Consumer;
+        let title = match hand {
+            Hand::Consumer => format!("{consumer}: position {position}, committed {committed}. Drag to seek."),
+            Hand::Stream => format!("{consumer}: position {position}, checkpoint {committed}."),
+            Hand::ShareGroup => format!("{consumer}: start offset {committed}, in flight before {position}."),
         };
         html! {
             <div class="hands" {style}>

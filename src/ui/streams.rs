@@ -40,7 +40,7 @@ impl Part for Stream {
                 </header>
                 <p class="hint">{ format!("stream · {batch} · {} records given", card.delivered) }</p>
                 if let Some(failure) = &card.failure { <p class="bad">{ failure }</p> }
-                { list(card.partitions.iter().map(|reading| reading_of(reading))) }
+                { list(card.partitions.iter().map(|reading| gauge(reading, ["position", "checkpoint"]))) }
                 if card.more > 0 {
                     <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
                 }
@@ -50,8 +50,8 @@ impl Part for Stream {
     }
 }
 
-/// How far a partition is read. Nobody can seek: a query goes by its checkpoint.
-fn reading_of(reading: &ConsumerPartition) -> Html {
+/// How far a partition is read, where nobody can seek, with the words for its two offsets.
+pub fn gauge(reading: &ConsumerPartition, [position_word, committed_word]: [&str; 2]) -> Html {
     let ConsumerPartition { partition, position, committed, lag: _, log_start, log_end } = reading;
     let whole = (log_end - log_start).max(1) as f64;
     let share = |offset: Option<i64>| (offset.unwrap_or(0) - log_start).clamp(0, log_end - log_start) as f64 / whole;
@@ -64,8 +64,8 @@ fn reading_of(reading: &ConsumerPartition) -> Html {
             <span class="bar" aria-hidden="true" {style} />
             <span class={classes!("lag", (behind > 0).then_some("behind"))}>{ "lag " }<i>{ behind }</i></span>
             <span class="offsets">
-                <span>{ "position " }<i>{ said(position) }</i></span>
-                <span>{ "checkpoint " }<i>{ said(committed) }</i></span>
+                <span>{ position_word }{ " " }<i>{ said(position) }</i></span>
+                <span>{ committed_word }{ " " }<i>{ said(committed) }</i></span>
             </span>
         </div>
     }

@@ -12,6 +12,7 @@ use crate::sim::queries::{Delivered, Reader};
 use crate::sim::{Member, Power, World};
 use crate::view::partitions::key_hue;
 use crate::view::replicas::Replicas;
+use crate::view::shares;
 use crate::wire::batch::Batch;
 use crate::wire::{NodeId, Offset, TopicPartition};
 
@@ -60,7 +61,7 @@ pub struct PendingBatch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupCard {
     pub id: String,
-    /// `classic`
+    /// `classic`, `consumer` or `share`
     pub protocol: String,
     /// Kafka's state names: Empty, PreparingRebalance, CompletingRebalance, Stable, Dead.
     pub state: String,
@@ -77,6 +78,8 @@ pub struct GroupCard {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConsumerCard {
     pub name: String,
+    /// The word that a script has for it: `consumer` or `share-consumer`.
+    pub kind: &'static str,
     pub running: bool,
     pub frozen: bool,
     /// What it does in a word: `polling`, `joining`, `rebalancing`, `paused`, `stopped`.
@@ -196,19 +199,30 @@ pub fn groups(world: &World, found: &Replicas<'_>, near: &Range<usize>) -> Vec<G
 }
 
 fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -> GroupCard {
-    let committed: Vec<(&TopicPartition, Offset)> = world.committed_by(name).collect();
+    let starts: Vec<(TopicPartition, Offset)> = shares::starts(world, name);
+    let mut committed: Vec<(&TopicPartition, Offset)> = world.committed_by(name).collect();
+    committed.extend(starts.iter().map(|(partition, start)| (partition, *start)));
     let members = || world.consumers().filter(|(_, _, consumer)| consumer.group() == name);
     let look = Look { world, found, near, committed: &committed };
-    let consumers = members().map(|(client, member, c)| consumer(&look, client, member, c)).collect();
+    let sharing = world.share_consumers().filter(|(_, _, consumer)| consumer.group() == name);
+    let sharing: Vec<_> = sharing.map(|(client, member, c)| shares::consumer(&look, client, member, c)).collect();
+    let is_share = !sharing.is_empty() || world.share_group(name).is_some();
+    let consumers = members().map(|(client, member, c)| consumer(&look, client, member, c)).chain(sharing).collect();
     let mut owned = vec![false; found.partitions().len()];
     for (partition, _) in members().flat_map(|(_, _, c)| c.assigned()) {
         found.index(partition).into_iter().for_each(|index| owned[index] = true);
     }
+    // A share group commits nothing: its partitions are nobody's.
+    starts.iter().filter_map(|(partition, _)| found.index(partition)).for_each(|index| owned[index] = true);
     let unowned = || committed.iter().filter(|(partition, _)| found.index(partition).is_some_and(|at| !owned[at]));
     let told = unowned().take(PARTITIONS_SHOWN).map(|(partition, offset)| (partition.to_string(), offset.0));
     GroupCard {
         id: name.to_string(),
-        protocol: if world.consumer_group(name).is_some() { "consumer" } else { "classic" }.to_string(),
+        protocol: match world.consumer_group(name) {
+            Some(_) => "consumer".to_string(),
+            None if is_share => "share".to_string(),
+            None => "classic".to_string(),
+        },
         state: world.group_state(name).unwrap_or_else(|| without_state(world, name)).to_string(),
         generation: world.group_generation(name).unwrap_or_default(),
         coordinator: world.coordinator(name).map(|broker| broker.0),
@@ -240,6 +254,7 @@ fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &Consumer) -
     let (shown, more) = some_of(look, &held);
     ConsumerCard {
         name: name.to_string(),
+        kind: "consumer",
         running,
         frozen: member.frozen,
         activity: activity(member, consumer, running).to_string(),

@@ -13,7 +13,7 @@ use crate::sim::{Payload, World};
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::view::cards::node_name;
-use crate::view::{metadata_log, streams, transactions};
+use crate::view::{metadata_log, shares, streams, transactions};
 use crate::wire::batch::Batch;
 use crate::wire::{Body, BrokerId, ControllerId, NodeId, Offset, TopicPartition, str_bytes};
 
@@ -88,7 +88,7 @@ pub fn inspect(world: &World, selection: &Selection) -> Option<Inspection> {
             record(world, &TopicPartition::parse(partition)?, BrokerId(*broker), Offset(*offset))
         }
         Selection::Producer(name) => producer(world, name),
-        Selection::Consumer(name) => consumer(world, name),
+        Selection::Consumer(name) => consumer(world, name).or_else(|| shares::inspect_consumer(world, name)),
         Selection::Group(name) => group(world, name),
         Selection::Stream(name) => streams::inspect(world, name),
         Selection::Message(id) => message(world, *id),
@@ -468,6 +468,9 @@ fn target_of(world: &World, consumer: &Consumer) -> Option<String> {
 fn group(world: &World, name: &str) -> Option<Inspection> {
     let mut sections = match world.consumer_group(name) {
         Some(group) => consumer_group(world, name, group),
+        None if world.share_group(name).is_some() => {
+            return Some(Inspection::new(format!("Group {name}"), shares::inspect_group(world, name)));
+        }
         None => vec![classic_group(world, name)?],
     };
     sections.push(Section {

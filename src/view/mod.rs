@@ -16,6 +16,7 @@ pub mod partitions;
 pub mod replicas;
 pub mod report;
 pub mod settings;
+pub mod shares;
 pub mod stage;
 pub mod story;
 pub mod streams;

@@ -9,6 +9,7 @@ use crate::kafka::log::Log;
 use crate::sim::World;
 use crate::sorted::SortedSet;
 use crate::view::replicas::{Here, Replica, Replicas};
+use crate::view::shares;
 use crate::view::transactions::{self, TransactionFate};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, Offset, TopicPartition};
@@ -91,12 +92,22 @@ pub struct RecordCell {
     pub transaction: Option<TransactionFate>,
 }
 
+/// Whose cursor it is. Only with a consumer one can seek.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Hand {
+    Consumer,
+    Stream,
+    /// Of all its consumers together; the position is where what is in flight ends.
+    ShareGroup,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cursor {
     pub consumer: String,
-    /// `None`: a stream reader, which nobody can seek with.
+    /// Of a consumer.
     pub group: Option<String>,
-    /// By the group, or in the checkpoint of a stream.
+    pub hand: Hand,
+    /// By the group, in the checkpoint of a stream, or the start offset of a share group.
     pub committed: Option<i64>,
     pub position: Option<i64>,
 }
@@ -270,6 +281,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
             cursors[place].push(Cursor {
                 consumer: name.to_string(),
                 group: Some(consumer.group().to_string()),
+                hand: Hand::Consumer,
                 committed: None,
                 position: assigned.position.as_ref().map(|position| position.offset.0),
             });
@@ -282,6 +294,17 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
             of_group.for_each(|cursor| cursor.committed = Some(offset.0));
         }
     }
+    for group in world.group_names() {
+        for partition in shares::partitions(world, &group) {
+            let (Some(place), Some(share)) = (place(&partition), world.share_partition(&group, &partition)) else {
+                continue;
+            };
+            let (start, end) = shares::window(share);
+            let hand = Hand::ShareGroup;
+            let (committed, position) = (Some(start.0), Some(end.0));
+            cursors[place].push(Cursor { consumer: group.clone(), group: None, hand, committed, position });
+        }
+    }
     for (name, _, stream) in world.streams() {
         let positions = stream.positions();
         // The checkpoint is there also while the query is not.
@@ -290,6 +313,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
             cursors[place].push(Cursor {
                 consumer: name.to_string(),
                 group: None,
+                hand: Hand::Stream,
                 committed: Some(start.0),
                 position: Some(positions.get(partition).unwrap_or(start).0),
             });

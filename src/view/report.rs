@@ -20,6 +20,7 @@ use crate::sorted::SortedMap;
 use crate::view::guarantees::{self, PropertyState};
 use crate::view::metadata_log;
 use crate::view::metrics::{self, Kind};
+use crate::view::shares;
 use crate::view::streams;
 use crate::view::transactions;
 use crate::wire::batch::{Batch, Record};
@@ -38,6 +39,7 @@ pub struct Report {
     groups: Vec<Value>,
     producers: Vec<Value>,
     consumers: Vec<Value>,
+    share_consumers: Vec<Value>,
     streams: Vec<Value>,
     verdict: Value,
     metrics: Vec<Value>,
@@ -76,6 +78,10 @@ pub fn report(run: &Run, events: &[Event], extent: Extent) -> Report {
         groups: world.group_names().iter().map(|name| group(world, name)).collect(),
         producers: world.producers().map(|(name, producer)| self::producer(name, producer, extent.brief)).collect(),
         consumers: world.consumers().map(|(name, _, consumer)| self::consumer(name, consumer, extent.brief)).collect(),
+        share_consumers: world
+            .share_consumers()
+            .map(|(name, _, consumer)| shares::report_consumer(name, consumer, extent.brief))
+            .collect(),
         streams: world.streams().map(|(name, _, stream)| streams::report(world, name, stream, extent.brief)).collect(),
         verdict: verdict(world),
         metrics: metrics(world),
@@ -318,6 +324,9 @@ fn group(world: &World, name: &str) -> Value {
             "members": consumer_members(world, group),
             "offsets": offsets,
         });
+    }
+    if world.share_group(name).is_some() {
+        return shares::report_group(world, name);
     }
     let Some(group) = world.group(name) else {
         return json!({

@@ -1,6 +1,7 @@
 //! The settings that forms offer: every one that is simulated, with Kafka's name, default and meaning.
 
 use crate::history::History;
+use crate::kafka::config::consumer::NOT_FOR_SHARE_GROUPS;
 use crate::kafka::config::dynamic::LEADER_THROTTLED_RATE;
 use crate::kafka::config::{Scope, SettingInfo, dynamic_names, settings};
 use crate::wire::{BrokerId, topic_name};
@@ -15,6 +16,7 @@ pub enum Of {
     Broker,
     Producer,
     Consumer,
+    ShareConsumer,
     Stream,
 }
 
@@ -35,10 +37,14 @@ pub fn of(of: Of) -> Vec<SettingRow> {
         Of::Topic => Scope::Topic,
         Of::Cluster | Of::Broker => Scope::Broker,
         Of::Producer => Scope::Producer,
-        Of::Consumer => Scope::Consumer,
+        Of::Consumer | Of::ShareConsumer => Scope::Consumer,
         Of::Stream => Scope::Stream,
     };
-    let changes = |info: &SettingInfo| of != Of::Broker || dynamic_names().contains(&info.name);
+    let changes = |info: &SettingInfo| match of {
+        Of::Broker => dynamic_names().contains(&info.name),
+        Of::ShareConsumer => !NOT_FOR_SHARE_GROUPS.contains(&info.name),
+        _ => true,
+    };
     let mut rows: Vec<SettingRow> = settings(scope).into_iter().filter(changes).map(row).collect();
     if of == Of::Broker {
         rows.push(THROTTLE);
@@ -87,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_name_a_default_and_a_meaning() {
-        for of in [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer, Of::Stream] {
+        for of in [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer, Of::ShareConsumer, Of::Stream] {
             let rows = super::of(of);
             assert!(rows.len() > 10, "{of:?} has {}", rows.len());
             assert!(rows.iter().all(|row| !row.name.is_empty() && row.meaning.ends_with('.')), "{of:?}");

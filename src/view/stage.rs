@@ -39,7 +39,7 @@ impl Stage {
         let producers = self.producers.iter().map(|card| ("producer", card.name.as_str()));
         let consumers = self.groups.iter().flat_map(|group| &group.consumers);
         let streams = self.streams.iter().map(|card| ("stream", card.name.as_str()));
-        producers.chain(consumers.map(|card| ("consumer", card.name.as_str()))).chain(streams)
+        producers.chain(consumers.map(|card| (card.kind, card.name.as_str()))).chain(streams)
     }
 }
 

@@ -126,6 +126,11 @@ impl Shares {
         self.partitions.get(key).map_or(0, |held| held.number)
     }
 
+    /// What is kept of one share partition.
+    pub fn state(&self, key: &SharePartitionKey) -> Option<&SharePartition> {
+        self.partitions.get(key).map(|held| held.state.as_ref())
+    }
+
     pub(super) fn state_mut(&mut self, key: &SharePartitionKey) -> Option<&mut SharePartition> {
         self.partitions.get_mut(key).map(|held| Arc::make_mut(&mut held.state))
     }

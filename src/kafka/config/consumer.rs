@@ -16,7 +16,7 @@ pub(super) const ASSIGNORS: [(&str, &str); 4] = [
 
 /// What the consumer protocol leaves to the broker (ConsumerConfig.CONSUMER_PROTOCOL_UNSUPPORTED_CONFIGS).
 /// What a share consumer cannot be told (ShareConsumerConfig.SHARE_GROUP_UNSUPPORTED_CONFIGS).
-const NOT_FOR_SHARE_GROUPS: [&str; 9] = [
+pub const NOT_FOR_SHARE_GROUPS: [&str; 9] = [
     "auto.offset.reset",
     "enable.auto.commit",
     "group.instance.id",

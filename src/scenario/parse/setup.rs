@@ -1,7 +1,7 @@
 //! What a script begins with: the cluster, its topics and its clients.
 
 use crate::kafka::config::{
-    BrokerConfig, Configs, ConsumerConfig, ProducerConfig, Scope, StreamConfig, setting, validate_topic_configs,
+    BrokerConfig, ConsumerConfig, ProducerConfig, Scope, StreamConfig, setting, validate_topic_configs,
 };
 use crate::scenario::error::ScriptError;
 use crate::scenario::lex::Word;

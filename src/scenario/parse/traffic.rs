@@ -10,7 +10,7 @@ use crate::scenario::quantity;
 use crate::scenario::script::Statement;
 use crate::sim::action::{Action, ResetTo};
 use crate::time::{Duration, Rate};
-use crate::wire::{Offset, str_bytes, topic_name};
+use crate::wire::{AcknowledgeType, Offset, str_bytes, topic_name};
 
 pub fn send(a: &mut Args<'_>) -> Option<Statement> {
     let producer = a.client("producer")?;

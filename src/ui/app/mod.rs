@@ -448,6 +448,7 @@ impl App {
                     { list(shown.stage.streams.iter().map(|card| keyed(card.name.clone(), Stream { card: card.clone(), ask: ask.clone() }))) }
                     <div class="adders">
                         { self.adder(Addition::Consumer) }
+                        { self.adder(Addition::ShareConsumer) }
                         { self.adder(Addition::Stream) }
                     </div>
                 </aside>

@@ -310,6 +310,22 @@ pub fn seek(card: &ConsumerCard) -> Form {
     }
 }
 
+/// KafkaShareConsumer.acknowledge
+pub fn acknowledge(card: &ConsumerCard) -> Form {
+    let types = [("accept", "accept: done"), ("release", "release: somebody else"), ("reject", "reject: nobody")];
+    let types = types.map(|(written, shown)| (shown.to_string(), written.to_string()));
+    Form {
+        button: format!("Acknowledge with {}", card.name),
+        effect: "With share.acknowledgement.mode=explicit nothing more is handed out before all is acknowledged.",
+        before: format!("acknowledge {} ", word(&card.name)),
+        template: "{type}[ {record}]",
+        fields: vec![
+            Field::choice("type", types.to_vec(), "what became of it"),
+            Field::text("record", "", "orders-0 5", "one record; nothing: all that it holds"),
+        ],
+    }
+}
+
 /// kafka-consumer-groups --reset-offsets
 pub fn reset_offsets(group: &str, topic: &str) -> [Form; 4] {
     let before = format!("reset-offsets {} {}", word(group), word(topic));

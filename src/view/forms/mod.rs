@@ -112,7 +112,9 @@ mod tests {
     }
 
     fn first_minute() -> (Script, std::rc::Rc<Stage>) {
-        let text = format!("{FIRST_MINUTE}\nproducer t transactional.id=t\nuntil transaction t = READY within 1s\n");
+        let text = format!(
+            "{FIRST_MINUTE}\nproducer t transactional.id=t\nuntil transaction t = READY within 1s\nshare-consumer w group=jobs topics=orders\nwait 1s\n"
+        );
         let script = Script::read(&text).expect("the first minute is a script");
         let mut history = History::open(Arc::new(script.clone())).expect("the cluster settles");
         history.finish_script();
@@ -133,6 +135,9 @@ mod tests {
             load("app", stage),
             send("app", stage),
             seek(&group.consumers[0]),
+            acknowledge(
+                stage.groups.iter().flat_map(|g| &g.consumers).find(|card| card.name == "w").expect("it is there"),
+            ),
             add_partitions(&stage.topics[0]),
             offsets("t", stage),
         ];
@@ -201,6 +206,7 @@ mod tests {
         ("topic", "+ topic"),
         ("producer", "+ producer"),
         ("consumer", "+ consumer"),
+        ("share-consumer", "+ share consumer"),
         ("stream", "+ stream"),
         ("add", "+ broker; Add controller"),
         ("pause", "Manage consumer"),
@@ -225,9 +231,6 @@ mod tests {
     /// Verbs that do nothing to a cluster: they check, tell and ask.
     const OF_LESSONS: &[&str] = &["expect", "always", "step", "ask", "goal"];
 
-    /// Verbs that are refused by name (`scenario::unsupported`).
-    const REFUSED: &[&str] = &["share-consumer"];
-
     #[test]
     fn every_verb_that_acts_has_a_control() {
         let (_, stage) = first_minute();
@@ -235,7 +238,7 @@ mod tests {
         for verb in crate::scenario::words::VERBS {
             let has_form = lines.iter().any(|line| line.split(' ').next() == Some(verb));
             let has_control = CONTROLS.iter().any(|(other, _)| other == verb);
-            let acts = !OF_LESSONS.contains(verb) && !REFUSED.contains(verb);
+            let acts = !OF_LESSONS.contains(verb);
             assert_eq!(has_form || has_control, acts, "{verb}");
         }
     }
