@@ -17,7 +17,7 @@ pub struct Lesson {
 }
 
 /// The lessons in reading order.
-pub const LESSONS: [Lesson; 13] = [
+pub const LESSONS: [Lesson; 14] = [
     Lesson {
         id: "a-broker-dies",
         title: "A broker dies",
@@ -82,6 +82,12 @@ pub const LESSONS: [Lesson; 13] = [
         id: "at-least-once",
         title: "At least once",
         says: "A consumer dies between reading and committing: somebody reads those records again.",
+        minutes: 4,
+    },
+    Lesson {
+        id: "rebalance",
+        title: "Who waits for whom",
+        says: "One member of a group falls silent: with the classic protocol all stop, with KIP-848 only what it holds.",
         minutes: 4,
     },
     Lesson {

@@ -46,9 +46,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All but those after which committed records may be gone, or a partition offline, by Kafka's design,
-    /// and the transactions, which want time of their own.
-    pub const USUAL: [Kind; 13] = [
+    /// All but those after which committed records may be gone, or a partition offline, by Kafka's design.
+    pub const USUAL: [Kind; 14] = [
         Kind::Kill,
         Kind::PowerOff,
         Kind::Stop,
@@ -62,6 +61,7 @@ impl Kind {
         Kind::Client,
         Kind::Elect,
         Kind::Reassign,
+        Kind::Transaction,
     ];
 }
 
@@ -80,15 +80,22 @@ pub struct Plan {
 pub fn case(plan: &Plan, seed: u64) -> Case {
     let mut draw = Draw(Rng::new(seed ^ 0x6361_6d70_6169_676e));
     let faults_for = Duration(plan.budget.0 / 3 * 2);
+    let mut kinds = draw.some_kinds(&plan.kinds);
     let (head, begin) = match &plan.head {
         Some((head, begin)) => (with_seed(head, seed), *begin),
-        None => (
-            draw.head(seed, faults_for, plan.kinds.contains(&Kind::Transaction)),
-            Instant::ZERO + Duration::from_millis(1_500),
-        ),
+        None => {
+            let (transactions, newer) = (kinds.contains(&Kind::Transaction), draw.0.percent(33));
+            if transactions || newer {
+                // What a coordinator has forgotten cannot be mended from outside: a transaction stays open
+                // for ever, and a member of a group that is not known any more gives up
+                // (GROUP_ID_NOT_FOUND). So its disks are kept, and flushed.
+                kinds.retain(|kind| *kind != Kind::Wipe);
+            }
+            let head = draw.head(seed, faults_for, transactions, newer);
+            (head, Instant::ZERO + Duration::from_millis(1_500))
+        }
     };
     let script = Script::read(&head.join("\n")).expect("the campaign writes scripts that may run");
-    let kinds = draw.some_kinds(&plan.kinds);
     let mut timeline = Timeline { names: script.names(), draw, events: Vec::new() };
     let pace = timeline.draw.one_of(&[400, 1_500, 4_000]);
     let mut at = Duration::ZERO;
@@ -148,17 +155,29 @@ impl Draw {
         if some.is_empty() && !all.is_empty() { vec![self.one_of(all)] } else { some }
     }
 
-    /// Three or five brokers; a topic for acks=all and one for acks=1; a group that reads both.
-    fn head(&mut self, seed: u64, traffic: Duration, transactions: bool) -> Vec<String> {
+    /// Three or five brokers; a topic for acks=all and one for acks=1; a group of either protocol that reads
+    /// both.
+    fn head(&mut self, seed: u64, traffic: Duration, transactions: bool, newer: bool) -> Vec<String> {
         let brokers = self.one_of(&[3, 5]);
         let controllers = self.one_of(&[3, 3, 3, 1]);
         let mut cluster = format!("cluster brokers={brokers} controllers={controllers} seed={seed}");
         cluster.push_str(&format!(" replica.lag.time.max.ms={}", self.one_of(&[30_000, 10_000, 2_000])));
         cluster.push_str(&format!(" broker.session.timeout.ms={}", self.one_of(&[9_000, 3_000])));
         cluster.push_str(" offsets.topic.num.partitions=2");
+        cluster.push_str(" group.consumer.min.session.timeout.ms=6000 group.consumer.session.timeout.ms=6000");
         if transactions {
             cluster.push_str(" transaction.state.log.num.partitions=2");
         }
+        if transactions || newer {
+            cluster.push_str(" log.flush.interval.messages=1");
+        }
+        // A JoinGroup whose coordinator lost power is waited for as long as a rebalance may take.
+        let classic = "session.timeout.ms=6000 partition.assignment.strategy=";
+        let reader = match newer {
+            true => "group.protocol=consumer".to_string(),
+            false => format!("{classic}{}", self.one_of(&["range", "range", "cooperative-sticky"])),
+        };
+        let reader = format!("{reader} max.poll.interval.ms=15000 auto.offset.reset=earliest");
         let replicas = if brokers == 5 { self.one_of(&[3, 5]) } else { 3 };
         let least = if replicas == 5 { self.one_of(&[2, 3]) } else { self.one_of(&[2, 2, 2, 1]) };
         let flush = self.one_of(&["", " flush.messages=1"]);
@@ -168,8 +187,6 @@ impl Draw {
             )
         };
         let timeouts = "request.timeout.ms=4000 delivery.timeout.ms=20000";
-        // A JoinGroup whose coordinator lost power is waited for as long as a rebalance may take.
-        let reader = "session.timeout.ms=6000 max.poll.interval.ms=15000 auto.offset.reset=earliest";
         let (rate, pause) = (self.one_of(&[5, 15, 30]), self.one_of(&[0, 5, 50]));
         let (partitions, segment) = (self.one_of(&[1, 2]), self.one_of(&[1_000, 5_000, 60_000]));
         let seconds = traffic.millis();

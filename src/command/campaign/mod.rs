@@ -26,13 +26,15 @@ use judge::{Outcome, run};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A scenario whose cluster, topics and traffic the faults hit; without, each seed draws its own:
-    /// 3 or 5 brokers, an idempotent producer with acks=all, one with acks=1, a group of two consumers
+    /// 3 or 5 brokers, an idempotent producer with acks=all, one with acks=1, sometimes one with
+    /// transactions, a group of two consumers
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// The seeds to try, the last one not included, such as 0..1000
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub seeds: Range<u64>,
-    /// The kinds of fault to choose from; each seed draws some of them. All but unclean elections without it
+    /// The kinds of fault to choose from; each seed draws some of them. All but unclean
+    /// elections and cancelled reassignments without it
     #[arg(long, value_name = "KIND,…", value_enum, value_delimiter = ',')]
     pub faults: Vec<Kind>,
     /// How much virtual time each seed takes: faults for two thirds of it; then everything heals and
