@@ -90,7 +90,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    pub fn new() -> Shares {
+    pub(super) fn new() -> Shares {
         Shares {
             partitions: SortedMap::new(),
             last_number: 0,
