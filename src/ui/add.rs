@@ -75,6 +75,7 @@ impl Addition {
             Addition::Stream => &[
                 ("name", "s1", "the query"),
                 ("subscribe", "orders", "what it reads, in micro-batches and without a group"),
+                ("trigger", "1s", "how often a batch begins; 0s: as soon as the one before is done"),
             ],
         }
     }
@@ -85,7 +86,8 @@ impl Addition {
             Addition::Topic => settings::of(Of::Topic),
             Addition::Producer => settings::of(Of::Producer),
             Addition::Consumer => settings::of(Of::Consumer),
-            Addition::Stream => settings::of(Of::Stream),
+            // Its trigger has a field of its own.
+            Addition::Stream => settings::of(Of::Stream).into_iter().filter(|row| row.name != "trigger").collect(),
             Addition::Broker => Vec::new(),
         }
     }

@@ -40,7 +40,7 @@ impl Part for Stream {
                 </header>
                 <p class="hint">{ format!("stream · {batch} · {} records given", card.delivered) }</p>
                 if let Some(failure) = &card.failure { <p class="bad">{ failure }</p> }
-                { list(card.partitions.iter().map(|reading| reading_of(reading))) }
+                { list(card.partitions.iter().map(reading_of)) }
                 if card.more > 0 {
                     <p class="hint">{ format!("and {} partitions more · lag {} in all", card.more, card.lag) }</p>
                 }
