@@ -82,6 +82,7 @@ impl Addition {
             Addition::Stream => &[
                 ("name", "s1", "the query"),
                 ("subscribe", "orders", "what it reads, in micro-batches and without a group"),
+                ("trigger", "1s", "how often a batch begins; 0s: as soon as the one before is done"),
             ],
         }
     }
@@ -93,7 +94,8 @@ impl Addition {
             Addition::Producer => settings::of(Of::Producer),
             Addition::Consumer => settings::of(Of::Consumer),
             Addition::ShareConsumer => settings::of(Of::ShareConsumer),
-            Addition::Stream => settings::of(Of::Stream),
+            // Its trigger has a field of its own.
+            Addition::Stream => settings::of(Of::Stream).into_iter().filter(|row| row.name != "trigger").collect(),
             Addition::Broker => Vec::new(),
         }
     }

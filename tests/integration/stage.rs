@@ -40,3 +40,26 @@ fn a_broker_tells_which_requests_it_has_not_read_yet() {
     let rows = unread.map(|section| section.rows.iter().map(|row| (row.name.as_str(), row.value.as_str())).collect());
     assert_eq!(rows, Some(vec![("PRODUCE from app", "2")]));
 }
+
+#[test]
+fn a_stream_has_a_card_and_hands_on_the_log_also_while_it_is_dead() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3\n\
+        producer app linger.ms=0\nsend app orders a=0\nsend app orders a=1\nuntil acked app = 2 within 5s\n\
+        stream s1 subscribe=orders startingOffsets=earliest trigger=1s\nuntil batch s1 = 0 within 5s\n\
+        kill stream s1\nsend app orders a=2\nuntil acked app = 3 within 5s\n";
+    let mut history =
+        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
+    history.finish_script();
+    let focus = Focus { rows: 0..1, ..Focus::default() };
+    let stage = Projector::default().stage(&history, false, &focus);
+    let card = stage.streams.first().expect("there is a stream");
+    assert_eq!((card.state, card.done, card.planned, card.delivered), ("dead", Some(0), None, 2));
+    let reading = card.partitions.first().expect("it reads a partition");
+    assert_eq!((reading.position, reading.committed, card.lag), (None, Some(2), 1));
+    let cursor = stage.rows[0].cursors.first().expect("its hands are on the log");
+    assert_eq!((cursor.consumer.as_str(), &cursor.group, cursor.committed), ("s1", &None, Some(2)));
+    let told = inspect(history.world(), &Selection::Stream("s1".to_string())).expect("s1 can be inspected");
+    let rows = told.sections.iter().flat_map(|section| &section.rows);
+    let checkpoint = rows.into_iter().find(|row| row.name == "checkpoint").map(|row| row.value.as_str());
+    assert_eq!(checkpoint, Some("{\"orders\":{\"0\":2}}"));
+}

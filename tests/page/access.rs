@@ -68,7 +68,7 @@ fn nothing_shuts_anybody_out() {
 }
 
 /// The dialogs by which things are changed: the button that opens each, and its name.
-const CHANGES: [(&str, &str); 9] = [
+const CHANGES: [(&str, &str); 10] = [
     ("New cluster", "New cluster"),
     ("Manage topic orders", "Topic orders"),
     ("Manage broker 1", "Broker 1"),
@@ -77,6 +77,7 @@ const CHANGES: [(&str, &str); 9] = [
     ("Manage consumer c1", "Consumer c1"),
     ("Manage group billing", "Group billing"),
     ("Add a consumer", "Add a consumer"),
+    ("Add a stream", "Add a stream"),
     ("Cut the network", "Cut the network"),
 ];
 

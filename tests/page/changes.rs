@@ -61,6 +61,7 @@ fn every_setting_has_kafkas_name_its_default_and_a_meaning() {
             ("Add a topic", &["min.insync.replicas", "retention.ms", "max.compaction.lag.ms"][..]),
             ("Add a producer", &["acks", "buffer.memory", "partitioner.ignore.keys"]),
             ("Add a consumer", &["auto.offset.reset", "isolation.level", "client.rack"]),
+            ("Add a stream", &["startingOffsets", "failOnDataLoss", "kafka.isolation.level"]),
             ("Manage broker 1", &["log.retention.ms", "leader.replication.throttled.rate", "message.max.bytes"]),
         ] {
             page.find("button", button).await.click().await;

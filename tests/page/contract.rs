@@ -52,6 +52,7 @@ const AT_ONCE: &[(&str, &[&str])] = &[
             "Add a broker",
             "Add a producer",
             "Add a consumer",
+            "Add a stream",
             "Help",
             "Theme",
         ],

@@ -204,6 +204,7 @@ fn topics_brokers_and_clients_are_added_by_forms_with_kafkas_names() {
         for (what, field, value, region) in [
             ("Add a producer", "client.id", "shop", "Producer shop"),
             ("Add a consumer", "client.id", "c9", "Consumer c9"),
+            ("Add a stream", "name", "s9", "Stream s9"),
             ("Add a broker", "id", "4", "Broker 4"),
         ] {
             page.find("button", what).await.click().await;
