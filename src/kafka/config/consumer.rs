@@ -14,6 +14,19 @@ pub(super) const ASSIGNORS: [(&str, &str); 4] = [
     ("cooperative-sticky", "CooperativeStickyAssignor"),
 ];
 
+/// What a share consumer cannot have (ShareConsumerConfig.SHARE_GROUP_UNSUPPORTED_CONFIGS).
+const NOT_FOR_SHARE_GROUPS: [&str; 9] = [
+    "auto.offset.reset",
+    "enable.auto.commit",
+    "group.instance.id",
+    "isolation.level",
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "group.protocol",
+    "group.remote.assignor",
+];
+
 /// What the consumer protocol leaves to the broker (ConsumerConfig.CONSUMER_PROTOCOL_UNSUPPORTED_CONFIGS).
 const CLASSIC_ONLY: [&str; 3] = ["heartbeat.interval.ms", "partition.assignment.strategy", "session.timeout.ms"];
 
@@ -215,6 +228,18 @@ impl ConsumerConfig {
         let mut errors = setting::apply(TABLE, Scope::Consumer, &mut config, configs);
         if setting::all_read(&errors) {
             config.cross_check(configs, &mut errors);
+        }
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// The same of a share consumer (ShareConsumerConfig).
+    pub fn resolve_share(configs: &Configs) -> Result<ConsumerConfig, Vec<SettingError>> {
+        let mut config = ConsumerConfig::default();
+        let mut errors = setting::apply(TABLE, Scope::Consumer, &mut config, configs);
+        let set: Vec<&str> = NOT_FOR_SHARE_GROUPS.into_iter().filter(|name| configs.contains_key(*name)).collect();
+        if let Some(first) = set.first() {
+            let reason = format!("{} cannot be set when using a share group.", set.join(", "));
+            errors.push(setting::refused(first, reason));
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
