@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::controller::record::{MetadataRecord, PartitionChange, PartitionRegistration};
+use crate::kafka::controller::record::{MetadataRecord, PartitionChange, PartitionRegistration, ResourceType};
 use crate::kafka::fact::brokers;
 use crate::kafka::quorum::{QuorumDisk, control_record_text};
 use crate::sorted::SortedMap;
@@ -98,11 +98,12 @@ fn text(record: &MetadataRecord, topics: &Topics<'_>) -> String {
             format!("{name}-{partition}: leader {leader}, epoch {leader_epoch}, replicas {replicas}, ISR {isr}{elr}")
         }
         MetadataRecord::PartitionChange(change) => partition_change(change, topics),
-        MetadataRecord::Config { topic, resource, name, value } => {
-            let whose = match (topic, resource.is_empty()) {
-                (true, _) => resource.to_string(),
-                (false, true) => "all brokers".to_string(),
-                (false, false) => format!("broker {resource}"),
+        MetadataRecord::Config { kind, resource, name, value } => {
+            let whose = match kind {
+                ResourceType::Topic => resource.to_string(),
+                ResourceType::Broker if resource.is_empty() => "all brokers".to_string(),
+                ResourceType::Broker => format!("broker {resource}"),
+                ResourceType::Group => format!("group {resource}"),
             };
             let value = value.as_ref().map_or("back to its default", StrBytes::as_str);
             format!("{whose}: {name} = {value}")

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use highwater::kafka::config::BrokerConfig;
-use highwater::kafka::controller::record::MetadataRecord;
+use highwater::kafka::controller::record::{MetadataRecord, ResourceType};
 use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::fact::error_name;
 use highwater::kafka::group::assignor::{Assignor, Targets};
@@ -39,18 +39,18 @@ fn is_about_newer_groups(case: &Value) -> bool {
     list(&case["initial_groups"]).any(|group| !known.contains(&text(&group["type"])))
 }
 
-/// Cases whose test acts on Kafka's objects between the recorded steps in a way that the steps do not
-/// tell. They run up to the action and no further.
-const HIDDEN_ACTION_BEFORE_STEP: [(&str, usize, &str); 2] = [
+/// Cases whose test gives the group settings of its own between the recorded steps, which do not tell it:
+/// before which step, and which settings.
+const HIDDEN_SETTINGS: [(&str, usize, [(&str, &str); 2]); 2] = [
     (
         "GroupMetadataManagerTest#testConsumerGroupDynamicConfigs",
         2,
-        "the test changes the settings of the group, which Highwater has only for all groups together",
+        [("consumer.session.timeout.ms", "50000"), ("consumer.heartbeat.interval.ms", "10000")],
     ),
     (
         "GroupMetadataManagerTest#testShareGroupDynamicConfigs",
         2,
-        "the test changes the settings of the group, which Highwater has only for all groups together",
+        [("share.session.timeout.ms", "50000"), ("share.heartbeat.interval.ms", "10000")],
     ),
 ];
 
@@ -227,10 +227,10 @@ fn run_sequence(case: &Value, untold: Untold) -> Result<(), String> {
         sequence.known.extend(group["members"].as_object().into_iter().flatten().map(|(id, _)| id.clone()));
     }
     let steps: Vec<&Value> = list(&case["steps"]).collect();
-    let hidden = HIDDEN_ACTION_BEFORE_STEP.iter().find(|(name, ..)| *name == text(&case["name"]));
+    let hidden = HIDDEN_SETTINGS.iter().find(|(name, ..)| *name == text(&case["name"]));
     for (index, step) in steps.iter().enumerate() {
-        if hidden.is_some_and(|(_, before, _)| index == *before) {
-            break;
+        if let Some((_, _, settings)) = hidden.filter(|(_, before, _)| index == *before) {
+            sequence.set_group_settings(text(&step["request"]["groupId"]), settings);
         }
         sequence.set_metadata_hash(index, &steps, untold.metadata);
         sequence.step(index, step, &steps).map_err(|error| format!("step {index} {}: {error}", step["op"]))?;
@@ -413,6 +413,13 @@ impl Sequence {
         all_texts(step, &mut named);
         self.known.extend(named.iter().filter_map(|id| drawn_by_kafka(id)));
         Ok(())
+    }
+
+    fn set_group_settings(&mut self, group: &str, settings: &[(&str, &str)]) {
+        for (name, value) in settings {
+            let (resource, name, value) = (str_bytes(group), str_bytes(name), Some(str_bytes(value)));
+            self.names.image.replay(&MetadataRecord::Config { kind: ResourceType::Group, resource, name, value });
+        }
     }
 
     /// The recorded answers of the test's assignor. One that was not asked leaves everything as it is.

@@ -7,7 +7,7 @@ use highwater::kafka::controller::ahead::Ahead;
 use highwater::kafka::controller::image::{ELIGIBLE_LEADER_REPLICAS, MetadataImage, PartitionRegistration};
 use highwater::kafka::controller::liveness::BrokerState;
 use highwater::kafka::controller::placement::Draw;
-use highwater::kafka::controller::record::{MetadataRecord, PartitionChange};
+use highwater::kafka::controller::record::{MetadataRecord, PartitionChange, ResourceType};
 use highwater::kafka::fact::error_name;
 use highwater::rng::Rng;
 use highwater::time::{Duration, Instant};
@@ -140,7 +140,7 @@ impl Harness {
             }
             "set_config" => {
                 self.apply(&[MetadataRecord::Config {
-                    topic: true,
+                    kind: ResourceType::Topic,
                     resource: str_bytes(text(step, "topic")),
                     name: str_bytes(text(step, "key")),
                     value: step["value"].as_str().map(str_bytes),

@@ -14,8 +14,7 @@ pub(super) const ASSIGNORS: [(&str, &str); 4] = [
     ("cooperative-sticky", "CooperativeStickyAssignor"),
 ];
 
-/// What the consumer protocol leaves to the broker (ConsumerConfig.CONSUMER_PROTOCOL_UNSUPPORTED_CONFIGS).
-/// What a share consumer cannot be told (ShareConsumerConfig.SHARE_GROUP_UNSUPPORTED_CONFIGS).
+/// What a share consumer cannot have (ShareConsumerConfig.SHARE_GROUP_UNSUPPORTED_CONFIGS).
 pub const NOT_FOR_SHARE_GROUPS: [&str; 9] = [
     "auto.offset.reset",
     "enable.auto.commit",
@@ -27,6 +26,8 @@ pub const NOT_FOR_SHARE_GROUPS: [&str; 9] = [
     "group.protocol",
     "group.remote.assignor",
 ];
+
+/// What the consumer protocol leaves to the broker (ConsumerConfig.CONSUMER_PROTOCOL_UNSUPPORTED_CONFIGS).
 const CLASSIC_ONLY: [&str; 3] = ["heartbeat.interval.ms", "partition.assignment.strategy", "session.timeout.ms"];
 
 pub static TABLE: &[Setting<ConsumerConfig>] = &[
@@ -231,16 +232,16 @@ impl ConsumerConfig {
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
-    /// What these settings make of a share consumer.
+    /// The same of a share consumer (ShareConsumerConfig).
     pub fn resolve_share(configs: &Configs) -> Result<ConsumerConfig, Vec<SettingError>> {
+        let mut config = ConsumerConfig::default();
+        let mut errors = setting::apply(TABLE, Scope::Consumer, &mut config, configs);
         let set: Vec<&str> = NOT_FOR_SHARE_GROUPS.into_iter().filter(|name| configs.contains_key(*name)).collect();
-        match set.first() {
-            Some(first) => {
-                let reason = format!("{} cannot be set when using a share group.", set.join(", "));
-                Err(vec![setting::refused(first, reason)])
-            }
-            None => ConsumerConfig::resolve(configs),
+        if let Some(first) = set.first() {
+            let reason = format!("{} cannot be set when using a share group.", set.join(", "));
+            errors.push(setting::refused(first, reason));
         }
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
     fn cross_check(&self, configs: &Configs, errors: &mut Vec<SettingError>) {

@@ -290,13 +290,6 @@ const BROKER: &[&str] = &[
 
 /// GroupConfig.
 const GROUP: &[&str] = &[
-    "consumer.heartbeat.interval.ms",
-    "consumer.session.timeout.ms",
-    "share.auto.offset.reset",
-    "share.heartbeat.interval.ms",
-    "share.isolation.level",
-    "share.record.lock.duration.ms",
-    "share.session.timeout.ms",
     "streams.heartbeat.interval.ms",
     "streams.initial.rebalance.delay.ms",
     "streams.num.standby.replicas",

@@ -9,6 +9,7 @@ pub mod consumer;
 mod coordinators;
 pub mod dynamic;
 pub mod foreign;
+pub mod group;
 pub mod planted;
 pub mod producer;
 pub mod setting;
@@ -17,6 +18,7 @@ pub mod stream;
 pub mod topic;
 
 pub use dynamic::{dynamic_names, validate_dynamic_configs};
+pub use group::{GroupConfig, validate_group_configs};
 pub use planted::Planted;
 pub use setting::{Configs, Problem, Scope, SettingError, SettingInfo, names, settings};
 pub use share::ShareConfig;

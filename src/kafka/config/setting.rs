@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::kafka::config::foreign::{self, Foreign};
-use crate::kafka::config::{OffsetReset, Starting, broker, consumer, producer, stream, topic};
+use crate::kafka::config::{OffsetReset, Starting, broker, consumer, group, producer, stream, topic};
 use crate::sorted::SortedMap;
 use crate::time::Duration;
 
@@ -20,7 +20,7 @@ pub enum Scope {
     Consumer,
     /// Options of a stream reader, by Spark's names.
     Stream,
-    /// Settings of one group (GroupConfig); Highwater simulates none of them yet.
+    /// Settings of one group (GroupConfig).
     Group,
 }
 
@@ -52,6 +52,8 @@ pub enum Valid {
     },
     /// AutoOffsetResetStrategy.Validator.
     OffsetReset,
+    /// ShareGroupAutoOffsetResetStrategy.Validator.
+    ShareOffsetReset,
     /// ThrottledReplicaListValidator: `*`, or pairs of partition and broker.
     ThrottledReplicas,
     /// Names or classes of assignors (ConsumerPartitionAssignor.getAssignorInstances).
@@ -129,7 +131,7 @@ impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
         match &self.problem {
-            Problem::Unknown(Scope::Topic) => write!(f, "Unknown topic config name: {name}"),
+            Problem::Unknown(scope @ (Scope::Topic | Scope::Group)) => write!(f, "Unknown {scope} config name: {name}"),
             Problem::Unknown(scope) => write!(f, "unknown {scope} setting `{name}`"),
             Problem::NotSimulated => write!(f, "{name} is a Kafka setting that Highwater does not simulate yet"),
             Problem::WrittenElsewhere(how) => write!(f, "{name} is not set here: {how}"),
@@ -159,7 +161,7 @@ pub fn settings(scope: Scope) -> Vec<SettingInfo> {
         Scope::Producer => producer::TABLE.iter().map(Setting::info).collect(),
         Scope::Consumer => consumer::TABLE.iter().map(Setting::info).collect(),
         Scope::Stream => stream::infos(),
-        Scope::Group => Vec::new(),
+        Scope::Group => group::TABLE.iter().map(Setting::info).collect(),
     }
 }
 
@@ -296,6 +298,13 @@ impl Valid {
                 None => invalid(format!("String must be one of (case insensitive): {}", values.join(", "))),
             },
             Valid::NonEmpty if text.is_empty() => invalid("String must be non-empty".to_string()),
+            Valid::ShareOffsetReset => match consumer::offset_reset(text).filter(|reset| *reset != OffsetReset::None) {
+                Some(reset) => Ok(Value::OffsetReset(reset)),
+                None => invalid(format!(
+                    "Invalid value `{text}` for configuration {name}. The value must be either 'earliest', 'latest' \
+                     or of the format 'by_duration:<PnDTnHnMn.nS.>'."
+                )),
+            },
             Valid::OffsetReset => match consumer::offset_reset(text) {
                 Some(reset) => Ok(Value::OffsetReset(reset)),
                 None => invalid(format!(
@@ -356,6 +365,7 @@ impl fmt::Display for Valid {
             Valid::InAnyCase(values) => write!(f, "(case insensitive) [{}]", values.join(", ")),
             Valid::NonEmpty => f.write_str("non-empty string"),
             Valid::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
+            Valid::ShareOffsetReset => f.write_str("[latest, earliest, by_duration:PnDTnHnMn.nS]"),
             Valid::OffsetReset => f.write_str("[latest, earliest, none, by_duration:PnDTnHnMn.nS]"),
             Valid::StartingOffsets => f.write_str("[earliest, latest, {\"topic\":{\"0\":23,\"1\":-2}}]"),
             Valid::TimeString => f.write_str("a time such as 1s"),

@@ -13,7 +13,7 @@ use crate::kafka::controller::configs::MIN_IN_SYNC_REPLICAS;
 use crate::kafka::controller::decide::Decision;
 use crate::kafka::controller::image::{ELIGIBLE_LEADER_REPLICAS, MetadataImage};
 use crate::kafka::controller::liveness::BrokerState;
-use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::controller::record::{MetadataRecord, ResourceType};
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::{Duration, Instant};
@@ -332,7 +332,7 @@ fn bootstrap(config: &BrokerConfig) -> Vec<MetadataRecord> {
         records.push(MetadataRecord::FeatureLevel { name: ELIGIBLE_LEADER_REPLICAS, level: 1 });
         // With the ELR the minimum ISR must be the same in every controller's eyes, so the log says it.
         records.push(MetadataRecord::Config {
-            topic: false,
+            kind: ResourceType::Broker,
             resource: str_bytes(""),
             name: str_bytes(MIN_IN_SYNC_REPLICAS),
             value: Some(str_bytes(&config.topic_defaults.min_insync_replicas.to_string())),

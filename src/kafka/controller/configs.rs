@@ -1,23 +1,19 @@
-//! Settings of topics and brokers that change while the cluster runs (ConfigurationControlManager,
+//! Settings of topics, brokers and groups that change while the cluster runs (ConfigurationControlManager,
 //! ControllerConfigurationValidator).
 
-use crate::kafka::config::{self, BrokerConfig, Problem};
+use crate::kafka::config::{self, Problem, SettingError};
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::image::Configs;
-use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::controller::record::{MetadataRecord, ResourceType};
 use crate::kafka::controller::topics::check_topic_name;
 use crate::sorted::SortedMap;
 use crate::wire::messages::create_topics_request::CreatableTopic;
 use crate::wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use crate::wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
-use crate::wire::{BrokerId, ErrorCode, StrBytes, TopicName, str_bytes};
+use crate::wire::{BrokerId, ErrorCode, GroupId, StrBytes, TopicName, str_bytes};
 
 pub const MIN_IN_SYNC_REPLICAS: &str = "min.insync.replicas";
-
-/// ConfigResource.Type.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
 
 /// Settings whose value is a list, to which one can append.
 const LISTS: [&str; 3] =
@@ -56,32 +52,43 @@ impl Decider<'_> {
     fn alter_resource(&self, resource: &AlterConfigsResource) -> Result<Vec<MetadataRecord>, Refusal> {
         let invalid = |message: String| Refusal::new(ErrorCode::InvalidRequest, message);
         let name = &resource.resource_name;
-        let (is_topic, current) = match resource.resource_type {
-            TOPIC if name.is_empty() => return Err(invalid("Default topic resources are not allowed.".to_string())),
-            TOPIC => (true, self.image.topics.get(&TopicName(name.clone())).map(|topic| topic.configs.clone())),
-            BROKER if name.is_empty() => (false, Some(self.image.cluster_configs.clone())),
-            BROKER => (false, Some(self.broker_configs(name)?)),
-            other => return Err(invalid(format!("Unknown resource type {other}"))),
+        let kind = ResourceType::of(resource.resource_type)
+            .ok_or_else(|| invalid(format!("Unknown resource type {}", resource.resource_type)))?;
+        let current = match kind {
+            ResourceType::Topic if name.is_empty() => {
+                return Err(invalid("Default topic resources are not allowed.".to_string()));
+            }
+            ResourceType::Topic => self.image.topics.get(&TopicName(name.clone())).map(|topic| topic.configs.clone()),
+            ResourceType::Broker if name.is_empty() => Some(self.image.cluster_configs.clone()),
+            ResourceType::Broker => Some(self.broker_configs(name)?),
+            ResourceType::Group if name.is_empty() => {
+                return Err(invalid("Default group resources are not allowed.".to_string()));
+            }
+            ResourceType::Group => {
+                Some(self.image.group_configs.get(&GroupId(name.clone())).cloned().unwrap_or_default())
+            }
         };
         let unknown = current.is_none();
         let current = current.unwrap_or_default();
         let mut changes = Vec::new();
         for operation in &resource.configs {
             let value = self.new_value(&current, operation)?;
-            if !is_topic || current.get(&operation.name) != value.as_ref() {
+            if kind == ResourceType::Broker || current.get(&operation.name) != value.as_ref() {
                 changes.push((operation.name.clone(), value));
             }
         }
-        if is_topic {
-            self.check_topic_configs(name, &current, &changes)?;
-            if unknown {
-                let message = format!("The topic '{name}' does not exist.");
-                return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, message));
+        match kind {
+            ResourceType::Topic => self.check_topic_configs(name, &current, &changes)?,
+            ResourceType::Broker => self.check_min_isr_change(name, &changes)?,
+            ResourceType::Group => {
+                first_invalid(&config::validate_group_configs(self.config, &texts(&changed(&current, &changes))))?;
             }
-        } else {
-            self.check_min_isr_change(name, &changes)?;
         }
-        Ok(self.config_records(is_topic, name, changes))
+        if unknown {
+            let message = format!("The topic '{name}' does not exist.");
+            return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, message));
+        }
+        Ok(self.config_records(kind, name, changes))
     }
 
     /// The settings of a broker by the resource's name.
@@ -160,7 +167,7 @@ impl Decider<'_> {
             topic.configs.iter().map(|config| (config.name.clone(), config.value.clone())).collect();
         let changes: Vec<(StrBytes, Option<StrBytes>)> = changes.into_iter().collect();
         self.check_topic_configs(&topic.name.0, &Configs::new(), &changes)?;
-        Ok(self.config_records(true, &topic.name.0, changes))
+        Ok(self.config_records(ResourceType::Topic, &topic.name.0, changes))
     }
 
     fn check_topic_configs(
@@ -170,44 +177,50 @@ impl Decider<'_> {
         changes: &[(StrBytes, Option<StrBytes>)],
     ) -> Result<(), Refusal> {
         check_topic_name(name).map_err(|why| Refusal::new(ErrorCode::InvalidTopicException, why))?;
-        let mut configs = current.clone();
-        for (name, value) in changes {
-            match value {
-                Some(value) => configs.insert(name.clone(), value.clone()),
-                None => configs.remove(name),
-            };
-        }
-        match first_invalid_setting(self.config, &configs) {
-            Some(why) => Err(Refusal::new(ErrorCode::InvalidConfig, why)),
-            None => Ok(()),
-        }
+        first_invalid(&config::validate_topic_configs(self.config, &texts(&changed(current, changes))))
     }
 
     /// Every record of `min.insync.replicas` is followed by one that clears the ELRs it governed: they
     /// were gathered under the old minimum (KIP-966).
     fn config_records(
         &self,
-        is_topic: bool,
+        kind: ResourceType,
         resource: &StrBytes,
         changes: Vec<(StrBytes, Option<StrBytes>)>,
     ) -> Vec<MetadataRecord> {
         let clears_elr = self.image.has_eligible_leader_replicas()
             && changes.iter().any(|(name, _)| name.as_str() == MIN_IN_SYNC_REPLICAS);
-        let config =
-            |(name, value)| MetadataRecord::Config { topic: is_topic, resource: resource.clone(), name, value };
+        let config = |(name, value)| MetadataRecord::Config { kind, resource: resource.clone(), name, value };
         let mut records: Vec<MetadataRecord> = changes.into_iter().map(config).collect();
         if clears_elr {
+            let is_topic = kind == ResourceType::Topic;
             records.push(MetadataRecord::ClearElr { topic: is_topic.then(|| resource.clone()) });
         }
         records
     }
 }
 
-/// LogConfig.validate: Kafka's reason against the first setting that is not valid. Settings that
-/// Kafka has and Highwater does not simulate are kept and mean nothing.
-fn first_invalid_setting(config: &BrokerConfig, configs: &Configs) -> Option<String> {
-    let configs = configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    let errors = config::validate_topic_configs(config, &configs);
-    let refused = errors.iter().find(|error| matches!(error.problem, Problem::Unknown(_) | Problem::Refused(_)));
-    refused.map(ToString::to_string)
+/// The settings with what is to change.
+fn changed(current: &Configs, changes: &[(StrBytes, Option<StrBytes>)]) -> Configs {
+    let mut configs = current.clone();
+    for (name, value) in changes {
+        match value {
+            Some(value) => configs.insert(name.clone(), value.clone()),
+            None => configs.remove(name),
+        };
+    }
+    configs
+}
+
+fn texts(configs: &Configs) -> config::Configs {
+    configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+/// Kafka's reason against the first setting that is not valid (LogConfig.validate, GroupConfig.validate).
+/// Settings that Kafka has and Highwater does not simulate are kept and mean nothing.
+fn first_invalid(errors: &[SettingError]) -> Result<(), Refusal> {
+    match errors.iter().find(|error| matches!(error.problem, Problem::Unknown(_) | Problem::Refused(_))) {
+        Some(refused) => Err(Refusal::new(ErrorCode::InvalidConfig, refused.to_string())),
+        None => Ok(()),
+    }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::kafka::controller::record::{MetadataRecord, PartitionChange};
+use crate::kafka::controller::record::{MetadataRecord, PartitionChange, ResourceType};
 use crate::sorted::SortedMap;
 use crate::wire::batch::Batch;
-use crate::wire::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition, Uuid};
+use crate::wire::{BrokerEpoch, BrokerId, GroupId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition, Uuid};
 
 pub use crate::kafka::controller::record::PartitionRegistration;
 
@@ -52,6 +52,8 @@ pub struct MetadataImage {
     pub cluster_configs: Configs,
     /// Dynamic settings of single brokers; no entry is empty.
     pub broker_configs: SortedMap<BrokerId, Configs>,
+    /// What was set for single groups, which need not exist; no entry is empty.
+    pub group_configs: SortedMap<GroupId, Configs>,
     pub features: SortedMap<StrBytes, i16>,
     pub next_producer_id: i64,
 }
@@ -81,6 +83,7 @@ impl MetadataImage {
             topic_names: SortedMap::new(),
             cluster_configs: Configs::new(),
             broker_configs: SortedMap::new(),
+            group_configs: SortedMap::new(),
             features: SortedMap::new(),
             next_producer_id: 0,
         }
@@ -115,8 +118,8 @@ impl MetadataImage {
                 self.add_partition(*topic, *partition, registration)
             }
             MetadataRecord::PartitionChange(change) => self.change_partition(change),
-            MetadataRecord::Config { topic, resource, name, value } => {
-                self.change_config(*topic, resource, name, value.as_ref())
+            MetadataRecord::Config { kind, resource, name, value } => {
+                self.change_config(*kind, resource, name, value.as_ref())
             }
             MetadataRecord::FeatureLevel { name, level } => {
                 self.features.insert(name.clone(), *level);
@@ -213,8 +216,28 @@ impl MetadataImage {
         Delta::Partition(TopicPartition { topic: name.clone(), partition: change.partition })
     }
 
-    fn change_config(&mut self, topic: bool, resource: &StrBytes, name: &StrBytes, value: Option<&StrBytes>) -> Delta {
-        if topic {
+    /// The settings of one group.
+    pub fn group_config(&self, group: &GroupId) -> impl Iterator<Item = (&str, &str)> {
+        self.group_configs.get(group).into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn change_config(
+        &mut self,
+        kind: ResourceType,
+        resource: &StrBytes,
+        name: &StrBytes,
+        value: Option<&StrBytes>,
+    ) -> Delta {
+        if kind == ResourceType::Group {
+            let group = GroupId(resource.clone());
+            let mut configs = self.group_configs.remove(&group).unwrap_or_default();
+            set(&mut configs, name, value);
+            if !configs.is_empty() {
+                self.group_configs.insert(group, configs);
+            }
+            return Delta::None;
+        }
+        if kind == ResourceType::Topic {
             let topic_name = TopicName(resource.clone());
             let Some(topic) = self.topics.get_mut(&topic_name) else { return Delta::None };
             set(&mut topic.configs, name, value);
@@ -388,7 +411,7 @@ mod tests {
     fn a_deleted_topic_takes_its_settings_along() {
         let mut image = image_with_a_partition();
         let config = MetadataRecord::Config {
-            topic: true,
+            kind: ResourceType::Topic,
             resource: str_bytes("orders"),
             name: str_bytes("retention.ms"),
             value: Some(str_bytes("1")),

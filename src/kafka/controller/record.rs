@@ -39,9 +39,9 @@ pub enum MetadataRecord {
         registration: PartitionRegistration,
     },
     PartitionChange(PartitionChange),
-    /// Resource: a topic's name, or a broker id, or "" for the cluster's default. `None` deletes.
+    /// Resource: a topic's or a group's name, or a broker id, or "" for the cluster's default. `None` deletes.
     Config {
-        topic: bool,
+        kind: ResourceType,
         resource: StrBytes,
         name: StrBytes,
         value: Option<StrBytes>,
@@ -96,9 +96,20 @@ pub struct PartitionChange {
     pub last_known_elr: Option<Vec<BrokerId>>,
 }
 
-/// ConfigResource.Type as the records number it.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// ConfigResource.Type: whose settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceType {
+    Topic = 2,
+    Broker = 4,
+    Group = 32,
+}
+
+impl ResourceType {
+    /// By Kafka's number.
+    pub fn of(code: i8) -> Option<ResourceType> {
+        [ResourceType::Topic, ResourceType::Broker, ResourceType::Group].into_iter().find(|kind| *kind as i8 == code)
+    }
+}
 
 /// No log directory is modelled, so every replica's directory is DirectoryId.UNASSIGNED (KIP-858).
 const UNASSIGNED_DIRECTORY: Uuid = Uuid::nil();
@@ -147,9 +158,9 @@ impl MetadataRecord {
             }
             Partition { .. } => self.encode_partition(),
             PartitionChange(change) => change.encode(),
-            Config { topic, resource, name, value } => {
+            Config { kind, resource, name, value } => {
                 let mut out = Writer::record(4, 0);
-                out.i8(if *topic { TOPIC } else { BROKER });
+                out.i8(*kind as i8);
                 out.string(resource);
                 out.string(name);
                 out.nullable_string(value.as_ref());
@@ -192,7 +203,7 @@ impl MetadataRecord {
             (2, 0) => Some(Topic { name: TopicName(input.string()?), id: input.uuid()? }),
             (3, 2) => decode_partition(&mut input),
             (4, 0) => Some(Config {
-                topic: input.i8()? == TOPIC,
+                kind: ResourceType::of(input.i8()?)?,
                 resource: input.string()?,
                 name: input.string()?,
                 value: input.nullable_string()?,
@@ -501,9 +512,14 @@ mod tests {
                 ..change.clone()
             }),
             MetadataRecord::PartitionChange(PartitionChange { leader: Some(Some(BrokerId(0))), ..change }),
-            MetadataRecord::Config { topic: true, resource: str_bytes("t"), name: str_bytes("n"), value: None },
             MetadataRecord::Config {
-                topic: false,
+                kind: ResourceType::Topic,
+                resource: str_bytes("t"),
+                name: str_bytes("n"),
+                value: None,
+            },
+            MetadataRecord::Config {
+                kind: ResourceType::Broker,
                 resource: str_bytes(""),
                 name: str_bytes("n"),
                 value: Some(str_bytes("1")),

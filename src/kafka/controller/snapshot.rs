@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{Configs, Delta, MetadataImage, PartitionRegistration, TopicImage};
-use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::controller::record::{MetadataRecord, ResourceType};
 use crate::kafka::quorum::Snapshot;
 use crate::sorted::SortedSet;
 use crate::time::{Duration, Instant};
@@ -77,6 +77,7 @@ fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
         topic_names: _,
         cluster_configs,
         broker_configs,
+        group_configs,
         features,
         next_producer_id,
     } = image;
@@ -98,12 +99,15 @@ fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
             registration: PartitionRegistration::clone(registration),
         }));
     }
-    write_configs(false, &str_bytes(""), cluster_configs, &mut records);
+    write_configs(ResourceType::Broker, &str_bytes(""), cluster_configs, &mut records);
     for (broker, configs) in broker_configs {
-        write_configs(false, &str_bytes(&broker.0.to_string()), configs, &mut records);
+        write_configs(ResourceType::Broker, &str_bytes(&broker.0.to_string()), configs, &mut records);
     }
     for (name, topic) in topics {
-        write_configs(true, &name.0, &topic.configs, &mut records);
+        write_configs(ResourceType::Topic, &name.0, &topic.configs, &mut records);
+    }
+    for (group, configs) in group_configs {
+        write_configs(ResourceType::Group, &group.0, configs, &mut records);
     }
     if *next_producer_id > 0 {
         let (broker, broker_epoch) = (BrokerId(-1), BrokerEpoch::UNKNOWN);
@@ -112,9 +116,9 @@ fn records(image: &MetadataImage) -> Vec<MetadataRecord> {
     records
 }
 
-fn write_configs(topic: bool, resource: &StrBytes, configs: &Configs, records: &mut Vec<MetadataRecord>) {
+fn write_configs(kind: ResourceType, resource: &StrBytes, configs: &Configs, records: &mut Vec<MetadataRecord>) {
     records.extend(configs.iter().map(|(name, value)| MetadataRecord::Config {
-        topic,
+        kind,
         resource: resource.clone(),
         name: name.clone(),
         value: Some(value.clone()),
@@ -176,8 +180,8 @@ mod tests {
     fn image() -> MetadataImage {
         let mut image = MetadataImage::new();
         let id = Uuid::from_u128(7);
-        let config = |topic, resource: &str| MetadataRecord::Config {
-            topic,
+        let config = |kind, resource: &str| MetadataRecord::Config {
+            kind,
             resource: str_bytes(resource),
             name: str_bytes("min.insync.replicas"),
             value: Some(str_bytes("2")),
@@ -207,9 +211,10 @@ mod tests {
                     ..PartitionRegistration::new(vec![BrokerId(1), BrokerId(2)], vec![BrokerId(1)])
                 },
             },
-            config(true, "orders"),
-            config(false, ""),
-            config(false, "1"),
+            config(ResourceType::Topic, "orders"),
+            config(ResourceType::Broker, ""),
+            config(ResourceType::Broker, "1"),
+            config(ResourceType::Group, "jobs"),
             MetadataRecord::ProducerIds { broker: BrokerId(1), broker_epoch: BrokerEpoch(0), next: 1_000 },
         ] {
             image.replay(&record);

@@ -1,7 +1,7 @@
 //! What the committed records of the metadata log tell: each fact once, by the active controller.
 
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, decode_batch};
-use crate::kafka::controller::record::{MetadataRecord, PartitionChange};
+use crate::kafka::controller::record::{MetadataRecord, PartitionChange, ResourceType};
 use crate::kafka::fact::Fact;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, StrBytes, TopicName, TopicPartition, Uuid, str_bytes};
@@ -51,10 +51,10 @@ fn tell(image: &mut MetadataImage, record: &MetadataRecord, expired: &mut Vec<Br
             tell_new_partition(image, *topic, registration.replicas.len(), facts);
         }
         MetadataRecord::PartitionChange(change) => return tell_partition_change(image, change, record, facts),
-        MetadataRecord::Config { topic, resource, name, value } => {
-            let is_new = *topic && is_created_here(facts, resource);
+        MetadataRecord::Config { kind, resource, name, value } => {
+            let is_new = *kind == ResourceType::Topic && is_created_here(facts, resource);
             if !is_new {
-                let resource = resource_name(*topic, resource);
+                let resource = resource_name(*kind, resource);
                 facts.push(Fact::ConfigChanged { resource, name: name.clone(), value: value.clone() });
             }
         }
@@ -144,11 +144,12 @@ fn is_created_here(facts: &[Fact], name: &StrBytes) -> bool {
     facts.iter().any(|fact| matches!(fact, Fact::TopicCreated { topic: TopicName(topic), .. } if topic == name))
 }
 
-fn resource_name(topic: bool, resource: &StrBytes) -> StrBytes {
-    match (topic, resource.is_empty()) {
-        (true, _) => resource.clone(),
-        (false, true) => StrBytes::from_static_str("all brokers"),
-        (false, false) => str_bytes(&format!("broker {resource}")),
+fn resource_name(kind: ResourceType, resource: &StrBytes) -> StrBytes {
+    match kind {
+        ResourceType::Topic => resource.clone(),
+        ResourceType::Broker if resource.is_empty() => StrBytes::from_static_str("all brokers"),
+        ResourceType::Broker => str_bytes(&format!("broker {resource}")),
+        ResourceType::Group => str_bytes(&format!("group {resource}")),
     }
 }
 
@@ -193,7 +194,7 @@ mod tests {
     fn image_with_orders() -> MetadataImage {
         let mut image = MetadataImage::new();
         let setting = MetadataRecord::Config {
-            topic: true,
+            kind: ResourceType::Topic,
             resource: str_bytes("orders"),
             name: str_bytes("retention.ms"),
             value: Some(str_bytes("1")),

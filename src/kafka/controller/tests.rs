@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::kafka::controller::image::PartitionRegistration;
+use crate::kafka::controller::record::ResourceType;
 use crate::kafka::node::Effects;
 use crate::wire::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
 use crate::wire::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
@@ -428,6 +429,27 @@ fn a_change_of_the_minimum_isr_clears_the_elr() {
     assert_eq!(response.responses[0].error_code, 0);
     assert!(cluster.orders().elr.is_empty());
     assert!(cluster.facts.contains(&Fact::ElrChanged { partition: TopicPartition::named("orders", 0), to: vec![] }));
+}
+
+#[test]
+fn a_group_has_settings_of_its_own_that_the_brokers_bound() {
+    let mut cluster = Cluster::with_brokers(1, 1);
+    let mut alter = |group: &str, value: &str| {
+        let mut config = AlterableConfig::default();
+        (config.name, config.value) = (str_bytes("share.record.lock.duration.ms"), Some(str_bytes(value)));
+        let mut resource = AlterConfigsResource::default();
+        (resource.resource_type, resource.resource_name) = (ResourceType::Group as i8, str_bytes(group));
+        resource.configs.push(config);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let Response::IncrementalAlterConfigs(response) = cluster.ask(1, request) else { panic!() };
+        crate::wire::error(response.responses[0].error_code)
+    };
+    assert_eq!(alter("", "20000"), Some(ErrorCode::InvalidRequest));
+    assert_eq!(alter("jobs", "1000"), Some(ErrorCode::InvalidConfig));
+    assert_eq!(alter("jobs", "20000"), None);
+    let group = crate::wire::GroupId(str_bytes("jobs"));
+    let image = cluster.controllers[&cluster.active()].image().unwrap();
+    assert_eq!(image.group_config(&group).collect::<Vec<_>>(), [("share.record.lock.duration.ms", "20000")]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::kafka::config::BrokerConfig;
+use crate::kafka::config::{BrokerConfig, GroupConfig};
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::coordinator::Reply;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::assignor::Assignor;
@@ -41,13 +42,13 @@ pub(super) struct Settings {
     pub retention_check_interval: Duration,
     pub consumer: ConsumerSettings,
     pub share: ShareSettings,
+    /// What a group without settings of its own goes by.
+    pub group: GroupConfig,
 }
 
 /// The settings of consumer groups, `group.consumer.…`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ConsumerSettings {
-    pub session_timeout: Duration,
-    pub heartbeat_interval: Duration,
     pub max_size: i32,
     /// The first one is the default.
     pub assignors: Vec<Assignor>,
@@ -57,8 +58,6 @@ pub(super) struct ConsumerSettings {
 /// The settings of share groups, `group.share.…`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ShareSettings {
-    pub session_timeout: Duration,
-    pub heartbeat_interval: Duration,
     pub max_size: i32,
     pub initialize_retry_interval: Duration,
     pub assignor: Assignor,
@@ -76,20 +75,22 @@ impl Settings {
             retention: config.offsets_retention,
             retention_check_interval: config.offsets_retention_check_interval,
             consumer: ConsumerSettings {
-                session_timeout: config.group_consumer_session_timeout,
-                heartbeat_interval: config.group_consumer_heartbeat_interval,
                 max_size: config.group_consumer_max_size,
                 assignors: config.group_consumer_assignors.iter().filter_map(|name| Assignor::parse(name)).collect(),
                 migration: MigrationPolicy::parse(&config.group_consumer_migration_policy),
             },
             share: ShareSettings {
-                session_timeout: config.share.session_timeout,
-                heartbeat_interval: config.share.heartbeat_interval,
                 max_size: config.share.max_size,
                 initialize_retry_interval: config.share.initialize_retry_interval,
                 assignor: Assignor::Simple,
             },
+            group: GroupConfig::new(config),
         }
+    }
+
+    /// What one group goes by.
+    pub fn of_group(&self, image: &MetadataImage, group: &GroupId) -> GroupConfig {
+        self.group.with(image.group_config(group))
     }
 }
 

@@ -131,7 +131,7 @@ impl Work<'_, '_> {
         }
         self.remember_metadata(shard, &change);
         let session = TimerKind::MemberSession(request.group_id.clone(), change.member.id.clone());
-        self.schedule(session, self.settings.consumer.session_timeout);
+        self.schedule(session, self.settings.of_group(image, &request.group_id).consumer_session_timeout);
         Ok(self.heartbeat_answer(context, request, change))
     }
 
@@ -153,10 +153,11 @@ impl Work<'_, '_> {
             };
             Assignment::default().with_topic_partitions(assigned.iter().map(topic).collect())
         });
+        let interval = self.settings.of_group(change.image, &change.group.id).consumer_heartbeat_interval;
         let response = ConsumerGroupHeartbeatResponse::default()
             .with_member_id(Some(change.member.id))
             .with_member_epoch(change.member.current.epoch)
-            .with_heartbeat_interval_ms(self.settings.consumer.heartbeat_interval.millis() as i32)
+            .with_heartbeat_interval_ms(interval.millis() as i32)
             .with_assignment(assignment);
         let then = Then::Answer { reply: context.reply(), response: Box::new(response.into()), facts: change.facts };
         Decided::plain(change.records, then)

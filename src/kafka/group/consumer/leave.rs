@@ -126,11 +126,12 @@ impl Work<'_, '_> {
         Some(self.fence_members(shard, image, &group, std::slice::from_ref(member), why, Then::Nothing))
     }
 
-    /// Sessions and revocations begin anew after a failover (GroupMetadataManager.onLoaded).
+    /// Sessions and revocations begin anew after a failover, sessions until the next heartbeat by the
+    /// brokers' setting (GroupMetadataManager.onLoaded).
     pub fn consumer_group_loaded(&mut self, group: &ConsumerGroup) {
         for member in group.members.values() {
             let session = TimerKind::MemberSession(group.id.clone(), member.id.clone());
-            self.schedule(session, self.settings.consumer.session_timeout);
+            self.schedule(session, self.settings.group.consumer_session_timeout);
             if member.current.state == MemberState::UnrevokedPartitions {
                 let rebalance = TimerKind::MemberRebalance(group.id.clone(), member.id.clone());
                 self.schedule(rebalance, member.metadata.rebalance_timeout);

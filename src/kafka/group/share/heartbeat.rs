@@ -81,7 +81,7 @@ impl Work<'_, '_> {
             group.metadata_seen_at = Some(change.epoch);
         }
         let session = TimerKind::MemberSession(request.group_id.clone(), request.member_id.clone());
-        self.schedule(session, self.settings.share.session_timeout);
+        self.schedule(session, self.settings.of_group(image, &request.group_id).share_session_timeout);
         Ok(self.share_answer(context, request, change))
     }
 
@@ -97,10 +97,11 @@ impl Work<'_, '_> {
             };
             Assignment::default().with_topic_partitions(assigned.iter().map(topic).collect())
         });
+        let interval = self.settings.of_group(change.image, &change.group.id).share_heartbeat_interval;
         let response = ShareGroupHeartbeatResponse::default()
             .with_member_id(Some(change.member.id.clone()))
             .with_member_epoch(change.member.current.epoch)
-            .with_heartbeat_interval_ms(self.settings.share.heartbeat_interval.millis() as i32)
+            .with_heartbeat_interval_ms(interval.millis() as i32)
             .with_assignment(assignment);
         let retry_interval = self.settings.share.initialize_retry_interval;
         let partitions = &change.group.partitions;
@@ -116,11 +117,12 @@ impl Work<'_, '_> {
         Decided::plain(change.records, Then::Both(Box::new((answer, then))))
     }
 
-    /// Sessions begin anew after a failover (GroupMetadataManager.onLoaded).
+    /// Sessions begin anew after a failover, and until the next heartbeat by the brokers' setting
+    /// (GroupMetadataManager.onLoaded).
     pub fn share_group_loaded(&mut self, group: &ShareGroup) {
         for id in group.members.keys() {
             let session = TimerKind::MemberSession(group.id.clone(), id.clone());
-            self.schedule(session, self.settings.share.session_timeout);
+            self.schedule(session, self.settings.group.share_session_timeout);
         }
     }
 }

@@ -69,7 +69,7 @@ impl StatePartitions {
                 of.get(&topic.id).is_some_and(|topic| topic.partitions.contains(partition))
             };
             let is_missing = |partition: &i32| {
-                !known(&self.initialized, partition) && !(is_fresh && known(&self.initializing, partition))
+                !(known(&self.initialized, partition) || is_fresh && known(&self.initializing, partition))
             };
             let partitions: SortedSet<i32> = (0..topic.partitions.len() as i32).filter(is_missing).collect();
             if !partitions.is_empty() {
