@@ -167,6 +167,9 @@ impl Names {
                 self.groups.insert(group.clone());
             }
             Action::AddStream { name, .. } => self.declare_client(name, ClientKind::Stream),
+            Action::AlterGroup { name, .. } => {
+                self.groups.insert(name.clone());
+            }
             Action::ResetOffsets { group, .. } => {
                 self.groups.insert(group.clone());
             }

@@ -75,6 +75,7 @@ fn act(action: &Action, kind: &str) -> String {
         | Action::AddController { .. }
         | Action::RemoveController { .. }
         | Action::UnregisterBroker { .. }
+        | Action::AlterGroup { .. }
         | Action::AlterBroker { .. } => admin(action),
         Action::AddProducer { name, transactional_id, configs, .. } => {
             let id = transactional_id.as_ref().map(|id| format!(" transactional.id={}", quote(id, &[])));
@@ -129,6 +130,9 @@ fn admin(action: &Action) -> String {
         }
         Action::AlterBroker { broker: Some(id), set, delete } => {
             format!("alter broker {}{}", id.0, changes(set, delete))
+        }
+        Action::AlterGroup { name, set, delete } => {
+            format!("alter group {}{}", word(name), changes(set, delete))
         }
         Action::AlterBroker { broker: None, set, delete } => format!("alter brokers{}", changes(set, delete)),
         Action::CreatePartitions { name, total } => format!("create-partitions {} {total}", word(name)),

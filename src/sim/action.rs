@@ -67,6 +67,11 @@ pub enum Action {
         set: Configs,
         delete: Vec<String>,
     },
+    AlterGroup {
+        name: String,
+        set: Configs,
+        delete: Vec<String>,
+    },
     /// Settings of one broker, or of all of them.
     AlterBroker {
         broker: Option<BrokerId>,

@@ -22,6 +22,7 @@ const TIMEOUT_MS: i32 = 60_000;
 /// ConfigResource.Type
 const TOPIC_RESOURCE: i8 = 2;
 const BROKER_RESOURCE: i8 = 4;
+const GROUP_RESOURCE: i8 = 32;
 /// AlterConfigOp.OpType
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -37,6 +38,7 @@ pub fn request(action: &Action) -> Option<Request> {
             m::DeleteTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
         }
         Action::AlterTopic { name, set, delete } => alter(TOPIC_RESOURCE, name, set, delete),
+        Action::AlterGroup { name, set, delete } => alter(GROUP_RESOURCE, name, set, delete),
         Action::AlterBroker { broker, set, delete } => {
             let name = broker.map_or(String::new(), |broker| broker.0.to_string());
             alter(BROKER_RESOURCE, &name, set, delete)

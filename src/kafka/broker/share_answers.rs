@@ -151,7 +151,7 @@ impl Process {
             let nothing = Fetched { records: Bytes::new(), acquired: Vec::new(), error: None };
             add_partition(&mut topics, id.0, partition_data(id, &nothing).with_acknowledge_error_code(code(error)));
         }
-        let lock = self.share_settings(&session.group).record_lock_duration;
+        let lock = self.share_settings(&session.group).share_record_lock_duration;
         let node = |(host, broker): (Endpoint, BrokerId)| {
             fetch::NodeEndpoint::default()
                 .with_node_id(broker)

@@ -313,7 +313,11 @@ impl Process {
     }
 
     fn share_isolation(&self, group: &GroupId) -> ReadUpTo {
-        if self.share_settings(group).read_committed { ReadUpTo::LastStableOffset } else { ReadUpTo::HighWatermark }
+        if self.share_settings(group).share_read_committed {
+            ReadUpTo::LastStableOffset
+        } else {
+            ReadUpTo::HighWatermark
+        }
     }
 
     /// DelayedShareFetch.isMinBytesSatisfied.

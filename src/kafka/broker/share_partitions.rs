@@ -12,6 +12,7 @@ use crate::kafka::broker::share_answers::ShareAnswers;
 use crate::kafka::broker::share_fetch::DelayedShareFetch;
 use crate::kafka::broker::share_sessions::{PartitionId, ShareSessions};
 use crate::kafka::broker::{Process, leader_hint};
+use crate::kafka::config::{GroupConfig, OffsetReset};
 use crate::kafka::coordinator::Reply;
 use crate::kafka::fact::{Fact, RecordsFate};
 use crate::kafka::node::{Alarm, Turn};
@@ -23,32 +24,12 @@ use crate::kafka::share::{
 };
 use crate::kafka::share_coordinator::{Known, Op, combine};
 use crate::sorted::{SortedMap, SortedSet};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::{BrokerId, ErrorCode, GroupId, LeaderEpoch, Offset, TopicPartition};
 
 /// ListOffsets' timestamps for the ends of a log.
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
-
-/// Where a share group begins to read (`share.auto.offset.reset`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShareOffsetReset {
-    Latest,
-    Earliest,
-    /// The first record that is at most so old.
-    ByDuration(Duration),
-}
-
-/// What a group can have of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShareGroupSettings {
-    /// `share.auto.offset.reset`
-    pub auto_offset_reset: ShareOffsetReset,
-    /// `share.isolation.level` = read_committed
-    pub read_committed: bool,
-    /// `share.record.lock.duration.ms`
-    pub record_lock_duration: Duration,
-}
 
 #[derive(Clone, Debug, PartialEq)]
 struct Held {
@@ -166,13 +147,9 @@ impl Process {
         &self.shares
     }
 
-    /// The settings of the group, which are those of all groups here.
-    pub(super) fn share_settings(&self, _group: &GroupId) -> ShareGroupSettings {
-        ShareGroupSettings {
-            auto_offset_reset: ShareOffsetReset::Latest,
-            read_committed: false,
-            record_lock_duration: self.config.share.record_lock_duration,
-        }
+    /// The settings of the group: its own, or else the brokers'.
+    pub(super) fn share_settings(&self, group: &GroupId) -> GroupConfig {
+        GroupConfig::new(&self.config).with(self.image.group_config(group))
     }
 
     pub(super) fn share_key(&self, group: &GroupId, (topic, partition): PartitionId) -> SharePartitionKey {
@@ -193,7 +170,7 @@ impl Process {
             let limits = Limits {
                 max_in_flight_records: self.config.share.partition_max_record_locks,
                 max_delivery_count: self.config.share.delivery_count_limit as i16,
-                record_lock_duration: settings.record_lock_duration,
+                record_lock_duration: settings.share_record_lock_duration,
             };
             let state = Arc::new(SharePartition::new(limits, replica.leader_epoch()));
             self.shares.last_number += 1;
@@ -202,7 +179,7 @@ impl Process {
         }
         let by = self.shares.number(key);
         let Some(state) = self.shares.state_mut(key) else { return Ok(()) };
-        state.set_record_lock_duration(settings.record_lock_duration);
+        state.set_record_lock_duration(settings.share_record_lock_duration);
         match state.begin_initialize() {
             Ok(true) => {
                 let leader_epoch = state.leader_epoch();
@@ -321,10 +298,10 @@ impl Process {
         let held = self.shares.partitions.get(key).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let replica = self.replicas.get(&held.partition).ok_or_else(|| self.absent_error(&held.partition))?;
         let log = disk.log(&held.partition).ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let timestamp = match self.share_settings(&key.group).auto_offset_reset {
-            ShareOffsetReset::Latest => LATEST,
-            ShareOffsetReset::Earliest => EARLIEST,
-            ShareOffsetReset::ByDuration(age) => now.millis() - age.millis(),
+        let timestamp = match self.share_settings(&key.group).share_offset_reset {
+            OffsetReset::Latest | OffsetReset::None => LATEST,
+            OffsetReset::Earliest => EARLIEST,
+            OffsetReset::ByDuration(age) => now.millis() - age.millis(),
         };
         let found = replica.list_offset(log, Some(held.state.leader_epoch()), timestamp, Isolation::ReadUncommitted)?;
         found.map(|found| found.offset).ok_or(ErrorCode::OffsetNotAvailable)

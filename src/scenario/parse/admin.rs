@@ -1,7 +1,8 @@
 //! What an administrator does to topics, partitions and the cluster's size.
 
 use crate::kafka::config::{
-    Configs, Scope, SettingError, dynamic_names, names, validate_dynamic_configs, validate_topic_configs,
+    Configs, Scope, SettingError, dynamic_names, names, validate_dynamic_configs, validate_group_configs,
+    validate_topic_configs,
 };
 use crate::scenario::condition::parse::broker_id;
 use crate::scenario::error::ScriptError;
@@ -22,12 +23,18 @@ pub fn create_partitions(a: &mut Args<'_>) -> Option<Statement> {
 
 /// `name=value` sets, `name=` without a value goes back to the default.
 pub fn alter(a: &mut Args<'_>) -> Option<Statement> {
-    let action = match a.keyword(&["topic", "broker", "brokers"])? {
+    let action = match a.keyword(&["topic", "broker", "brokers", "group"])? {
         "topic" => {
             let name = a.text("a topic")?;
             let config = a.names.config.clone();
             let (set, delete) = changes(a, Scope::Topic, |set| validate_topic_configs(&config, set))?;
             Action::AlterTopic { name, set, delete }
+        }
+        "group" => {
+            let name = a.text("a group")?;
+            let config = a.names.config.clone();
+            let (set, delete) = changes(a, Scope::Group, |set| validate_group_configs(&config, set))?;
+            Action::AlterGroup { name, set, delete }
         }
         kind => {
             let broker = if kind == "broker" { Some(number(a)?) } else { None };

@@ -6,8 +6,8 @@ mod catalogue;
 use crate::scenario::lex::quote;
 
 pub use catalogue::{
-    add_partitions, broker_process, controller_process, delete_records, disk, elect, ids, link, load, message, offsets,
-    reassign, reset_offsets, seek, send, transaction,
+    acknowledge, add_partitions, broker_process, controller_process, delete_records, disk, elect, ids, link, load,
+    message, offsets, reassign, reset_offsets, seek, send, transaction,
 };
 
 /// A form, or with no fields a button.
