@@ -265,7 +265,7 @@ facts! {
     /// The sink has the batch, and its commit is written.
     StreamBatchDone { stream: ClientId, batch: u64, records: u64 },
     /// Records that a query had not read are gone, and it goes on all the same (`failOnDataLoss=false`).
-    StreamDataLost { stream: ClientId, partition: TopicPartition, offsets: u64, message: StrBytes },
+    StreamDataLost { stream: ClientId, partition: TopicPartition, message: StrBytes },
     /// A query ended with an exception.
     StreamFailed { stream: ClientId, error: StrBytes },
     /// An administrative request was answered; `error` holds Kafka's error and message.

@@ -156,7 +156,11 @@ fn starting(starting: &Starting) -> String {
     }
 }
 
-/// One query in the JSON of a run. Offsets are as Spark writes them: by topic and partition.
+/// One query in the JSON of a run, under `streams`. Offsets are as Spark writes them, by topic and partition:
+/// `checkpoint` is where the next batch begins, `batch` the last one that is done, `planned` the one that is
+/// written down and not done; `null` where there is none. `delivered` is what the sink was given, each record
+/// with its batch, also again; `delivered_again` counts those of batches that were run again, `passed_over` the
+/// offsets whose records were gone.
 pub fn report(world: &World, name: &str, stream: &StreamReader, brief: bool) -> Value {
     let checkpoint = stream.checkpoint();
     let mut value = json!({

@@ -32,6 +32,8 @@ pub struct Reading {
     positions: Offsets,
     /// Where partitions begin and end now that could not be read at their position.
     lookup: Option<Lookup>,
+    /// When that was first asked.
+    asked: Instant,
 }
 
 /// How a batch goes on.
@@ -57,6 +59,7 @@ impl Reading {
             open: SortedMap::new(),
             positions: Offsets::new(),
             lookup: None,
+            asked: now,
         };
         for task in tasks {
             // Tasks of one partition follow each other without a gap.
@@ -118,6 +121,15 @@ impl Reading {
             return Course::Done { records: self.records };
         }
         if let Some(lookup) = &mut self.lookup {
+            let limit = config.consumer.default_api_timeout;
+            if let Some(partition) = lookup.first().filter(|_| turn.now.since(self.asked) >= limit) {
+                // KafkaConsumer.position
+                let waited = limit.millis();
+                return Course::Failed(format!(
+                    "TimeoutException: Timeout of {waited}ms expired before the position for partition {partition} could \
+                     be determined"
+                ));
+            }
             lookup.ask(reader, turn, &config.consumer);
         }
         reader.send_fetches(turn, &config.consumer);
@@ -197,6 +209,7 @@ impl Reading {
                 [(partition.clone(), ResetTo::Earliest), (partition, ResetTo::Latest)].into_iter()
             };
             self.lookup = Some(Lookup::new(out_of_range.into_iter().flat_map(both)));
+            self.asked = now;
         }
         None
     }
@@ -241,7 +254,8 @@ impl Reading {
     /// When it goes on by itself.
     pub fn wakes(&self, reader: &Process, config: &StreamConfig) -> Vec<Instant> {
         let timeouts = self.open.values().map(|open| open.moved + config.poll_timeout);
-        let tries = self.lookup.iter().flat_map(Lookup::tries);
+        let limit = config.consumer.default_api_timeout;
+        let tries = self.lookup.iter().flat_map(|lookup| lookup.tries().chain([self.asked + limit]));
         let waits = reader.subscription.assigned.values().map(|assigned| assigned.next_try);
         timeouts.chain(tries).chain(waits).collect()
     }

@@ -342,7 +342,6 @@ impl StreamReader {
         turn.tell(Fact::StreamDataLost {
             stream: self.id,
             partition: loss.partition.clone(),
-            offsets: loss.offsets,
             message: str_bytes(&loss.message),
         });
     }
