@@ -124,6 +124,10 @@ impl Observe for Fake {
     fn members(&self, _: &str) -> Option<i64> {
         Some(1)
     }
+    fn share_partition(&self, _: &str, _: &TopicPartition) -> Option<(i64, i64)> {
+        None
+    }
+
     fn committed(&self, _: &str, _: &TopicPartition) -> Option<Option<i64>> {
         Some(None)
     }

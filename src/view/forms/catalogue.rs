@@ -318,10 +318,11 @@ pub fn acknowledge(card: &ConsumerCard) -> Form {
         button: format!("Acknowledge with {}", card.name),
         effect: "With share.acknowledgement.mode=explicit nothing more is handed out before all is acknowledged.",
         before: format!("acknowledge {} ", word(&card.name)),
-        template: "{type}[ {record}]",
+        template: "{type}[ {partition} {offset}]",
         fields: vec![
             Field::choice("type", types.to_vec(), "what became of it"),
-            Field::text("record", "", "orders-0 5", "one record; nothing: all that it holds"),
+            Field::text("partition", "", "orders-0", "of one record; nothing: all that it holds"),
+            Field::text("offset", "", "5", "of that record"),
         ],
     }
 }
