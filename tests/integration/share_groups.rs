@@ -66,6 +66,8 @@ fn share_coordinator(cluster: &mut Cluster, group: &str) -> i32 {
         let to = NodeId::Broker(*to.expect("a broker runs").0);
         let Response::FindCoordinator(found) = cluster.answer(to, request.clone()) else { panic!("its answer") };
         if found.coordinators[0].error_code == 0 {
+            // The broker that was named may hear of it a little later than the one that named it.
+            cluster.run(Duration::from_secs(1));
             return found.coordinators[0].node_id.0;
         }
         cluster.run(Duration::from_millis(200));
