@@ -66,8 +66,6 @@ fn share_coordinator(cluster: &mut Cluster, group: &str) -> i32 {
         let to = NodeId::Broker(*to.expect("a broker runs").0);
         let Response::FindCoordinator(found) = cluster.answer(to, request.clone()) else { panic!("its answer") };
         if found.coordinators[0].error_code == 0 {
-            // The broker that was named may hear of it a little later than the one that named it.
-            cluster.run(Duration::from_secs(1));
             return found.coordinators[0].node_id.0;
         }
         cluster.run(Duration::from_millis(200));
@@ -82,7 +80,7 @@ fn persisted_start(cluster: &mut Cluster, group: &str) -> i64 {
     let topic = summary::ReadStateSummaryData::default()
         .with_topic_id(cluster.topic_id("orders"))
         .with_partitions(vec![partition]);
-    let request = ReadShareGroupStateSummaryRequest::default().with_group_id(str_bytes(GROUP)).with_topics(vec![topic]);
+    let request = ReadShareGroupStateSummaryRequest::default().with_group_id(str_bytes(group)).with_topics(vec![topic]);
     let answer = cluster.answer(NodeId::broker(coordinator), request);
     let Response::ReadShareGroupStateSummary(answer) = answer else { panic!("its answer") };
     assert_eq!(answer.results[0].partitions[0].error_code, 0);
