@@ -80,7 +80,7 @@ fn persisted_start(cluster: &mut Cluster, group: &str) -> i64 {
     let topic = summary::ReadStateSummaryData::default()
         .with_topic_id(cluster.topic_id("orders"))
         .with_partitions(vec![partition]);
-    let request = ReadShareGroupStateSummaryRequest::default().with_group_id(str_bytes(GROUP)).with_topics(vec![topic]);
+    let request = ReadShareGroupStateSummaryRequest::default().with_group_id(str_bytes(group)).with_topics(vec![topic]);
     let answer = cluster.answer(NodeId::broker(coordinator), request);
     let Response::ReadShareGroupStateSummary(answer) = answer else { panic!("its answer") };
     assert_eq!(answer.results[0].partitions[0].error_code, 0);
