@@ -49,7 +49,7 @@ const HIDDEN_SETTINGS: [(&str, usize, [(&str, &str); 2]); 2] = [
     ),
     (
         "GroupMetadataManagerTest#testShareGroupDynamicConfigs",
-        2,
+        3,
         [("share.session.timeout.ms", "50000"), ("share.heartbeat.interval.ms", "10000")],
     ),
 ];
