@@ -7,7 +7,7 @@ use highwater::command::campaign::{campaign, reduce};
 use highwater::history::Run;
 use highwater::kafka::config::Planted;
 use highwater::scenario::Script;
-use highwater::sim::Property;
+use highwater::sim::{Broken, Property};
 use highwater::time::Duration;
 
 const SEEDS_TO_FIND_A_BUG: u64 = 2_000;
@@ -16,12 +16,18 @@ fn plan(kinds: &[Kind], seconds: i64) -> Plan {
     Plan { kinds: kinds.to_vec(), budget: Duration::from_secs(seconds), head: None }
 }
 
-/// The lowest of the seeds that finds the bug, with what it found.
-fn found(planted: Planted, kinds: &[Kind], seeds: u64) -> (u64, Outcome) {
-    let summary = campaign(&plan(kinds, 60), 0..seeds, 2, Some(planted), false);
-    let first = summary.found.into_iter().next();
-    let found = first.unwrap_or_else(|| panic!("{planted:?} was not found within {seeds} seeds"));
-    (found.seed, found.outcome)
+/// The first of the seeds in which the bug breaks a property, with what it broke. That a cluster with a
+/// bug does not get on is no wonder, and says little.
+fn found(planted: Planted, kinds: &[Kind], seeds: u64) -> (u64, Broken) {
+    for from in (0..seeds).step_by(20) {
+        let summary = campaign(&plan(kinds, 60), from..from + 20, 2, Some(planted), true);
+        for found in summary.found {
+            if let Outcome::Broken(broken) = found.outcome {
+                return (found.seed, broken);
+            }
+        }
+    }
+    panic!("{planted:?} was not found within {seeds} seeds")
 }
 
 #[test]
@@ -93,9 +99,8 @@ fn every_planted_bug_is_found() {
     ];
     assert_eq!(all.map_planted(), Planted::ALL);
     for (planted, kinds, properties) in all {
-        let (seed, outcome) = found(*planted, kinds, SEEDS_TO_FIND_A_BUG);
-        let Outcome::Broken(broken) = &outcome else { panic!("{planted:?}, seed {seed}: {}", outcome.text()) };
-        assert!(properties.contains(&broken.property), "{planted:?}, seed {seed}: {}", outcome.text());
+        let (seed, broken) = found(*planted, kinds, SEEDS_TO_FIND_A_BUG);
+        assert!(properties.contains(&broken.property), "{planted:?}, seed {seed}: {}", Outcome::Broken(broken).text());
     }
 }
 

@@ -39,9 +39,11 @@ fn is_about_newer_groups(case: &Value) -> bool {
     list(&case["initial_groups"]).any(|group| !known.contains(&text(&group["type"])))
 }
 
+type Settings = [(&'static str, &'static str); 2];
+
 /// Cases whose test gives the group settings of its own between the recorded steps, which do not tell it:
 /// before which step, and which settings.
-const HIDDEN_SETTINGS: [(&str, usize, [(&str, &str); 2]); 2] = [
+const HIDDEN_SETTINGS: [(&str, usize, Settings); 2] = [
     (
         "GroupMetadataManagerTest#testConsumerGroupDynamicConfigs",
         2,

@@ -77,14 +77,13 @@ fn a_share_consumer_is_refused_with_kafkas_reasons() {
     assert_eq!(line("share-consumer s group=g topics=orders share.acknowledgement.mode=explicit"), [""; 0]);
     assert_eq!(
         line("share-consumer s group=g topics=orders auto.offset.reset=earliest"),
-        ["40: auto.offset.reset cannot be set when using a share group."]
+        ["58: auto.offset.reset cannot be set when using a share group."]
     );
     assert_eq!(
         line("alter group g share.auto.offset.reset=none"),
-        [
-            "15: Invalid value none for configuration share.auto.offset.reset: Invalid value `none` for configuration \
-             share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'."
-        ]
+        ["39: Invalid value none for configuration share.auto.offset.reset: Invalid value `none` for configuration \
+             share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format \
+             'by_duration:<PnDTnHnMn.nS.>'."]
     );
 }
 

@@ -256,7 +256,7 @@ pub fn transaction(card: &ProducerCard) -> Vec<Form> {
 
 /// KafkaProducer.sendOffsetsToTransaction
 pub fn offsets(producer: &str, stage: &Stage) -> Form {
-    let consumers = stage.groups.iter().flat_map(|group| &group.consumers);
+    let consumers = stage.groups.iter().flat_map(|group| &group.consumers).filter(|card| card.kind == "consumer");
     let names: Vec<&str> = consumers.map(|card| card.name.as_str()).collect();
     let names = names.into_iter().map(|name| (name.to_string(), word(name))).collect();
     Form {
