@@ -17,7 +17,7 @@ pub struct Lesson {
 }
 
 /// The lessons in reading order.
-pub const LESSONS: [Lesson; 14] = [
+pub const LESSONS: [Lesson; 15] = [
     Lesson {
         id: "a-broker-dies",
         title: "A broker dies",
@@ -89,6 +89,12 @@ pub const LESSONS: [Lesson; 14] = [
         title: "Who waits for whom",
         says: "One member of a group falls silent: with the classic protocol all stop, with KIP-848 only what it holds.",
         minutes: 4,
+    },
+    Lesson {
+        id: "share-group",
+        title: "Many hands, one partition",
+        says: "A share group hands out single records, locks them, and tries them again: a queue on a log.",
+        minutes: 5,
     },
     Lesson {
         id: "exactly-once",

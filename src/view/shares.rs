@@ -4,19 +4,20 @@
 use serde_json::{Value, json};
 
 use crate::kafka::client::ShareConsumer;
+use crate::kafka::group::share::ShareGroup;
 use crate::kafka::share::{RecordState, SharePartition};
 use crate::sim::queries::Reader;
 use crate::sim::{Member, Power, World};
 use crate::view::cards::{ConsumerCard, Look, SHOWN, reading, recently, some_of};
 use crate::view::inspect::{Inspection, Row, Section, or_none, section};
 use crate::view::report::delivered;
-use crate::wire::{Offset, TopicPartition};
+use crate::wire::{Offset, StrBytes, TopicName, TopicPartition};
 
 /// Every partition that the group's consumers are assigned or that its state is kept of, in order.
 pub fn partitions(world: &World, group: &str) -> Vec<TopicPartition> {
     let Some(found) = world.share_group(group) else { return Vec::new() };
     let topics = found.partitions.initialized.values();
-    let named = |name: &crate::wire::TopicName, number: &i32| TopicPartition::new(name.clone(), *number);
+    let named = |name: &TopicName, number: &i32| TopicPartition::new(name.clone(), *number);
     topics.flat_map(|topic| topic.partitions.iter().map(|number| named(&topic.name, number))).collect()
 }
 
@@ -123,13 +124,13 @@ pub fn inspect_group(world: &World, name: &str) -> Vec<Section> {
     let mut sections = vec![section("Group", about), members];
     for partition in partitions(world, name) {
         let Some(share) = world.share_partition(name, &partition) else { continue };
-        sections.push(partition_section(&partition, share));
+        sections.push(partition_section(group, &partition, share));
     }
     sections
 }
 
 /// What the leader keeps of a share partition: the window, and each run of records in flight.
-fn partition_section(partition: &TopicPartition, share: &SharePartition) -> Section {
+fn partition_section(group: &ShareGroup, partition: &TopicPartition, share: &SharePartition) -> Section {
     let (start, end) = window(share);
     let mut rows = vec![
         Row::new("start offset", start.to_string()),
@@ -138,7 +139,9 @@ fn partition_section(partition: &TopicPartition, share: &SharePartition) -> Sect
     ];
     for (first, last, state) in share.in_flight().flat_map(|batch| batch.states()) {
         let offsets = if first == last { first.to_string() } else { format!("{first}–{last}") };
-        let holder = state.member().map(|member| format!(", held by {member}")).unwrap_or_default();
+        // A member that has left the group may hold records until their locks end.
+        let name = |id: &StrBytes| group.members.get(id).map_or(id.clone(), |member| member.name().clone());
+        let holder = state.member().map(|member| format!(", held by {}", name(member))).unwrap_or_default();
         let word = state_word(state.state());
         rows.push(Row::new(offsets, format!("{word}, delivered {} times{holder}", state.delivery_count())));
     }

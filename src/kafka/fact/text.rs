@@ -275,9 +275,10 @@ impl Fact {
             Fact::SharePartitionRead { group, partition, broker, start } => {
                 format!("{partition}: share group {} goes on from offset {start} at broker {}", group.0, broker.0)
             }
-            Fact::RecordsAcquired { group, partition, member, first, last, delivery_count, broker: _ } => {
+            // The consumer itself tells by name that it has them; the leader knows only an id.
+            Fact::RecordsAcquired { group, partition, first, last, delivery_count, member: _, broker: _ } => {
                 let (group, what) = (&group.0, offsets(*first, *last));
-                format!("{partition}: {member} of share group {group} acquires {what}, delivery {delivery_count}")
+                format!("{partition}: locked for a member of share group {group}: {what}, delivery {delivery_count}")
             }
             Fact::RecordsSettled { group, partition, first, last, fate, broker: _ } => {
                 let fate = match fate {
