@@ -51,9 +51,12 @@
 //! topic NAME replica-assignment=1:2:3,2:3:1 [topic settings]
 //! producer NAME [transactional.id=ID] [producer settings]
 //! consumer NAME group=GROUP topics=A,B [consumer settings]
-//! share-consumer NAME group=GROUP topics=A,B
+//! share-consumer NAME group=GROUP topics=A,B [share.acknowledgement.mode=explicit] [consumer settings]
 //! stream NAME subscribe=A,B [startingOffsets=earliest|latest|JSON] [maxOffsetsPerTrigger=N] [trigger=1s] [options]
 //! ```
+//! The consumers of a share group (KIP-932) read every partition together, each record by one of them. The group
+//! begins at the end of a partition, unless `alter group GROUP share.auto.offset.reset=earliest` came before.
+//!
 //! A stream reads in micro-batches, as a structured-streaming query over Spark's Kafka source: in no group, with
 //! a checkpoint of its own that outlives its process. Its options have Spark's names, see
 //! [`crate::kafka::config::stream`]; `kafka.isolation.level=…` and the like are its consumers' settings. Without a
@@ -65,6 +68,7 @@
 //! load PRODUCER TOPIC [rate=100/s] [keys=50] [size=100] [for=10s]
 //! begin PRODUCER | commit PRODUCER | abort PRODUCER  a transaction; the producer has a `transactional.id`
 //! offsets PRODUCER CONSUMER                          the consumer's positions become part of it
+//! acknowledge SHARE-CONSUMER accept|release|reject [PARTITION OFFSET]   of one record, or of all that it holds
 //! seek CONSUMER PARTITION OFFSET|earliest|latest|2s
 //! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT   a stream that is closed is stopped
 //! reset-offsets GROUP TOPIC to=earliest|latest|OFFSET|2s
@@ -72,7 +76,7 @@
 //! ```
 //! Faults. What is already in the state that is asked for stays in it.
 //! ```text
-//! kill broker|controller|consumer|producer|stream NAME   start …, freeze …, thaw …
+//! kill broker|controller|consumer|share-consumer|producer|stream NAME   start …, freeze …, thaw …
 //! power-off broker|controller NAME                   what was not flushed is gone
 //! stop broker|controller NAME                        a controlled shutdown
 //! wipe broker 1                                      its disk is lost; only while it is down
@@ -97,6 +101,7 @@
 //! elect preferred|unclean PARTITION
 //! reassign PARTITION replicas=2,3,4                  `reassign PARTITION cancel`
 //! alter broker 1 log.retention.ms=60000              one broker; `alter brokers …` all of them
+//! alter group GROUP share.auto.offset.reset=earliest   settings of one group
 //! add broker 4 [rack=b]
 //! unregister broker 4                                the controller forgets it, dead or alive
 //! add controller c4                                  starts, catches up and becomes a voter (KIP-853)
@@ -129,6 +134,7 @@
 //! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2    voters = c1,c2,c3
 //! metadata-start N = 0     metadata-end N > 10      snapshot N > 0|none       feature metadata.version = 29
 //! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
+//! start-offset G P = 3    acquired G P >= 1         of a share group: done with before; held by somebody
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
 //! checkpoint S P = 5|none  batch S >= 2|none        planned S = 3|none               stream S = active|failed|dead|frozen
