@@ -277,7 +277,7 @@ fn Cell(props: &CellProps) -> Html {
                     </div>
                     <b class="hw-line" style={place(cell.high_watermark)}>{ part(Wave) }</b>
                     if leads {
-                        <div class="cursors">{ for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
+                        <div class="cursors" style={format!("--lanes:{}", row.cursors.len().max(2))}>{ for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
                             { keyed(cursor.consumer.clone(), Hands { cursor: cursor.clone(), partition: row.name.clone(), lane, base, ask: props.ask.clone() }) }
                         }) }</div>
                     }

@@ -143,7 +143,7 @@ fn partition_section(group: &ShareGroup, partition: &TopicPartition, share: &Sha
         let name = |id: &StrBytes| group.members.get(id).map_or(id.clone(), |member| member.name().clone());
         let holder = state.member().map(|member| format!(", held by {}", name(member))).unwrap_or_default();
         let word = state_word(state.state());
-        rows.push(Row::new(offsets, format!("{word}, delivered {} times{holder}", state.delivery_count())));
+        rows.push(Row::new(offsets, format!("{word}, delivery {}{holder}", state.delivery_count())));
     }
     Section { title: format!("Share partition {partition}"), rows }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::history::History;
-use crate::kafka::fact::{Fact, brokers};
+use crate::kafka::fact::{Fact, Names, brokers};
 use crate::sim::{Event, Step};
 use crate::time::Instant;
 
@@ -72,7 +72,7 @@ impl Painter {
             self.painted.partition = partition.map(str::to_string);
         }
         for step in history.steps_from(self.seen) {
-            self.paint_step(step);
+            self.paint_step(step, history.world());
         }
         self.seen = history.count();
         self.painted.end = history.end();
@@ -85,9 +85,9 @@ impl Painter {
         &self.painted
     }
 
-    fn paint_step(&mut self, step: &Step) {
+    fn paint_step(&mut self, step: &Step, names: &dyn Names) {
         for event in &step.events {
-            if let Some((kind, label)) = mark(&event.fact) {
+            if let Some((kind, label)) = mark(&event.fact, names) {
                 self.painted.marks.push(Mark { at: event.at, kind, label });
             }
             self.paint_band(event);
@@ -129,12 +129,13 @@ impl Painter {
     }
 }
 
-fn mark(fact: &Fact) -> Option<(MarkKind, String)> {
+fn mark(fact: &Fact, names: &dyn Names) -> Option<(MarkKind, String)> {
     if fact.is_internal() {
         return None;
     }
     let name = |node: &NodeId| match node {
         NodeId::Broker(broker) => broker.0.to_string(),
+        NodeId::Client(client) => names.client(*client).to_string(),
         other => other.to_string(),
     };
     Some(match fact {
