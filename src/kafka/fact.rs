@@ -168,6 +168,8 @@ facts! {
     MemberJoined { group: GroupId, member: StrBytes, client: StrBytes },
     MemberRemoved { group: GroupId, member: StrBytes, client: StrBytes, reason: StrBytes },
     GroupEmpty { group: GroupId, round: Round },
+    /// An administrator deleted it, with its offsets.
+    GroupDeleted { group: GroupId },
     /// A group of the consumer protocol needs another target (KIP-848).
     GroupEpochRaised { group: GroupId, epoch: i32, reason: StrBytes },
     /// The coordinator computed who is to have what.

@@ -97,6 +97,7 @@
 //! create-partitions TOPIC TOTAL
 //! alter topic TOPIC min.insync.replicas=1            `retention.ms=` goes back to the default
 //! delete topic TOPIC
+//! delete group GROUP                                only while nobody belongs to it
 //! delete-records PARTITION before=OFFSET             -1: up to the high watermark
 //! elect preferred|unclean PARTITION
 //! reassign PARTITION replicas=2,3,4                  `reassign PARTITION cancel`

@@ -167,7 +167,7 @@ impl Names {
                 self.groups.insert(group.clone());
             }
             Action::AddStream { name, .. } => self.declare_client(name, ClientKind::Stream),
-            Action::AlterGroup { name, .. } => {
+            Action::AlterGroup { name, .. } | Action::DeleteGroup { name } => {
                 self.groups.insert(name.clone());
             }
             Action::ResetOffsets { group, .. } => {

@@ -66,6 +66,7 @@ fn act(action: &Action, kind: &str) -> String {
     match action {
         Action::CreateTopic { .. }
         | Action::DeleteTopic { .. }
+        | Action::DeleteGroup { .. }
         | Action::AlterTopic { .. }
         | Action::CreatePartitions { .. }
         | Action::DeleteRecords { .. }
@@ -125,6 +126,7 @@ fn admin(action: &Action) -> String {
             text + &options(configs)
         }
         Action::DeleteTopic { name } => format!("delete topic {}", word(name)),
+        Action::DeleteGroup { name } => format!("delete group {}", word(name)),
         Action::AlterTopic { name, set, delete } => {
             format!("alter topic {}{}", word(name), changes(set, delete))
         }

@@ -62,6 +62,10 @@ pub enum Action {
     DeleteTopic {
         name: String,
     },
+    /// `kafka-consumer-groups --delete`, `kafka-share-groups --delete`
+    DeleteGroup {
+        name: String,
+    },
     AlterTopic {
         name: String,
         set: Configs,

@@ -37,6 +37,9 @@ pub fn request(action: &Action) -> Option<Request> {
             let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
             m::DeleteTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(TIMEOUT_MS).into()
         }
+        Action::DeleteGroup { name } => {
+            m::DeleteGroupsRequest::default().with_groups_names(vec![m::GroupId(str_bytes(name))]).into()
+        }
         Action::AlterTopic { name, set, delete } => alter(TOPIC_RESOURCE, name, set, delete),
         Action::AlterGroup { name, set, delete } => alter(GROUP_RESOURCE, name, set, delete),
         Action::AlterBroker { broker, set, delete } => {

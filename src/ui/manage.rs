@@ -102,9 +102,7 @@ impl Part for ManageDialog {
             Thing::Producer(name) => producer(self, name),
             Thing::Consumer(name) => consumer(self, name),
             Thing::Stream(name) => stream(self, name),
-            Thing::Group(name) => {
-                html! { <Offsets group={name.clone()} stage={self.stage.clone()} ask={self.ask.clone()} /> }
-            }
+            Thing::Group(name) => group(self, name),
         };
         html! {
             <Dialog name={title.clone()} ask={self.ask.clone()}>
@@ -289,6 +287,31 @@ fn consumer(props: &ManageDialog, name: &str) -> Html {
                     { form(forms::seek(card), "", ask) }
                 }
             }
+        </>
+    }
+}
+
+/// A share group has no committed offsets: what its members have read, the partitions' leaders know.
+fn group(props: &ManageDialog, name: &str) -> Html {
+    let ask = &props.ask;
+    let is_share = props.stage.groups.iter().any(|group| group.id == name && group.protocol == "share");
+    let delete = act(
+        ask,
+        "kill",
+        &format!("Delete group {name}"),
+        format!("delete group {}", quote(name, &['='])),
+        "Only while nobody belongs to it. What it has read is forgotten.",
+    );
+    html! {
+        <>
+            if !is_share {
+                <h3>{ "Offsets" }</h3>
+                <Offsets group={name.to_string()} stage={props.stage.clone()} ask={ask.clone()} />
+            }
+            <h3>{ "Settings" }</h3>
+            <Alter before={format!("alter group {}", quote(name, &['=']))} of={Of::Group} now={props.now.clone()} ask={ask.clone()} />
+            <h3>{ "Removal" }</h3>
+            { delete }
         </>
     }
 }

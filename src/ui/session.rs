@@ -375,6 +375,7 @@ impl Session {
         match thing {
             Thing::Topic(name) => settings::of_topic(&self.history, name),
             Thing::Broker(id) => settings::of_broker(&self.history, *id),
+            Thing::Group(name) => settings::of_group(&self.history, name),
             _ => Vec::new(),
         }
     }

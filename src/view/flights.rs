@@ -122,6 +122,7 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         | ApiKey::CreateTopics
         | ApiKey::DeleteTopics
         | ApiKey::DeleteRecords
+        | ApiKey::DeleteGroups
         | ApiKey::CreatePartitions
         | ApiKey::ElectLeaders
         | ApiKey::IncrementalAlterConfigs

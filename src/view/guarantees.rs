@@ -209,8 +209,8 @@ pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
     match anomaly.kind {
         AnomalyKind::Lost | AnomalyKind::Phantom => prevention_of_loss(world, anomaly),
         AnomalyKind::Duplicated => {
-            "Delivery is at least once: what was read after the last commit is read again. Commit more often, or make \
-             the processing idempotent."
+            "Delivery is at least once: what was read after the last commit, or what somebody set the group back to, is \
+             read again. Commit more often, or make the processing idempotent."
                 .to_string()
         }
         AnomalyKind::Reordered if is_idempotent(world, anomaly) => {

@@ -4,7 +4,7 @@ use crate::history::History;
 use crate::kafka::config::consumer::NOT_FOR_SHARE_GROUPS;
 use crate::kafka::config::dynamic::LEADER_THROTTLED_RATE;
 use crate::kafka::config::{Scope, SettingInfo, dynamic_names, settings};
-use crate::wire::{BrokerId, topic_name};
+use crate::wire::{BrokerId, GroupId, str_bytes, topic_name};
 
 /// Whose settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Of {
     Consumer,
     ShareConsumer,
     Stream,
+    /// Those of one group (KIP-848, KIP-932).
+    Group,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,7 @@ pub fn of(of: Of) -> Vec<SettingRow> {
         Of::Producer => Scope::Producer,
         Of::Consumer | Of::ShareConsumer => Scope::Consumer,
         Of::Stream => Scope::Stream,
+        Of::Group => Scope::Group,
     };
     let changes = |info: &SettingInfo| match of {
         Of::Broker => dynamic_names().contains(&info.name),
@@ -87,15 +90,24 @@ pub fn of_broker(history: &History, broker: i32) -> Vec<(String, String)> {
     configs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
+/// What a group's own settings are now, by name.
+pub fn of_group(history: &History, group: &str) -> Vec<(String, String)> {
+    let group = GroupId(str_bytes(group));
+    let image = history.world().image();
+    image.group_config(&group).map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_setting_has_a_name_a_default_and_a_meaning() {
-        for of in [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer, Of::ShareConsumer, Of::Stream] {
+        const ALL: [Of; 8] =
+            [Of::Topic, Of::Cluster, Of::Broker, Of::Producer, Of::Consumer, Of::ShareConsumer, Of::Stream, Of::Group];
+        for of in ALL {
             let rows = super::of(of);
-            assert!(rows.len() > 10, "{of:?} has {}", rows.len());
+            assert!(rows.len() > 6, "{of:?} has {}", rows.len());
             assert!(rows.iter().all(|row| !row.name.is_empty() && row.meaning.ends_with('.')), "{of:?}");
         }
     }

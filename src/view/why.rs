@@ -114,7 +114,8 @@ fn decided(event: &Event) -> Vec<Subject> {
         | Fact::GroupReconciled { group, .. }
         | Fact::GroupConverted { group, .. }
         | Fact::GenerationStable { group, .. }
-        | Fact::GroupEmpty { group, .. } => one(Subject::Group(group.0.to_string())),
+        | Fact::GroupEmpty { group, .. }
+        | Fact::GroupDeleted { group } => one(Subject::Group(group.0.to_string())),
         Fact::Assigned { consumer, .. } | Fact::Revoked { consumer, .. } => {
             one(Subject::Assignment(NodeId::Client(*consumer)))
         }

@@ -138,6 +138,7 @@ apis! {
     CreateTopics, "CREATE_TOPICS", CreateTopicsRequest, CreateTopicsResponse;
     DeleteTopics, "DELETE_TOPICS", DeleteTopicsRequest, DeleteTopicsResponse;
     DeleteRecords, "DELETE_RECORDS", DeleteRecordsRequest, DeleteRecordsResponse;
+    DeleteGroups, "DELETE_GROUPS", DeleteGroupsRequest, DeleteGroupsResponse;
     InitProducerId, "INIT_PRODUCER_ID", InitProducerIdRequest, InitProducerIdResponse;
     OffsetForLeaderEpoch, "OFFSET_FOR_LEADER_EPOCH", OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
     AddPartitionsToTxn, "ADD_PARTITIONS_TO_TXN", AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;

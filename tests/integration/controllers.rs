@@ -57,6 +57,21 @@ fn what_a_cut_off_controller_decided_is_cut_from_its_log() {
 }
 
 #[test]
+fn a_group_is_deleted_only_when_it_is_there_and_nobody_belongs_to_it() {
+    let groups = "cluster brokers=3 controllers=3 seed=12\n\
+                  topic orders replica-assignment=1:2:3\n\
+                  consumer c1 group=billing topics=orders\n\
+                  consumer c2 group=audit topics=orders group.protocol=consumer\n\
+                  share-consumer s1 group=jobs topics=orders\n\
+                  until state billing = Stable and assigned s1 = orders-0 within 1min\n\
+                  delete group billing\ndelete group audit\ndelete group jobs\ndelete group nobody\n\
+                  until state billing = Stable and state audit = Stable within 1s\n\
+                  expect assigned s1 = orders-0\n";
+    let refused = refusals(groups);
+    assert_eq!(refused, ["NON_EMPTY_GROUP", "NON_EMPTY_GROUP", "NON_EMPTY_GROUP", "GROUP_ID_NOT_FOUND"]);
+}
+
+#[test]
 fn voters_are_changed_one_at_a_time_and_only_where_the_log_names_them() {
     let fixed = refusals("cluster controllers=3 kraft.version=0\nadd controller c4\nremove controller c1\n");
     let words = |verb: &str| {

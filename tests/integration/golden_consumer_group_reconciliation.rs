@@ -16,7 +16,7 @@ use highwater::kafka::group::consumer::reconcile::Reconciliation;
 use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
 use highwater::kafka::group::records::GroupRecord;
 use highwater::kafka::group::share::ShareGroup;
-use highwater::kafka::group::share::persister::StateInitialized;
+use highwater::kafka::group::share::persister::PersisterAnswer;
 use highwater::kafka::group::share::records::ShareRecord;
 use highwater::kafka::group::{Context, GroupCoordinator};
 use highwater::kafka::node::{Effects, Turn};
@@ -342,10 +342,10 @@ impl Sequence {
 
     /// The persister does what it was asked, and the coordinator writes so, of which no step tells.
     fn persist(&mut self) {
-        for request in self.coordinator.take_initialize_requests() {
+        for request in self.coordinator.take_persister_requests() {
             let mut turn = Turn::new(self.now, &mut self.effects);
-            let done = StateInitialized { request, result: Ok(()) };
-            self.coordinator.state_initialized(&mut turn, &self.names.image, &done);
+            let done = PersisterAnswer { request, result: Ok(()) };
+            self.coordinator.persister_answered(&mut turn, &self.names.image, &done);
         }
         for (partition, records) in self.coordinator.take_records() {
             let base = Offset(self.log_end);

@@ -23,9 +23,9 @@ mod purgatory;
 mod read_replica;
 mod share_answers;
 mod share_fetch;
-pub mod share_initialize;
 mod share_partitions;
 pub mod share_sessions;
+pub mod share_states;
 mod throttle;
 mod txn_markers;
 mod verification;
@@ -65,8 +65,8 @@ use persister::Persister;
 use produce::DelayedProduce;
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
-use share_initialize::Initializing;
 use share_partitions::Shares;
+use share_states::OnItsWay;
 use throttle::ReplicationQuota;
 use txn_markers::DelayedMarkers;
 use verification::Verifying;
@@ -106,7 +106,7 @@ pub struct Process {
     share_coordinator: ShareCoordinator,
     persister: Persister,
     /// What the group coordinator waits for.
-    initializing: Vec<Initializing>,
+    group_states: Vec<OnItsWay>,
     shares: Shares,
     add_partitions: AddPartitionsManager,
     /// Requests of transactions that the coordinators do not know of yet.

@@ -57,7 +57,7 @@ impl Process {
             transactions: TransactionCoordinator::new(id, &config, turn.now),
             share_coordinator: ShareCoordinator::new(&config),
             persister: Persister::new(id),
-            initializing: Vec::new(),
+            group_states: Vec::new(),
             shares: Shares::new(),
             add_partitions: AddPartitionsManager::new(id),
             verifying: SortedMap::new(),
@@ -294,7 +294,8 @@ impl Process {
             | Request::ConsumerGroupHeartbeat(_)
             | Request::ShareGroupHeartbeat(_)
             | Request::OffsetCommit(_)
-            | Request::OffsetFetch(_) => self.groups.handle(turn, &self.image, from, correlation, request),
+            | Request::OffsetFetch(_)
+            | Request::DeleteGroups(_) => self.groups.handle(turn, &self.image, from, correlation, request),
             Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {
                 self.quorum.handle_request(&mut disk.quorum, turn, from, correlation, request);
             }
@@ -398,7 +399,7 @@ impl Process {
             while let Some(partition) = self.shares.touched.pop_first() {
                 self.touch_share_fetches(disk, turn, &partition);
             }
-            self.initialize_share_states();
+            self.ask_persister_for_groups();
             self.settle_persister(disk, turn);
             let shares_settled = self.shares.touched.is_empty() && !self.persister.has_outcomes();
             if batches.is_empty() && self.advanced.is_empty() && self.touched.is_empty() && shares_settled {

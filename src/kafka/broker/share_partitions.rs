@@ -206,7 +206,7 @@ impl Process {
     pub(super) fn settle_persister(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         for Outcome { id, key, result } in self.persister.take_outcomes() {
             let Some(Asking { by, why }) = self.shares.asking.remove(&id) else {
-                self.share_state_initialized(disk, turn, id, result.map(|_| ()));
+                self.persister_answered_group(disk, turn, id, result.map(|_| ()));
                 continue;
             };
             let is_there = self.shares.number(&key) == by;

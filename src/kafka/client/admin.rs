@@ -12,7 +12,7 @@ use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::delete_records_request::DeleteRecordsTopic;
-use crate::wire::messages::{DeleteRecordsRequest, FindCoordinatorRequest};
+use crate::wire::messages::{DeleteRecordsRequest, FindCoordinatorRequest, GroupId};
 use crate::wire::{Body, ClientId, ErrorCode, NodeId, Request, Response, StrBytes, TopicPartition, error, str_bytes};
 
 /// AdminClientConfig's defaults.
@@ -376,13 +376,15 @@ impl Route {
                 leader_of(body.topics.first().and_then(|t| Some((&t.name, t.partitions.first()?.partition_index))))
             }
             Request::OffsetCommit(body) => Route::Coordinator(body.group_id.0.clone()),
-            Request::OffsetFetch(body) => match body.groups.first() {
-                Some(group) => Route::Coordinator(group.group_id.0.clone()),
-                None => Route::AnyBroker,
-            },
+            Request::OffsetFetch(body) => coordinator_of(body.groups.first().map(|group| &group.group_id)),
+            Request::DeleteGroups(body) => coordinator_of(body.groups_names.first()),
             _ => Route::AnyBroker,
         }
     }
+}
+
+fn coordinator_of(first: Option<&GroupId>) -> Route {
+    first.map_or(Route::AnyBroker, |group| Route::Coordinator(group.0.clone()))
 }
 
 fn leader_of(first: Option<(&crate::wire::TopicName, i32)>) -> Route {

@@ -76,6 +76,9 @@ pub fn what(request: &Request) -> StrBytes {
         Request::UnregisterBroker(body) => format!("unregister broker {}", body.broker_id.0),
         Request::AddRaftVoter(body) => format!("add controller {}", controller(body.voter_id)),
         Request::RemoveRaftVoter(body) => format!("remove controller {}", controller(body.voter_id)),
+        Request::DeleteGroups(body) => {
+            format!("delete group {}", names(body.groups_names.iter().map(|g| g.0.as_str())))
+        }
         Request::OffsetCommit(body) => format!("commit offsets of group {}", body.group_id.0),
         other => other.api().name().to_string(),
     };
@@ -87,7 +90,8 @@ pub fn what(request: &Request) -> StrBytes {
 pub fn verdict(response: &Response) -> Verdict {
     let told = told(response);
     let by_leader = matches!(response, Response::DeleteRecords(_) | Response::ListOffsets(_));
-    let by_coordinator = matches!(response, Response::OffsetCommit(_) | Response::OffsetFetch(_));
+    let by_coordinator =
+        matches!(response, Response::OffsetCommit(_) | Response::OffsetFetch(_) | Response::DeleteGroups(_));
     // A change of voters is refused while the new one is behind or another is under way; whoever
     // operates the cluster tries again.
     let by_quorum = matches!(response, Response::AddRaftVoter(_) | Response::RemoveRaftVoter(_));
@@ -149,6 +153,7 @@ fn told(response: &Response) -> Vec<Told> {
         Response::OffsetFetch(r) => {
             r.groups.iter().flat_map(|g| std::iter::once(plain(g.error_code)).chain(partition_codes(g))).collect()
         }
+        Response::DeleteGroups(r) => r.results.iter().map(|group| plain(group.error_code)).collect(),
         Response::Metadata(r) => r.topics.iter().map(|t| plain(t.error_code)).collect(),
         _ => Vec::new(),
     }

@@ -190,7 +190,7 @@ impl Fact {
                 format!("group {} rebalances: {reason}", group.0)
             }
             Fact::GenerationStable { group, generation, members } => {
-                format!("group {} is stable: generation {generation}, {members} members", group.0)
+                format!("group {} is stable: generation {generation}, {}", group.0, count(*members, "member"))
             }
             Fact::MemberJoined { group, client, .. } => format!("{client} joins group {}", group.0),
             Fact::MemberRemoved { group, client, reason, .. } => {
@@ -210,7 +210,7 @@ impl Fact {
                 format!("{client} reaches epoch {epoch} of group {}{but}", group.0)
             }
             Fact::GroupReconciled { group, epoch, members } => {
-                format!("group {} is stable: epoch {epoch}, {members} members", group.0)
+                format!("group {} is stable: epoch {epoch}, {}", group.0, count(*members, "member"))
             }
             Fact::SharePartitionsInitialized { group, partitions } => {
                 format!("group {} may assign {} now", group.0, list(partitions))
@@ -224,6 +224,7 @@ impl Fact {
             Fact::GroupEmpty { group, round } => {
                 format!("group {} is empty, {round}", group.0)
             }
+            Fact::GroupDeleted { group } => format!("group {} is deleted", group.0),
             Fact::OffsetCommitted { group, partition, offset } => {
                 format!("group {} committed {partition} at {offset}", group.0)
             }
@@ -478,4 +479,9 @@ fn text(bytes: &Bytes) -> String {
     } else {
         format!("{}…", text.chars().take(SHOWN).collect::<String>())
     }
+}
+
+/// `1 member`, `2 members`
+fn count(number: i32, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -3,9 +3,11 @@
 
 use crate::kafka::coordinator::Reply;
 use crate::kafka::group::classic::{ClassicGroup, GroupState};
+use crate::kafka::group::deletion::deleted;
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::refusal::spoil;
+use crate::kafka::group::share::persister::{DeleteState, PersisterRequest};
 use crate::kafka::group::sync::sync_error;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Converted, Decided, Shard, StaticRejoin, Then, Work};
@@ -72,9 +74,13 @@ impl Work<'_, '_> {
                 }
                 self.finish(shard, then, result, undo)
             }
-            Then::Initialize(request) => {
-                if result.is_ok() {
-                    self.initialize.push(*request);
+            Then::AskPersister(request) => {
+                match (result, *request) {
+                    (Ok(()), request) => self.for_persister.push(request),
+                    (Err(error), PersisterRequest::Delete(DeleteState { group, reply, .. })) => {
+                        self.answer(reply, deleted(&group, Some(error)));
+                    }
+                    (Err(_), PersisterRequest::Initialize(_)) => {}
                 }
                 None
             }

@@ -17,6 +17,7 @@ pub mod records;
 pub mod share;
 pub mod timers;
 
+mod deletion;
 mod finish;
 mod flexible;
 mod join;
@@ -59,7 +60,7 @@ use records::GroupRecord;
 pub use refusal::refuse;
 use replay::replay;
 use share::ShareGroup;
-use share::persister::{InitializeState, StateInitialized};
+use share::persister::{PersisterAnswer, PersisterRequest};
 use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, Work};
@@ -83,7 +84,7 @@ pub struct GroupCoordinator {
     runtime: Runtime<Decided>,
     timers: Timers,
     /// What the persister has not been asked yet.
-    initialize: Vec<InitializeState>,
+    for_persister: Vec<PersisterRequest>,
 }
 
 impl GroupCoordinator {
@@ -94,7 +95,7 @@ impl GroupCoordinator {
             shards: SortedMap::new(),
             runtime: Runtime::default(),
             timers: Timers::default(),
-            initialize: Vec::new(),
+            for_persister: Vec::new(),
         }
     }
 
@@ -104,7 +105,7 @@ impl GroupCoordinator {
     }
 
     /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, SHARE_GROUP_HEARTBEAT,
-    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH: answered through the turn at once, when parked members allow, or
+    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH, DELETE_GROUPS: answered through the turn at once, when parked members allow, or
     /// when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the
     /// transaction before.
     pub fn handle(
@@ -153,17 +154,31 @@ impl GroupCoordinator {
         }
     }
 
-    /// What the persister of share-group state is to be asked, in order; `state_initialized` takes each
+    /// What the persister of share-group state is to be asked, in order; `persister_answered` takes each
     /// one's end.
-    pub fn take_initialize_requests(&mut self) -> Vec<InitializeState> {
-        std::mem::take(&mut self.initialize)
+    pub fn take_persister_requests(&mut self) -> Vec<PersisterRequest> {
+        std::mem::take(&mut self.for_persister)
     }
 
     /// The persister has done what it was asked, or has failed to.
-    pub fn state_initialized(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, done: &StateInitialized) {
-        let partition = self.partition_of(image, &done.request.group);
-        if self.runtime.ready(partition).is_ok() {
-            self.on_shard(turn, partition, |_, shard| share::state_initialized(shard, image, done));
+    pub fn persister_answered(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, answer: &PersisterAnswer) {
+        let partition = self.partition_of(image, answer.request.group());
+        let ready = self.runtime.ready(partition).map(|_| ());
+        match &answer.request {
+            PersisterRequest::Initialize(request) if ready.is_ok() => {
+                self.on_shard(turn, partition, |_, shard| {
+                    share::state_initialized(shard, image, request, answer.result)
+                });
+            }
+            PersisterRequest::Initialize(_) => {}
+            PersisterRequest::Delete(request) => match ready.and(answer.result) {
+                Ok(()) => {
+                    self.on_shard(turn, partition, |work, shard| {
+                        work.delete_group(shard, &request.group, request.reply)
+                    });
+                }
+                Err(error) => request.reply.send(turn, deletion::deleted(&request.group, Some(error))),
+            },
         }
     }
 
@@ -398,6 +413,7 @@ fn route(
         Request::LeaveGroup(leave) => work.leave(shard, context, leave),
         Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
         Request::TxnOffsetCommit(commit) => work.txn_commit(shard, context, commit),
+        Request::DeleteGroups(_) => work.delete_group_and_state(shard, group_of(request)?, context.reply()),
         Request::Heartbeat(heartbeat) => {
             if consumer.is_some() {
                 work.heartbeat_to_consumer_group(shard, context, heartbeat);
@@ -420,6 +436,8 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::TxnOffsetCommit(request) => Some(&request.group_id),
         Request::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
         Request::ShareGroupHeartbeat(request) => Some(&request.group_id),
+        // One group in each request: that is what our admin client asks for.
+        Request::DeleteGroups(request) => request.groups_names.first(),
         _ => None,
     }
 }

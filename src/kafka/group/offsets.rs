@@ -8,7 +8,7 @@ use crate::kafka::group::pending::PendingOffsets;
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
 use crate::kafka::group::share;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
-use crate::sorted::SortedMap;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Duration;
 use crate::wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -267,6 +267,14 @@ pub(super) fn delete_topic(shard: &Shard, topic: &TopicName) -> Option<Decided> 
     let pending = shard.offsets.pending.iter().filter(|(_, partition)| partition.topic == *topic);
     records.extend(pending.map(|(group, partition)| tombstone(group, partition)));
     (!records.is_empty()).then_some(Decided::plain(records, Then::Nothing))
+}
+
+/// OffsetMetadataManager.deleteAllOffsets: those of open transactions too, in case that they are
+/// committed later.
+pub(super) fn delete_all(shard: &Shard, group: &GroupId) -> Vec<GroupRecord> {
+    let mut gone: SortedSet<&TopicPartition> = shard.offsets.all(group, None).map(|(partition, _)| partition).collect();
+    gone.extend(shard.offsets.pending.iter().filter(|(other, _)| *other == group).map(|(_, partition)| partition));
+    gone.iter().map(|partition| tombstone(group, partition)).collect()
 }
 
 fn tombstone(group: &GroupId, partition: &TopicPartition) -> GroupRecord {

@@ -1,6 +1,7 @@
 //! An error as each of the group requests carries it.
 
 use crate::kafka::group::consumer::heartbeat_error;
+use crate::kafka::group::deletion::deleted;
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::share;
 use crate::kafka::group::sync::sync_error;
@@ -30,6 +31,7 @@ pub fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
             response.into()
         }
         Request::TxnOffsetCommit(commit) => refuse_txn_commit(commit, error).into(),
+        Request::DeleteGroups(delete) => deleted(delete.groups_names.first()?, Some(error)).into(),
         Request::OffsetFetch(fetch) => {
             let group = |id| OffsetFetchResponseGroup::default().with_group_id(id).with_error_code(error.code());
             let mut response = OffsetFetchResponse::default().with_error_code(error.code());
@@ -69,6 +71,9 @@ pub(super) fn spoil(response: &mut Response, error: ErrorCode) {
                     partition.error_code = error.code();
                 }
             }
+        }
+        Response::DeleteGroups(delete) => {
+            delete.results.iter_mut().for_each(|result| result.error_code = error.code());
         }
         Response::OffsetFetch(fetch) => {
             for group in &mut fetch.groups {

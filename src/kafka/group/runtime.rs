@@ -50,8 +50,8 @@ impl Coordinator for GroupCoordinator {
         let Some(mut shard) = self.shards.remove(&partition) else {
             return;
         };
-        let (settings, timers, initialize) = (&self.settings, &mut self.timers, &mut self.initialize);
-        let mut work = Work { turn, settings, timers, initialize, partition };
+        let (settings, timers, for_persister) = (&self.settings, &mut self.timers, &mut self.for_persister);
+        let mut work = Work { turn, settings, timers, for_persister, partition };
         let groups: Vec<GroupId> = shard.groups.keys().cloned().collect();
         for id in groups {
             if let Some(group) = shard.group_mut(&id) {
@@ -129,8 +129,8 @@ impl GroupCoordinator {
         let Some(shard) = self.shards.get_mut(&partition) else {
             return;
         };
-        let (settings, timers, initialize) = (&self.settings, &mut self.timers, &mut self.initialize);
-        let mut work = Work { turn, settings, timers, initialize, partition };
+        let (settings, timers, for_persister) = (&self.settings, &mut self.timers, &mut self.for_persister);
+        let mut work = Work { turn, settings, timers, for_persister, partition };
         let Some(decided) = act(&mut work, shard) else {
             return;
         };

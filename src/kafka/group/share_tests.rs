@@ -2,7 +2,7 @@
 //! sessions; requests that are another kind's.
 
 use super::share::ShareGroupState;
-use super::share::persister::{InitializeState, StateInitialized};
+use super::share::persister::{InitializeState, PersisterAnswer, PersisterRequest};
 use super::tests::Room;
 use super::*;
 use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
@@ -49,14 +49,18 @@ impl Room {
     }
 
     fn asked_of_persister(&mut self) -> Option<InitializeState> {
-        let mut requests = self.coordinator.take_initialize_requests();
+        let mut requests = self.coordinator.take_persister_requests();
         assert!(requests.len() <= 1, "{requests:?}");
-        requests.pop()
+        match requests.pop()? {
+            PersisterRequest::Initialize(request) => Some(request),
+            PersisterRequest::Delete(request) => panic!("{request:?}"),
+        }
     }
 
     fn persister_says(&mut self, request: InitializeState, result: Result<(), ErrorCode>) {
         let mut turn = Turn::new(self.now, &mut self.effects);
-        self.coordinator.state_initialized(&mut turn, &self.image, &StateInitialized { request, result });
+        let request = PersisterRequest::Initialize(request);
+        self.coordinator.persister_answered(&mut turn, &self.image, &PersisterAnswer { request, result });
         self.append(None);
         self.commit_all();
     }

@@ -15,7 +15,7 @@ use crate::kafka::group::consumer::migration::MigrationPolicy;
 use crate::kafka::group::offsets::Offsets;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::ShareGroup;
-use crate::kafka::group::share::persister::InitializeState;
+use crate::kafka::group::share::persister::PersisterRequest;
 use crate::kafka::group::timers::{Timer, TimerKind, Timers};
 use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
@@ -147,8 +147,8 @@ pub(super) enum Then {
     ClassicSync(Box<ClassicSync>),
     /// A consumer group has become a classic one; undone when the write fails.
     Converted(Box<Converted>),
-    /// The persister is asked to make the share-group state of partitions.
-    Initialize(Box<InitializeState>),
+    /// The persister is asked for something about the share-group state of partitions.
+    AskPersister(Box<PersisterRequest>),
     /// One after the other.
     Both(Box<(Then, Then)>),
 }
@@ -256,7 +256,7 @@ pub(super) struct Work<'a, 't> {
     pub settings: &'a Settings,
     pub timers: &'a mut Timers,
     /// What the persister is to be asked.
-    pub initialize: &'a mut Vec<InitializeState>,
+    pub for_persister: &'a mut Vec<PersisterRequest>,
     pub partition: i32,
 }
 

@@ -80,9 +80,11 @@ fn number(a: &mut Args<'_>) -> Option<BrokerId> {
 }
 
 pub fn delete(a: &mut Args<'_>) -> Option<Statement> {
-    a.keyword(&["topic"])?;
-    let name = a.text("a topic")?;
-    a.finish(Statement::Act(Action::DeleteTopic { name }))
+    let action = match a.keyword(&["topic", "group"])? {
+        "topic" => Action::DeleteTopic { name: a.text("a topic")? },
+        _ => Action::DeleteGroup { name: a.text("a group")? },
+    };
+    a.finish(Statement::Act(action))
 }
 
 pub fn delete_records(a: &mut Args<'_>) -> Option<Statement> {

@@ -111,6 +111,7 @@ expect diverged = 0 or not not under-replicated = 0 and (under-min-isr=0) and of
 ask "Who leads orders-0 next?" answer=leader:orders-0 choices=1,2,3
 ask "Is it lost?" answer="no, never" choices=yes,"no, never"
 delete topic orders
+delete group billing
 
 #
 "##;

@@ -11,6 +11,7 @@ use crate::kafka::group::consumer::member::LEAVE_EPOCH;
 use crate::kafka::group::consumer::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::group::{ShareAssignment, ShareGroup, ShareMember};
+use crate::kafka::group::share::persister::PersisterRequest;
 use crate::kafka::group::share::records::ShareRecord;
 use crate::kafka::group::share::state::initialize_request;
 use crate::kafka::group::timers::TimerKind;
@@ -110,7 +111,8 @@ impl Work<'_, '_> {
         if !missing.is_empty() {
             let next = partitions.initializing(&missing);
             change.write(ShareRecord::StatePartitions(Some(next)));
-            then = Then::Initialize(Box::new(initialize_request(&change.group.id, change.epoch, &missing)));
+            let request = initialize_request(&change.group.id, change.epoch, &missing);
+            then = Then::AskPersister(Box::new(PersisterRequest::Initialize(request)));
         }
         let response = Box::new(response.into());
         let answer = Then::Answer { reply: context.reply(), response, facts: change.facts };

@@ -9,7 +9,7 @@ use crate::kafka::group::consumer::named;
 use crate::kafka::group::consumer::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::group::{ShareGroup, ShareMember};
-use crate::kafka::group::share::persister::StateInitialized;
+use crate::kafka::group::share::persister::InitializeState;
 use crate::kafka::group::share::records::ShareRecord;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
@@ -88,9 +88,9 @@ impl Work<'_, '_> {
 pub(in crate::kafka::group) fn state_initialized(
     shard: &Shard,
     image: &MetadataImage,
-    done: &StateInitialized,
+    request: &InitializeState,
+    result: Result<(), ErrorCode>,
 ) -> Option<Decided> {
-    let StateInitialized { request, result } = done;
     let partitions = &shard.share_groups.get(&request.group)?.partitions;
     let group = request.group.clone();
     let (next, then) = match result {

@@ -1,12 +1,28 @@
 //! What a group coordinator asks of the persister of share-group state, and what it hears from it
-//! (Persister.initializeState). The broker carries the request to the share coordinators, which keep
-//! the state, and brings the result back.
+//! (Persister.initializeState, deleteState). The broker carries the request to the share coordinators,
+//! which keep the state, and brings the result back.
 
-use crate::sorted::SortedMap;
+use crate::kafka::coordinator::Reply;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::{ErrorCode, GroupId, Offset, Uuid};
 
 /// Partitions by topic, each with an offset; no map is empty.
 pub type SharePartitions = SortedMap<Uuid, SortedMap<i32, Offset>>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum PersisterRequest {
+    Initialize(InitializeState),
+    Delete(DeleteState),
+}
+
+impl PersisterRequest {
+    pub fn group(&self) -> &GroupId {
+        match self {
+            PersisterRequest::Initialize(request) => &request.group,
+            PersisterRequest::Delete(request) => &request.group,
+        }
+    }
+}
 
 /// Make the share-group state of these partitions (InitializeShareGroupStateParameters).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +35,21 @@ pub struct InitializeState {
     pub topics: SharePartitions,
 }
 
-/// How a request ended (InitializeShareGroupStateResult): as a whole, for the coordinator takes any
-/// partition's error as that of all.
+/// Delete the share-group state of these partitions, because the group is to be deleted
+/// (DeleteShareGroupStateParameters).
 #[derive(Clone, Debug, PartialEq)]
-pub struct StateInitialized {
-    pub request: InitializeState,
+pub struct DeleteState {
+    pub group: GroupId,
+    pub topics: SortedMap<Uuid, SortedSet<i32>>,
+    /// Who asked for it, and waits.
+    pub reply: Reply,
+}
+
+/// How a request ended (InitializeShareGroupStateResult, DeleteShareGroupStateResult): as a whole, for
+/// the coordinator takes any partition's error as that of all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersisterAnswer {
+    pub request: PersisterRequest,
     /// The first partition's error, if any has one.
     pub result: Result<(), ErrorCode>,
 }

@@ -112,6 +112,17 @@ impl StatePartitions {
         next
     }
 
+    /// The group is about to be deleted, and first the state of all its partitions; `None` when there is
+    /// none (GroupMetadataManager.shareGroupBuildPartitionDeleteRequest).
+    pub(in crate::kafka::group) fn all_deleting(&self) -> Option<(StatePartitions, SortedMap<Uuid, SortedSet<i32>>)> {
+        let mut those = self.initialized.clone();
+        add(&mut those, &self.initializing);
+        let mut deleting = self.deleting.clone();
+        deleting.extend(those.iter().map(|(id, topic)| (*id, topic.name.clone())));
+        let partitions: SortedMap<_, _> = those.iter().map(|(id, topic)| (*id, topic.partitions.clone())).collect();
+        (!partitions.is_empty()).then(|| (StatePartitions { deleting, ..StatePartitions::default() }, partitions))
+    }
+
     /// The topic is deleted, and its share-group state with it by whoever keeps that; `None` when the
     /// group never knew it (maybeCleanupShareGroupState).
     pub(super) fn without(&self, topic: &TopicName) -> Option<StatePartitions> {
