@@ -242,7 +242,7 @@ impl Part for Group {
                     <span class={classes!("state", class)}>
                         { state_in_words(&card.state) }
                         if card.generation > 0 {
-                            { format!(" · {} {}", if card.protocol == "classic" { "gen" } else { "epoch" }, card.generation) }
+                            { format!(" · {} {}", round_word(&card.protocol), card.generation) }
                         }
                     </span>
                     { part(ManageButton { thing: Thing::Group(card.id.clone()), ask: self.ask.clone() }) }
@@ -254,7 +254,7 @@ impl Part for Group {
                     let (name, card, ask) = (consumer.name.clone(), consumer.clone(), self.ask.clone());
                     match card.kind {
                         "share-consumer" => keyed(name, ShareConsumer { card, ask }),
-                        _ => keyed(name, Consumer { card, ask }),
+                        _ => keyed(name, Consumer { card, protocol: self.card.protocol.clone(), ask }),
                     }
                 })) }
                 if !card.unowned.is_empty() {
@@ -275,9 +275,15 @@ fn state_in_words(state: &str) -> String {
     }
 }
 
+fn round_word(protocol: &str) -> &'static str {
+    if protocol == "classic" { "gen" } else { "epoch" }
+}
+
 #[derive(PartialEq)]
 struct Consumer {
     card: ConsumerCard,
+    /// That of its group.
+    protocol: String,
     ask: Ask,
 }
 
@@ -292,7 +298,11 @@ impl Part for Consumer {
                 data-node={format!("client {name}")}>
                 <header>
                     <button class="title" onclick={select}>{ name }</button>
-                    <span class={classes!("aside", "activity")}>{ &card.activity }</span>
+                    <span class={classes!("aside", "activity")}>{ &card.activity }
+                        if let Some(own) = card.other_generation {
+                            <b class="behind" title="Its group is in another one.">{ format!(" · {} {own}", round_word(&self.protocol)) }</b>
+                        }
+                    </span>
                     <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
                         onclick={on(&self.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
                     { part(ManageButton { thing: Thing::Consumer(name.clone()), ask: self.ask.clone() }) }
@@ -324,7 +334,7 @@ struct ReadingProps {
 /// How far a consumer has read a partition. Moving the slider is the seek.
 #[component]
 fn Reading(props: &ReadingProps) -> Html {
-    let ConsumerPartition { partition, position, committed, lag, log_start, log_end } = &props.reading;
+    let ConsumerPartition { partition, position, committed, restart, lag, log_start, log_end } = &props.reading;
     // While a hand is on the slider, what is read must not pull it away.
     let held = use_state(|| None::<i64>);
     let slider = use_node_ref();
@@ -346,7 +356,7 @@ fn Reading(props: &ReadingProps) -> Html {
     };
     let whole = (log_end - log_start).max(1) as f64;
     let share = |offset: i64| (offset - log_start).clamp(0, log_end - log_start) as f64 / whole;
-    let style = format!("--at:{:.4};--committed:{:.4}", share(shown), share(committed.unwrap_or(*log_start)));
+    let style = format!("--at:{:.4};--committed:{:.4}", share(shown), share(restart.unwrap_or(shown)));
     {
         // The value is a property, which a changed attribute does not move once a hand has.
         let slider = slider.clone();

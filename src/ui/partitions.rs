@@ -402,10 +402,11 @@ struct Hands {
 
 impl Part for Hands {
     fn draw(&self) -> Html {
-        let Cursor { consumer, hand, committed, position, .. } = &self.cursor;
+        let Cursor { consumer, hand, committed, restart, position, .. } = &self.cursor;
         let Some(position) = *position else { return html! {} };
-        let committed = committed.unwrap_or(0).min(position);
-        let style = format!("--c:{};--p:{};--lane:{}", committed - self.base, position - self.base, self.lane);
+        let restart = restart.unwrap_or(position).min(position);
+        let style = format!("--c:{};--p:{};--lane:{}", restart - self.base, position - self.base, self.lane);
+        let committed = committed.map_or("nothing yet".to_string(), |offset| offset.to_string());
         let drag = {
             let (ask, partition, consumer) = (self.ask.clone(), self.partition.clone(), consumer.clone());
             Callback::from(move |event: PointerEvent| {

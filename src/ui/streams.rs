@@ -52,7 +52,7 @@ impl Part for Stream {
 
 /// How far a partition is read, where nobody can seek, with the words for its two offsets.
 pub fn gauge(reading: &ConsumerPartition, [position_word, committed_word]: [&str; 2]) -> Html {
-    let ConsumerPartition { partition, position, committed, lag: _, log_start, log_end } = reading;
+    let ConsumerPartition { partition, position, committed, restart: _, lag: _, log_start, log_end } = reading;
     let whole = (log_end - log_start).max(1) as f64;
     let share = |offset: Option<i64>| (offset.unwrap_or(0) - log_start).clamp(0, log_end - log_start) as f64 / whole;
     let style = format!("--at:{:.4};--committed:{:.4}", share(position.or(*committed)), share(*committed));

@@ -10,7 +10,7 @@ use crate::kafka::fact::{error_name, record};
 use crate::kafka::log::Log;
 use crate::sim::queries::{Delivered, Reader};
 use crate::sim::{Member, Power, World};
-use crate::view::partitions::key_hue;
+use crate::view::partitions::{key_hue, restart};
 use crate::view::replicas::Replicas;
 use crate::view::shares;
 use crate::wire::batch::Batch;
@@ -84,6 +84,8 @@ pub struct ConsumerCard {
     pub frozen: bool,
     /// What it does in a word: `polling`, `joining`, `rebalancing`, `paused`, `stopped`.
     pub activity: String,
+    /// The generation (or member epoch) that it is in, where its group is in another.
+    pub other_generation: Option<i32>,
     /// All that it holds; of many, those whose rows are near, or else the first.
     pub partitions: Vec<ConsumerPartition>,
     /// How many it holds beyond these.
@@ -100,6 +102,8 @@ pub struct ConsumerPartition {
     pub partition: String,
     pub position: Option<i64>,
     pub committed: Option<i64>,
+    /// Where whoever takes over begins: from here to the position stretches the redelivery window.
+    pub restart: Option<i64>,
     /// Log end as consumers see it (the high watermark) less the position.
     pub lag: Option<i64>,
     pub log_start: i64,
@@ -252,15 +256,22 @@ fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &Consumer) -
     let running = member.power == Power::Running && consumer.is_running();
     let held: Vec<_> = consumer.assigned().map(|(partition, assigned)| (partition, position_of(assigned))).collect();
     let (shown, more) = some_of(look, &held);
+    let now = look.world.group_generation(consumer.group());
+    let of_consumer = |partition: &TopicPartition, position| {
+        let reading = reading(look, partition, position);
+        let restart = restart(look.world, consumer, partition, reading.committed.map(Offset));
+        ConsumerPartition { restart, ..reading }
+    };
     ConsumerCard {
         name: name.to_string(),
         kind: "consumer",
         running,
         frozen: member.frozen,
         activity: activity(member, consumer, running).to_string(),
+        other_generation: consumer.generation().filter(|own| now.is_some_and(|now| now != *own)),
         more,
         lag: held.iter().filter_map(|(partition, position)| Some(look.lag(partition, (*position)?))).sum(),
-        partitions: shown.into_iter().map(|(partition, position)| reading(look, partition, position)).collect(),
+        partitions: shown.into_iter().map(|(partition, position)| of_consumer(partition, position)).collect(),
         delivered: consumer.delivered_count(),
         recent: recent(look.world, consumer),
     }
@@ -317,10 +328,12 @@ fn activity(member: &Member, consumer: &Consumer, running: bool) -> &'static str
 pub(super) fn reading(look: &Look<'_>, partition: &TopicPartition, position: Option<i64>) -> ConsumerPartition {
     let log = look.log(partition).or_else(|| look.world.log_of(partition, None));
     let end = log.map_or(0, |log| log.high_watermark().0);
+    let committed = look.committed.iter().find(|(other, _)| *other == partition).map(|(_, offset)| *offset);
     ConsumerPartition {
         partition: partition.to_string(),
         position,
-        committed: look.committed.iter().find(|(other, _)| *other == partition).map(|(_, offset)| offset.0),
+        committed: committed.map(|offset| offset.0),
+        restart: committed.map(|offset| offset.0),
         lag: position.map(|position| (end - position).max(0)),
         log_start: log.map_or(0, |log| log.log_start().0),
         log_end: log.map_or(0, |log| log.log_end().0),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::kafka::fact::Names;
 use crate::sim::properties::Holds;
 use crate::sim::{Anomaly, AnomalyKind, LossCause, Property, World};
+use crate::view::partitions::restart;
 use crate::view::report::word;
 use crate::wire::batch::Batch;
 use crate::wire::{Offset, TopicPartition};
@@ -178,9 +179,11 @@ fn redelivery_window(world: &World, group: &str) -> i64 {
         let mut rest = committed.iter().peekable();
         for (partition, assigned) in consumer.assigned() {
             while rest.next_if(|(other, _)| *other < partition).is_some() {}
-            let Some((_, offset)) = rest.peek().filter(|(other, _)| *other == partition) else { continue };
-            let position = assigned.position.as_ref().map_or(*offset, |position| position.offset);
-            window += (position - *offset).max(0);
+            let committed = rest.peek().filter(|(other, _)| *other == partition).map(|(_, offset)| *offset);
+            let position = assigned.position.as_ref().map(|position| position.offset.0);
+            if let (Some(restart), Some(position)) = (restart(world, consumer, partition, committed), position) {
+                window += (position - restart).max(0);
+            }
         }
     }
     window

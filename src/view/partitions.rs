@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::kafka::client::Consumer;
+use crate::kafka::config::OffsetReset;
 use crate::kafka::controller::image::PartitionRegistration;
 use crate::kafka::log::Log;
 use crate::sim::World;
@@ -109,6 +111,8 @@ pub struct Cursor {
     pub hand: Hand,
     /// By the group, in the checkpoint of a stream, or the start offset of a share group.
     pub committed: Option<i64>,
+    /// Where whoever takes over begins: from here to the position stretches the redelivery window.
+    pub restart: Option<i64>,
     pub position: Option<i64>,
 }
 
@@ -263,6 +267,21 @@ fn mark(key: Option<&str>, control: bool) -> String {
     }
 }
 
+/// Where another member would begin to read if this one died now: at what the group committed, or else
+/// where `auto.offset.reset` says. `None`: nothing that was read would be read again.
+pub fn restart(
+    world: &World,
+    consumer: &Consumer,
+    partition: &TopicPartition,
+    committed: Option<Offset>,
+) -> Option<i64> {
+    let earliest = || {
+        let resets = consumer.config().offset_reset == OffsetReset::Earliest;
+        world.log_of(partition, None).filter(|_| resets).map(|log| log.log_start())
+    };
+    committed.or_else(earliest).map(|offset| offset.0)
+}
+
 /// The cursors of every consumer on the partitions of a range, by place in it: one walk over what is
 /// assigned, and one over what each group has committed.
 pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec<Vec<Cursor>> {
@@ -283,6 +302,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
                 group: Some(consumer.group().to_string()),
                 hand: Hand::Consumer,
                 committed: None,
+                restart: restart(world, consumer, partition, None),
                 position: assigned.position.as_ref().map(|position| position.offset.0),
             });
         }
@@ -291,7 +311,10 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
         for (partition, offset) in world.committed_by(&group) {
             let Some(place) = place(partition) else { continue };
             let of_group = cursors[place].iter_mut().filter(|cursor| cursor.group.as_ref() == Some(&group));
-            of_group.for_each(|cursor| cursor.committed = Some(offset.0));
+            of_group.for_each(|cursor| {
+                cursor.committed = Some(offset.0);
+                cursor.restart = Some(offset.0);
+            });
         }
     }
     for group in world.group_names() {
@@ -302,7 +325,8 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
             let (start, end) = shares::window(share);
             let hand = Hand::ShareGroup;
             let (committed, position) = (Some(start.0), Some(end.0));
-            cursors[place].push(Cursor { consumer: group.clone(), group: None, hand, committed, position });
+            let (consumer, restart) = (group.clone(), committed);
+            cursors[place].push(Cursor { consumer, group: None, hand, committed, restart, position });
         }
     }
     for (name, _, stream) in world.streams() {
@@ -315,6 +339,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
                 group: None,
                 hand: Hand::Stream,
                 committed: Some(start.0),
+                restart: Some(start.0),
                 position: Some(positions.get(partition).unwrap_or(start).0),
             });
         }

@@ -55,6 +55,8 @@ pub(super) fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &
         running,
         frozen: member.frozen,
         activity: activity(member, consumer, running),
+        // Members of a share group wait for nobody: an old epoch says nothing.
+        other_generation: None,
         more,
         lag: look.committed.iter().map(|(partition, start)| look.lag(partition, start.0)).sum(),
         partitions: shown.into_iter().map(|(partition, end)| reading(look, partition, end)).collect(),
