@@ -2,6 +2,7 @@
 
 use highwater::history::History;
 use highwater::scenario::script::Script;
+use highwater::view::guarantees::guarantees;
 use highwater::view::inspect::{Selection, inspect};
 use highwater::view::stage::{Focus, Projector};
 
@@ -24,6 +25,44 @@ fn group(more: &str) -> (String, i32) {
 fn a_group_whose_coordinator_is_down_is_not_called_dead() {
     assert_eq!(group("wait 5s\n"), ("Stable".to_string(), 1));
     assert_eq!(group("kill broker coordinator:billing\n"), ("No coordinator".to_string(), 0));
+}
+
+#[test]
+fn what_nobody_committed_is_delivered_again_from_where_the_reset_begins() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3\n\
+        producer app linger.ms=0\n\
+        consumer all group=all topics=orders auto.offset.reset=earliest enable.auto.commit=false\n\
+        consumer new group=new topics=orders enable.auto.commit=false\n\
+        until assigned all = orders-0 and assigned new = orders-0 within 30s\nwait 1s\n\
+        send app orders a=1\nsend app orders a=2\n\
+        until delivered all orders-0 = 2 and delivered new orders-0 = 2 within 5s\n";
+    let mut history =
+        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
+    history.finish_script();
+    let stage = Projector::default().stage(&history, false, &Focus { rows: 0..1, ..Focus::default() });
+    let restarts: Vec<_> = stage.rows[0].cursors.iter().map(|cursor| (cursor.committed, cursor.restart)).collect();
+    assert_eq!(restarts, [(None, Some(0)), (None, None)]);
+    let of_cards = stage.groups.iter().map(|group| group.consumers[0].partitions[0].restart).collect::<Vec<_>>();
+    assert_eq!(of_cards, [Some(0), None]);
+    let windows: Vec<_> =
+        guarantees(history.world(), 0).lines.into_iter().filter(|line| line.contains("window")).collect();
+    assert!(windows[0].contains("2 in the redelivery window"), "{windows:?}");
+    assert!(windows[1].contains("0 in the redelivery window"), "{windows:?}");
+}
+
+#[test]
+fn a_member_that_missed_a_rebalance_shows_its_old_generation() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders partitions=2 replication-factor=3\n\
+        consumer c1 group=billing topics=orders\nuntil generation billing = 1 within 30s\nwait 5s\n\
+        freeze consumer c1\nconsumer c2 group=billing topics=orders\n\
+        until generation billing >= 2 within 10min\nwait 1s\n";
+    let mut history =
+        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
+    history.finish_script();
+    let stage = Projector::default().stage(&history, false, &Focus::default());
+    let cards: Vec<_> =
+        stage.groups[0].consumers.iter().map(|card| (card.name.as_str(), card.other_generation)).collect();
+    assert_eq!(cards, [("c1", Some(1)), ("c2", None)]);
 }
 
 #[test]
