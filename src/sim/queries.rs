@@ -16,7 +16,7 @@ use crate::kafka::share::{SharePartition, SharePartitionKey};
 use crate::sim::actor::Actor;
 use crate::sim::world::{Member, Power, World};
 use crate::sorted::SortedMap;
-use crate::wire::{BrokerId, ClientId, GroupId, NodeId, Offset, TopicPartition, str_bytes, topic_name};
+use crate::wire::{BrokerId, ClientId, GroupId, NodeId, Offset, TopicName, TopicPartition, str_bytes, topic_name};
 
 /// How a broker is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,14 @@ impl World {
 
     pub fn share_consumer(&self, name: &str) -> Option<&ShareConsumer> {
         match self.client_actor(name)? {
+            Actor::ShareConsumer(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+
+    /// The share consumer with this number, if it is one.
+    pub fn share_consumer_at(&self, id: ClientId) -> Option<&ShareConsumer> {
+        match &*self.member(NodeId::Client(id))?.actor {
             Actor::ShareConsumer(consumer) => Some(consumer),
             _ => None,
         }
@@ -241,10 +249,22 @@ impl World {
         self.committed_by(group).find(|(other, _)| *other == partition).map(|(_, offset)| offset)
     }
 
-    /// What consumers can read up to, less what the group has committed; `None` without a commit.
+    /// What consumers can read up to, less what the group has committed; `None` without a commit. Of a
+    /// share group, less what is done with, before its start and behind it (KIP-1226).
     pub fn lag(&self, group: &str, partition: &TopicPartition) -> Option<i64> {
         let end = self.log_of(partition, None)?.high_watermark();
+        if let Some(share) = self.share_partition(group, partition) {
+            let window = share.window();
+            return Some((end - window.start).max(0) - i64::from(window.delivery_complete_count));
+        }
         Some(end - self.committed(group, partition)?)
+    }
+
+    /// Every partition that the state of a share group is kept of, in order.
+    pub fn share_partitions(&self, group: &str) -> Vec<TopicPartition> {
+        let topics = self.share_group(group).into_iter().flat_map(|found| found.partitions.initialized.values());
+        let named = |name: &TopicName, number: &i32| TopicPartition::new(name.clone(), *number);
+        topics.flat_map(|topic| topic.partitions.iter().map(|number| named(&topic.name, number))).collect()
     }
 
     /// The names of all groups that anybody has used.

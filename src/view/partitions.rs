@@ -318,7 +318,7 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
         }
     }
     for group in world.group_names() {
-        for partition in shares::partitions(world, &group) {
+        for partition in world.share_partitions(&group) {
             let (Some(place), Some(share)) = (place(&partition), world.share_partition(&group, &partition)) else {
                 continue;
             };

@@ -11,19 +11,11 @@ use crate::sim::{Member, Power, World};
 use crate::view::cards::{ConsumerCard, Look, SHOWN, reading, recently, some_of};
 use crate::view::inspect::{Inspection, Row, Section, or_none, section};
 use crate::view::report::delivered;
-use crate::wire::{Offset, StrBytes, TopicName, TopicPartition};
-
-/// Every partition that the group's consumers are assigned or that its state is kept of, in order.
-pub fn partitions(world: &World, group: &str) -> Vec<TopicPartition> {
-    let Some(found) = world.share_group(group) else { return Vec::new() };
-    let topics = found.partitions.initialized.values();
-    let named = |name: &TopicName, number: &i32| TopicPartition::new(name.clone(), *number);
-    topics.flat_map(|topic| topic.partitions.iter().map(|number| named(&topic.name, number))).collect()
-}
+use crate::wire::{Offset, StrBytes, TopicPartition};
 
 /// Where the group's reading of each partition begins.
 pub fn starts(world: &World, group: &str) -> Vec<(TopicPartition, Offset)> {
-    let all = partitions(world, group).into_iter();
+    let all = world.share_partitions(group).into_iter();
     all.filter_map(|partition| Some((partition.clone(), window(world.share_partition(group, &partition)?).0))).collect()
 }
 
@@ -58,7 +50,7 @@ pub(super) fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &
         // Members of a share group wait for nobody: an old epoch says nothing.
         other_generation: None,
         more,
-        lag: look.committed.iter().map(|(partition, start)| look.lag(partition, start.0)).sum(),
+        lag: look.committed.iter().filter_map(|(partition, _)| look.world.lag(consumer.group(), partition)).sum(),
         partitions: shown.into_iter().map(|(partition, end)| reading(look, partition, end)).collect(),
         delivered: consumer.delivered().iter().map(|given| u64::from(given.batch.count)).sum(),
         recent: records.iter().map(|record| recently(record, again(record))).collect(),
@@ -124,7 +116,7 @@ pub fn inspect_group(world: &World, name: &str) -> Vec<Section> {
     });
     let members = Section { title: "Members".to_string(), rows: members.collect() };
     let mut sections = vec![section("Group", about), members];
-    for partition in partitions(world, name) {
+    for partition in world.share_partitions(name) {
         let Some(share) = world.share_partition(name, &partition) else { continue };
         sections.push(partition_section(group, &partition, share));
     }
@@ -169,7 +161,7 @@ pub fn report_group(world: &World, name: &str) -> Value {
         let assigned: Vec<String> = assigned.iter().map(TopicPartition::to_string).collect();
         json!({ "id": member.id.as_str(), "client": client, "epoch": member.current.epoch, "assignment": assigned })
     });
-    let partitions = partitions(world, name).into_iter().filter_map(|partition| {
+    let partitions = world.share_partitions(name).into_iter().filter_map(|partition| {
         let share = world.share_partition(name, &partition)?;
         let runs = share.in_flight().flat_map(|batch| batch.states()).map(|(first, last, state)| {
             json!({

@@ -1,7 +1,9 @@
 //! One case of a campaign: a cluster with traffic, faults at their instants, then everything healed and
 //! progress demanded. It is an ordinary script, so a case that fails can be run, read and shared.
 
-use crate::scenario::{ClientKind, Script};
+use crate::scenario::{ClientKind, Script, Statement};
+use crate::sim::action::Action;
+use crate::sorted::SortedSet;
 use crate::time::{Duration, Instant};
 
 /// A fault, some time after the one before it.
@@ -87,11 +89,32 @@ fn healing(head: &[String]) -> Vec<String> {
     for producer in names.clients_of(ClientKind::Producer) {
         lines.push(format!("until pending {producer} = 0 within {PATIENCE}"));
     }
-    for group in &names.groups {
+    for group in groups_that_go_on(&script) {
         lines.push(format!("until lag {group} = 0 within {PATIENCE}"));
     }
+    // As long as somebody acknowledges, the share-group state is written.
+    let sharing: Vec<&str> = names.clients_of(ClientKind::ShareConsumer).collect();
+    lines.extend(sharing.iter().map(|name| format!("close {name}")));
+    lines.extend((!sharing.is_empty()).then(|| "wait 10s".to_string()));
     lines.push(format!("until offline = 0 and under-replicated = 0 and diverged = 0 within {PATIENCE}"));
     lines
+}
+
+/// The groups whose members read on without anybody's help: not those that wait for acknowledgements.
+fn groups_that_go_on(script: &Script) -> SortedSet<String> {
+    let acts = script.lines.iter().filter_map(|line| match &line.statement {
+        Some(Statement::Act(action)) => Some(action),
+        _ => None,
+    });
+    let group = |action: &Action| match action {
+        Action::AddConsumer { group, .. } => Some(group.clone()),
+        Action::AddShareConsumer { group, configs, .. } => {
+            let explicit = configs.get("share.acknowledgement.mode").is_some_and(|mode| mode == "explicit");
+            (!explicit).then(|| group.clone())
+        }
+        _ => None,
+    };
+    acts.filter_map(group).collect()
 }
 
 /// An instant as a script writes it.

@@ -43,11 +43,13 @@ pub enum Kind {
     /// No fault, but more to go wrong: a producer has transactions and dies in some, and somebody reads
     /// committed records only
     Transaction,
+    /// No fault, but more to go wrong: a share group reads too, and its members do not always accept
+    Share,
 }
 
 impl Kind {
     /// All but those after which committed records may be gone, or a partition offline, by Kafka's design.
-    pub const USUAL: [Kind; 14] = [
+    pub const USUAL: [Kind; 15] = [
         Kind::Kill,
         Kind::PowerOff,
         Kind::Stop,
@@ -62,6 +64,7 @@ impl Kind {
         Kind::Elect,
         Kind::Reassign,
         Kind::Transaction,
+        Kind::Share,
     ];
 }
 
@@ -84,14 +87,16 @@ pub fn case(plan: &Plan, seed: u64) -> Case {
     let (head, begin) = match &plan.head {
         Some((head, begin)) => (with_seed(head, seed), *begin),
         None => {
-            let (transactions, newer) = (kinds.contains(&Kind::Transaction), draw.0.percent(33));
-            if transactions || newer {
+            let has = |kind| kinds.contains(&kind);
+            let keeps =
+                Keeps { transactions: has(Kind::Transaction), share: has(Kind::Share), newer: draw.0.percent(33) };
+            if keeps.something() {
                 // What a coordinator has forgotten cannot be mended from outside: a transaction stays open
                 // for ever, and a member of a group that is not known any more gives up
                 // (GROUP_ID_NOT_FOUND). So its disks are kept, and flushed.
                 kinds.retain(|kind| *kind != Kind::Wipe);
             }
-            let head = draw.head(seed, faults_for, transactions, newer);
+            let head = draw.head(seed, faults_for, keeps);
             (head, Instant::ZERO + Duration::from_millis(1_500))
         }
     };
@@ -129,6 +134,21 @@ fn with_seed(head: &[String], seed: u64) -> Vec<String> {
     lines
 }
 
+/// What keeps its state with a coordinator.
+#[derive(Clone, Copy)]
+struct Keeps {
+    transactions: bool,
+    share: bool,
+    /// The group speaks the consumer protocol.
+    newer: bool,
+}
+
+impl Keeps {
+    fn something(self) -> bool {
+        self.transactions || self.share || self.newer
+    }
+}
+
 struct Draw(Rng);
 
 impl Draw {
@@ -157,7 +177,7 @@ impl Draw {
 
     /// Three or five brokers; a topic for acks=all and one for acks=1; a group of either protocol that reads
     /// both.
-    fn head(&mut self, seed: u64, traffic: Duration, transactions: bool, newer: bool) -> Vec<String> {
+    fn head(&mut self, seed: u64, traffic: Duration, keeps: Keeps) -> Vec<String> {
         let brokers = self.one_of(&[3, 5]);
         let controllers = self.one_of(&[3, 3, 3, 1]);
         let mut cluster = format!("cluster brokers={brokers} controllers={controllers} seed={seed}");
@@ -165,15 +185,20 @@ impl Draw {
         cluster.push_str(&format!(" broker.session.timeout.ms={}", self.one_of(&[9_000, 3_000])));
         cluster.push_str(" offsets.topic.num.partitions=2");
         cluster.push_str(" group.consumer.min.session.timeout.ms=6000 group.consumer.session.timeout.ms=6000");
-        if transactions {
+        if keeps.transactions {
             cluster.push_str(" transaction.state.log.num.partitions=2");
         }
-        if transactions || newer {
+        if keeps.share {
+            cluster.push_str(" share.coordinator.state.topic.num.partitions=2 group.share.min.session.timeout.ms=6000");
+            cluster.push_str(" group.share.session.timeout.ms=6000 group.share.min.record.lock.duration.ms=1000");
+            cluster.push_str(&format!(" group.share.record.lock.duration.ms={}", self.one_of(&[1_000, 5_000, 30_000])));
+        }
+        if keeps.something() {
             cluster.push_str(" log.flush.interval.messages=1");
         }
         // A JoinGroup whose coordinator lost power is waited for as long as a rebalance may take.
         let classic = "session.timeout.ms=6000 partition.assignment.strategy=";
-        let reader = match newer {
+        let reader = match keeps.newer {
             true => "group.protocol=consumer".to_string(),
             false => format!("{classic}{}", self.one_of(&["range", "range", "cooperative-sticky"])),
         };
@@ -201,7 +226,14 @@ impl Draw {
             format!("load safe orders rate={rate}/s keys=10 size=40 for={seconds}ms"),
             format!("load quick clicks rate=5/s keys=10 size=40 for={seconds}ms"),
         ];
-        if transactions {
+        if keeps.share {
+            let mode = self.one_of(&["", " share.acknowledgement.mode=explicit"]);
+            head.push("alter group workers share.auto.offset.reset=earliest".to_string());
+            for name in ["s1", "s2"] {
+                head.push(format!("share-consumer {name} group=workers topics=orders{mode}"));
+            }
+        }
+        if keeps.transactions {
             head.push(format!("producer pay transactional.id=pay transaction.timeout.ms=6000 {timeouts}"));
             head.push(format!(
                 "consumer c3 group=careful topics=orders,clicks isolation.level=read_committed {reader}"
@@ -292,6 +324,7 @@ impl Timeline {
                 self.then(end, format!("reassign {partition} cancel"));
             }
             Kind::Transaction => self.transaction(at, end),
+            Kind::Share => self.share(at, end),
         }
     }
 
@@ -319,6 +352,27 @@ impl Timeline {
             self.then(decides, format!("kill producer {producer}"));
             let back = decides + self.draw.millis(1, 3_000);
             self.then(back, format!("start producer {producer}"));
+        }
+    }
+
+    /// A member says what became of what it holds, or dies with it.
+    fn share(&mut self, at: Duration, end: Duration) {
+        let members: Vec<String> = self.names.clients_of(ClientKind::ShareConsumer).map(str::to_string).collect();
+        if members.is_empty() {
+            return;
+        }
+        let member = self.draw.one_of(&members);
+        if self.draw.0.percent(30) {
+            self.then(at, format!("kill share-consumer {member}"));
+            return self.then(end, format!("start share-consumer {member}"));
+        }
+        let mut at = at;
+        for _ in 0..self.draw.0.below(6) {
+            let (member, kind) =
+                (self.draw.one_of(&members), self.draw.one_of(&["accept", "accept", "release", "reject"]));
+            self.then(at, format!("acknowledge {member} {kind}"));
+            self.then(at, format!("commit {member}"));
+            at = at + self.draw.millis(10, 900);
         }
     }
 

@@ -159,8 +159,9 @@ impl Observe for World {
                 Some(World::lag(self, group, partition))
             }
             None => {
-                let partitions = self.committed_offsets(group);
-                let lags = partitions.iter().filter_map(|(partition, _)| World::lag(self, group, partition));
+                let committed = self.committed_by(group).map(|(partition, _)| partition.clone());
+                let partitions = committed.chain(self.share_partitions(group));
+                let lags = partitions.filter_map(|partition| World::lag(self, group, &partition));
                 Some(lags.reduce(|a, b| a + b))
             }
         }

@@ -18,6 +18,7 @@ mod property;
 mod quorum;
 mod rest;
 mod sequences;
+mod share;
 mod transactions;
 mod truncations;
 mod written;
@@ -30,13 +31,14 @@ use crate::sim::event::EventId;
 use crate::sim::world::World;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::wire::{BrokerId, LeaderEpoch, NodeId, Offset, TopicPartition, Uuid};
+use crate::wire::{BrokerId, GroupId, LeaderEpoch, NodeId, Offset, TopicPartition, Uuid, str_bytes};
 
 pub use excuse::Excuse;
 pub use property::{Holds, Property};
 
 use partition::PartitionWatch;
 use quorum::QuorumWatch;
+use share::Settled;
 use transactions::Outcomes;
 
 /// More broken properties than this say nothing new.
@@ -63,6 +65,7 @@ pub struct Properties {
     partitions: SortedMap<Key, Arc<PartitionWatch>>,
     quorum: Arc<QuorumWatch>,
     transactions: Arc<Outcomes>,
+    settled: Arc<Settled>,
     broken: Vec<Broken>,
 }
 
@@ -95,7 +98,7 @@ impl Properties {
 
     /// A fact was told; the state of its node is that after the turn.
     pub(super) fn observe(&mut self, world: &World, fact: &Fact, event: EventId) {
-        let Properties { partitions, quorum, transactions, broken } = self;
+        let Properties { partitions, quorum, transactions, settled, broken } = self;
         let mut finder = Finder { world, event, broken };
         match fact {
             Fact::BecameLeader { partition, broker, .. }
@@ -129,6 +132,19 @@ impl Properties {
                     watch.delivered(&mut finder, *consumer, (*first, *last), *count, records);
                 }
             }
+            Fact::ShareAcknowledged { consumer, partition, first, last, kind } => {
+                let (Some(consumer), Some(watch)) =
+                    (world.share_consumer_at(*consumer), named(world, partitions, partition))
+                else {
+                    return;
+                };
+                let (group, key) = (GroupId(str_bytes(consumer.group())), (watch.topic(), partition.partition));
+                Arc::make_mut(settled).acknowledged(group, key, (*first, *last), *kind);
+            }
+            Fact::RecordsAcquired { group, partition, broker, first, last, .. } => {
+                settled.acquired(&mut finder, partitions, (group, partition, *broker), (*first, *last));
+            }
+            Fact::GroupDeleted { group } => Arc::make_mut(settled).forget(group),
             Fact::Killed { node } | Fact::PoweredOff { node } | Fact::Wiped { node } | Fact::Stopped { node } => {
                 Arc::make_mut(quorum).ended(&finder, *node, matches!(fact, Fact::Wiped { .. }));
                 let NodeId::Broker(broker) = node else { return };
