@@ -96,6 +96,7 @@ fn every_planted_bug_is_found() {
         (Planted::ElectOutsideIsr, &[Kind::Kill, Kind::Cut], &[Property::LeaderInIsr]),
         (Planted::AcknowledgeEarly, &[Kind::Link], &[Property::AcknowledgedIsCommitted]),
         (Planted::FencedReplicaInIsr, &[Kind::Cut], &[Property::FencedNotInIsr]),
+        (Planted::ConfirmUnwrittenAcknowledgements, &[Kind::Share, Kind::Kill], &[Property::AcknowledgedIsDone]),
     ];
     assert_eq!(all.map_planted(), Planted::ALL);
     for (planted, kinds, properties) in all {

@@ -93,6 +93,14 @@ impl Persister {
         id
     }
 
+    /// Says that something was done, and does nothing: a planted bug.
+    pub fn pretend(&mut self, key: SharePartitionKey) -> AskId {
+        self.last += 1;
+        let id = AskId(self.last);
+        self.outcomes.push(Outcome { id, key, result: Ok(None) });
+        id
+    }
+
     pub fn take_outcomes(&mut self) -> Vec<Outcome> {
         std::mem::take(&mut self.outcomes)
     }

@@ -12,7 +12,7 @@ use crate::kafka::broker::share_answers::ShareAnswers;
 use crate::kafka::broker::share_fetch::DelayedShareFetch;
 use crate::kafka::broker::share_sessions::{PartitionId, ShareSessions};
 use crate::kafka::broker::{Process, leader_hint};
-use crate::kafka::config::{GroupConfig, OffsetReset};
+use crate::kafka::config::{GroupConfig, OffsetReset, Planted};
 use crate::kafka::coordinator::Reply;
 use crate::kafka::fact::{Fact, RecordsFate};
 use crate::kafka::node::{Alarm, Turn};
@@ -197,7 +197,11 @@ impl Process {
     pub(super) fn write_share_state(&mut self, key: &SharePartitionKey, write: StateWrite, answer: Option<u64>) {
         let StateWrite { id: write, state_epoch, leader_epoch, start, delivery_complete_count: _, batches } = write;
         let changes = combine(&[], &batches, None);
-        let id = self.persister.ask(key.clone(), Op::Write { state_epoch, leader_epoch, start, batches });
+        let op = Op::Write { state_epoch, leader_epoch, start, batches };
+        let id = match self.config.planted {
+            Some(Planted::ConfirmUnwrittenAcknowledgements) => self.persister.pretend(key.clone()),
+            _ => self.persister.ask(key.clone(), op),
+        };
         let by = self.shares.number(key);
         self.shares.asking.insert(id, Asking { by, why: Why::Write { write, answer, changes } });
     }

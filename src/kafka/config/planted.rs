@@ -17,16 +17,19 @@ pub enum Planted {
     AcknowledgeEarly,
     /// Leader and controller take a fenced replica into the ISR.
     FencedReplicaInIsr,
+    /// A share partition's leader confirms acknowledgements that nobody has written.
+    ConfirmUnwrittenAcknowledgements,
 }
 
 impl Planted {
-    pub const ALL: [Planted; 6] = [
+    pub const ALL: [Planted; 7] = [
         Planted::TruncateToHighWatermark,
         Planted::IgnoreEpochsOnFetch,
         Planted::HighWatermarkFromAnyReplica,
         Planted::ElectOutsideIsr,
         Planted::AcknowledgeEarly,
         Planted::FencedReplicaInIsr,
+        Planted::ConfirmUnwrittenAcknowledgements,
     ];
 
     /// Its word on the command line.
@@ -38,6 +41,7 @@ impl Planted {
             Planted::ElectOutsideIsr => "elect-outside-isr",
             Planted::AcknowledgeEarly => "acknowledge-early",
             Planted::FencedReplicaInIsr => "fenced-replica-in-isr",
+            Planted::ConfirmUnwrittenAcknowledgements => "confirm-unwritten-acknowledgements",
         }
     }
 }
