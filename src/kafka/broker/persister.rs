@@ -44,6 +44,8 @@ pub struct Outcome {
     pub key: SharePartitionKey,
     /// What is known, for questions that read.
     pub result: Result<Option<Known>, ErrorCode>,
+    /// An older write of the same share partition is still on its way: it will write over this one.
+    pub overtook: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +99,7 @@ impl Persister {
     pub fn pretend(&mut self, key: SharePartitionKey) -> AskId {
         self.last += 1;
         let id = AskId(self.last);
-        self.outcomes.push(Outcome { id, key, result: Ok(None) });
+        self.outcomes.push(Outcome { id, key, result: Ok(None), overtook: false });
         id
     }
 
@@ -242,8 +244,16 @@ impl Persister {
     }
 
     fn done(&mut self, asked: Asked, result: Result<Option<Known>, ErrorCode>) {
+        let overtook = result.is_ok() && self.overtook(&asked);
         let Asked { id, key, .. } = asked;
-        self.outcomes.push(Outcome { id, key, result });
+        self.outcomes.push(Outcome { id, key, result, overtook });
+    }
+
+    /// Whether a write is done before an older one of the same share partition, which is tried again.
+    fn overtook(&self, asked: &Asked) -> bool {
+        let is_write = |asked: &Asked| matches!(asked.op, Op::Write { .. });
+        let mut others = self.waiting.iter().chain(self.flying.values().flat_map(|flying| &flying.asked));
+        is_write(asked) && others.any(|other| is_write(other) && other.key == asked.key && other.id < asked.id)
     }
 }
 
@@ -497,7 +507,7 @@ mod tests {
         let mut turn = Turn::new(Instant::ZERO, &mut effects);
         assert!(persister.answered(&mut turn, COORDINATOR, flying[0].0, &answer(&[0], None)));
         persister.poll(&mut turn, &image());
-        assert_eq!(persister.take_outcomes(), [Outcome { id: first, key: key(0), result: Ok(None) }]);
+        assert_eq!(persister.take_outcomes(), [Outcome { id: first, key: key(0), result: Ok(None), overtook: false }]);
         assert_eq!(sent(&mut effects)[0].1, [1, 2]);
     }
 

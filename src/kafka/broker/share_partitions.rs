@@ -208,7 +208,11 @@ impl Process {
 
     /// What became of what the share coordinators were asked.
     pub(super) fn settle_persister(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
-        for Outcome { id, key, result } in self.persister.take_outcomes() {
+        for Outcome { id, key, result, overtook } in self.persister.take_outcomes() {
+            if let Some(name) = self.image.topic_names.get(&key.topic).filter(|_| overtook) {
+                let (group, partition) = (key.group.clone(), TopicPartition::new(name.clone(), key.partition));
+                turn.tell(Fact::ShareWriteOvertaken { group, partition, broker: self.id });
+            }
             let Some(Asking { by, why }) = self.shares.asking.remove(&id) else {
                 self.persister_answered_group(disk, turn, id, result.map(|_| ()));
                 continue;

@@ -273,6 +273,10 @@ impl Fact {
             Fact::TransactionalIdExpired { transactional_id } => {
                 format!("the transactional id {} is forgotten: nobody used it", transactional_id.0)
             }
+            Fact::ShareWriteOvertaken { group, partition, broker } => format!(
+                "{partition}: broker {} has written a newer state of share group {} before an older one",
+                broker.0, group.0
+            ),
             Fact::SharePartitionRead { group, partition, broker, start } => {
                 format!("{partition}: share group {} goes on from offset {start} at broker {}", group.0, broker.0)
             }

@@ -144,6 +144,11 @@ impl Properties {
             Fact::RecordsAcquired { group, partition, broker, first, last, .. } => {
                 settled.acquired(&mut finder, partitions, (group, partition, *broker), (*first, *last));
             }
+            Fact::ShareWriteOvertaken { group, partition, .. } => {
+                if let Some(watch) = named(world, partitions, partition) {
+                    Arc::make_mut(settled).overtaken(group.clone(), (watch.topic(), partition.partition));
+                }
+            }
             Fact::GroupDeleted { group } => Arc::make_mut(settled).forget(group),
             Fact::Killed { node } | Fact::PoweredOff { node } | Fact::Wiped { node } | Fact::Stopped { node } => {
                 Arc::make_mut(quorum).ended(&finder, *node, matches!(fact, Fact::Wiped { .. }));

@@ -109,8 +109,8 @@ properties! {
         "KIP-98; KIP-890", WhileCommittedIsSafe;
     ReadCommittedView: "A consumer is handed every record below the end that its isolation level lets it see, but none that was aborted or is not decided.",
         "KIP-98; CompletedFetch", WhileCommittedIsSafe;
-    AcknowledgedIsDone: "What a member of a share group accepted or rejected, and was told is written, is handed to nobody of its group again.",
-        "KIP-932; SharePartition", WhileCommittedIsSafe;
+    AcknowledgedIsDone: "What a member of a share group accepted or rejected, and was told is written, is handed to nobody of its group again, unless an older write of its state came after a newer one.",
+        "KIP-932; SharePartition; apache/kafka#23074", WhileCommittedIsSafe;
     // The controller's metadata.
     LeaderInIsr: "A partition's leader is in its ISR.",
         "kafka-specification: LeaderInIsr; PartitionChangeBuilder", Always;

@@ -1,17 +1,21 @@
 //! What members of share groups are done with and were told is kept: nobody of the group gets it again
 //! (KIP-932).
 
-use crate::kafka::coordinator::SHARE_STATE_TOPIC;
-use crate::sim::properties::{Finder, Key, Property, named};
-use crate::sorted::SortedMap;
-use crate::wire::{AcknowledgeType, BrokerId, GroupId, Offset, TopicPartition};
-
-use super::partition::PartitionWatch;
 use std::sync::Arc;
 
-/// Of each group and partition, the offsets that are done with.
+use crate::kafka::coordinator::SHARE_STATE_TOPIC;
+use crate::sim::properties::partition::PartitionWatch;
+use crate::sim::properties::{Finder, Key, Property, named};
+use crate::sorted::{SortedMap, SortedSet};
+use crate::wire::{AcknowledgeType, BrokerId, GroupId, Offset, TopicPartition};
+
+/// What is done with, of each group and partition.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(super) struct Settled(SortedMap<(GroupId, Key), Runs>);
+pub(super) struct Settled {
+    runs: SortedMap<(GroupId, Key), Runs>,
+    /// Where an older state may have been written over a newer one: nothing is promised there.
+    overtaken: SortedSet<(GroupId, Key)>,
+}
 
 /// Offsets as runs, each from its first to its last; no two touch each other.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -44,15 +48,21 @@ impl Settled {
     pub fn acknowledged(&mut self, group: GroupId, key: Key, (first, last): (Offset, Offset), kind: AcknowledgeType) {
         match kind {
             AcknowledgeType::Accept | AcknowledgeType::Reject => {
-                self.0.entry((group, key)).or_default().add(first, last);
+                self.runs.entry((group, key)).or_default().add(first, last);
             }
             AcknowledgeType::Release => {}
         }
     }
 
+    /// An older state is written after a newer one: Kafka 4.2 lets it (apache/kafka#23074).
+    pub fn overtaken(&mut self, group: GroupId, key: Key) {
+        self.overtaken.insert((group, key));
+    }
+
     /// The group is gone, and what it knew with it.
     pub fn forget(&mut self, group: &GroupId) {
-        self.0.retain(|(other, _), _| other != group);
+        self.runs.retain(|(other, _), _| other != group);
+        self.overtaken.retain(|(other, _)| other != group);
     }
 
     /// Records were handed to a member by a broker. One that leads no more and has not heard of it hands
@@ -66,7 +76,8 @@ impl Settled {
     ) {
         let world = finder.world;
         let Some(watch) = named(world, watches, partition) else { return };
-        let Some(runs) = self.0.get(&(group.clone(), (watch.topic(), partition.partition))) else { return };
+        let key = (group.clone(), (watch.topic(), partition.partition));
+        let Some(runs) = self.runs.get(&key).filter(|_| !self.overtaken.contains(&key)) else { return };
         let Some(again) = runs.overlap(first, last) else { return };
         let now = world.image().partition(partition);
         let replica = world.broker(broker).and_then(|broker| broker.replica(partition));
@@ -118,12 +129,12 @@ mod tests {
         let key = (crate::wire::Uuid::from_u128(1), 0);
         let group = |name: &str| GroupId(crate::wire::str_bytes(name));
         settled.acknowledged(group("a"), key, (Offset(0), Offset(3)), AcknowledgeType::Release);
-        assert!(settled.0.is_empty());
+        assert!(settled.runs.is_empty());
         settled.acknowledged(group("a"), key, (Offset(0), Offset(1)), AcknowledgeType::Accept);
         settled.acknowledged(group("a"), key, (Offset(2), Offset(3)), AcknowledgeType::Reject);
         settled.acknowledged(group("b"), key, (Offset(0), Offset(0)), AcknowledgeType::Accept);
-        assert_eq!(settled.0.get(&(group("a"), key)), Some(&runs(&[(0, 3)])));
+        assert_eq!(settled.runs.get(&(group("a"), key)), Some(&runs(&[(0, 3)])));
         settled.forget(&group("a"));
-        assert_eq!(settled.0.keys().map(|(group, _)| group.0.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(settled.runs.keys().map(|(group, _)| group.0.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 }
