@@ -44,8 +44,23 @@ impl Refusal {
 impl From<ErrorCode> for Refusal {
     /// With Kafka's own message for the error.
     fn from(error: ErrorCode) -> Refusal {
-        Refusal { error, message: error.to_string() }
+        Refusal { error, message: message(error) }
     }
+}
+
+/// Errors.message of those that the controller gives without a reason of its own.
+fn message(error: ErrorCode) -> String {
+    let known = match error {
+        ErrorCode::ElectionNotNeeded => "Leader election not needed for topic partition.",
+        ErrorCode::PreferredLeaderNotAvailable => "The preferred leader was not available.",
+        ErrorCode::EligibleLeadersNotAvailable => "Eligible topic partition leaders are not available.",
+        ErrorCode::NoReassignmentInProgress => "No partition reassignment is in progress.",
+        ErrorCode::UnknownTopicOrPartition => "This server does not host this topic-partition.",
+        ErrorCode::UnknownTopicId => "This server does not host this topic ID.",
+        ErrorCode::StaleBrokerEpoch => "Broker epoch has changed.",
+        other => return other.to_string(),
+    };
+    known.to_string()
 }
 
 /// The fields of a response: error code and message.
