@@ -5,6 +5,10 @@
 //!
 //! The broker drives them through `Coordinator`; `Runtime` keeps their writes on the way.
 
+pub mod flexible;
+pub mod plain;
+pub mod record;
+
 mod runtime;
 
 use bytes::Bytes;

@@ -4,13 +4,14 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::kafka::coordinator::flexible::{
+    byte_array, length, nullable, put_bytes, put_length, put_nullable, put_tagged_fields, put_text, tagged_fields, text,
+};
+use crate::kafka::coordinator::plain::{put_string, string};
+use crate::kafka::coordinator::record::read_version;
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::member::{ClassicMetadata, CurrentAssignment, MemberMetadata, MemberState};
-use crate::kafka::group::flexible::{
-    length, nullable, partitions, put_length, put_nullable, put_partitions, put_text, put_topics, put_varint, read,
-    tagged_field_0, text, topics,
-};
-use crate::kafka::group::records::{put_string, string};
+use crate::kafka::group::flexible::{partitions, put_partitions, put_topics, topics};
 use crate::sorted::SortedSet;
 use crate::time::Duration;
 use crate::wire::{StrBytes, TopicName};
@@ -106,21 +107,14 @@ impl ConsumerRecord {
 
     /// Reads what follows on the group in the key, and the value. `None` for other types.
     pub(in crate::kafka::group) fn decode(kind: i16, key: &mut Bytes, value: Option<&Bytes>) -> Option<ConsumerRecord> {
-        let mut value = value.cloned();
-        // The version: there is but one of each.
-        let version = value.as_mut().map(|bytes| bytes.try_get_i16().ok());
-        if kind != PARTITION_METADATA && !matches!(version, None | Some(Some(0))) {
-            return None;
-        }
-        let value = value.as_mut();
         Some(match kind {
-            EPOCH => ConsumerRecord::Epoch(read(value, epoch)?),
+            EPOCH => ConsumerRecord::Epoch(read_version(value, 0, epoch)?),
             PARTITION_METADATA => ConsumerRecord::PartitionMetadata(value.cloned()),
-            MEMBER => ConsumerRecord::Member(string(key)?, read(value, member)?),
-            TARGET_EPOCH => ConsumerRecord::TargetEpoch(read(value, |bytes| bytes.try_get_i32().ok())?),
-            TARGET => ConsumerRecord::Target(string(key)?, read(value, partitions)?),
-            CURRENT => ConsumerRecord::Current(string(key)?, read(value, current)?),
-            REGEX => ConsumerRecord::Regex(string(key)?, read(value, regex)?),
+            MEMBER => ConsumerRecord::Member(string(key)?, read_version(value, 0, member)?),
+            TARGET_EPOCH => ConsumerRecord::TargetEpoch(read_version(value, 0, |bytes| bytes.try_get_i32().ok())?),
+            TARGET => ConsumerRecord::Target(string(key)?, read_version(value, 0, partitions)?),
+            CURRENT => ConsumerRecord::Current(string(key)?, read_version(value, 0, current)?),
+            REGEX => ConsumerRecord::Regex(string(key)?, read_version(value, 0, regex)?),
             _ => return None,
         })
     }
@@ -129,12 +123,8 @@ impl ConsumerRecord {
 fn put_epoch(out: &mut BytesMut, value: &GroupEpoch) {
     out.put_i32(value.epoch);
     // The hash is tagged field 0, and absent when it is 0.
-    if value.metadata_hash == 0 {
-        out.put_u8(0);
-    } else {
-        out.put_slice(&[1, 0, 8]);
-        out.put_i64(value.metadata_hash);
-    }
+    let hash = Some(value.metadata_hash).filter(|hash| *hash != 0);
+    put_tagged_field_0(out, hash.map(|hash| Bytes::copy_from_slice(&hash.to_be_bytes())));
 }
 
 fn epoch(bytes: &mut Bytes) -> Option<GroupEpoch> {
@@ -157,22 +147,7 @@ fn put_member(out: &mut BytesMut, value: &MemberMetadata) {
     put_nullable(out, regex.as_ref());
     out.put_i32(rebalance_timeout.millis() as i32);
     put_nullable(out, assignor.as_ref());
-    let Some(classic) = classic else {
-        return out.put_u8(0);
-    };
-    let mut field = BytesMut::new();
-    field.put_i32(classic.session_timeout.millis() as i32);
-    put_length(&mut field, classic.protocols.len());
-    for (name, metadata) in &classic.protocols {
-        put_text(&mut field, name);
-        put_length(&mut field, metadata.len());
-        field.put_slice(metadata);
-        field.put_u8(0);
-    }
-    field.put_u8(0);
-    out.put_slice(&[1, 0]);
-    put_varint(out, field.len() as u32);
-    out.put_slice(&field);
+    put_tagged_field_0(out, classic.as_ref().map(encode_classic));
 }
 
 fn member(bytes: &mut Bytes) -> Option<MemberMetadata> {
@@ -192,17 +167,25 @@ fn member(bytes: &mut Bytes) -> Option<MemberMetadata> {
     })
 }
 
+fn encode_classic(value: &ClassicMetadata) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i32(value.session_timeout.millis() as i32);
+    put_length(&mut out, value.protocols.len());
+    for (name, metadata) in &value.protocols {
+        put_text(&mut out, name);
+        put_bytes(&mut out, metadata);
+        out.put_u8(0);
+    }
+    out.put_u8(0);
+    out.freeze()
+}
+
 fn classic(bytes: &mut Bytes) -> Option<ClassicMetadata> {
     let session_timeout = Duration::from_millis(bytes.try_get_i32().ok()?.into());
     let mut protocols = Vec::new();
     for _ in 0..length(bytes)?? {
-        let name = text(bytes)?;
-        let length = length(bytes)??;
-        if bytes.len() < length {
-            return None;
-        }
-        protocols.push((name, bytes.split_to(length)));
-        tagged_field_0(bytes)?;
+        protocols.push((text(bytes)?, byte_array(bytes)?));
+        tagged_fields(bytes)?;
     }
     Some(ClassicMetadata { session_timeout, protocols })
 }
@@ -240,6 +223,17 @@ fn regex(bytes: &mut Bytes) -> Option<ResolvedRegex> {
         version: bytes.try_get_i64().ok()?,
         timestamp: bytes.try_get_i64().ok()?,
     })
+}
+
+/// Ends a structure with the one tagged field that there is, if it has it.
+fn put_tagged_field_0(out: &mut BytesMut, field: Option<Bytes>) {
+    let fields: Vec<(u32, Bytes)> = field.map(|field| (0, field)).into_iter().collect();
+    put_tagged_fields(out, &fields);
+}
+
+fn tagged_field_0(bytes: &mut Bytes) -> Option<Option<Bytes>> {
+    let fields = tagged_fields(bytes)?;
+    Some(fields.into_iter().rfind(|(tag, _)| *tag == 0).map(|(_, field)| field))
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::kafka::coordinator::flexible::{length, nullable, put_length, put_nullable, put_text, tagged_fields, text};
+use crate::kafka::coordinator::plain::{put_string, string};
+use crate::kafka::coordinator::record::read_version;
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::records::GroupEpoch;
-use crate::kafka::group::flexible::{
-    length, nullable, partitions, put_length, put_nullable, put_partitions, put_text, put_topics, read, tagged_field_0,
-    text, topics,
-};
-use crate::kafka::group::records::{put_string, string};
+use crate::kafka::group::flexible::{partitions, put_partitions, put_topics, topics};
 use crate::kafka::group::share::group::{ShareAssignment, ShareMemberMetadata};
 use crate::kafka::group::share::state::{StatePartitions, TopicPartitions, Topics};
 use crate::sorted::{SortedMap, SortedSet};
@@ -105,20 +104,13 @@ impl ShareRecord {
 
     /// Reads what follows on the group in the key, and the value. `None` for other types.
     pub(in crate::kafka::group) fn decode(kind: i16, key: &mut Bytes, value: Option<&Bytes>) -> Option<ShareRecord> {
-        let mut value = value.cloned();
-        // The version: there is but one of each.
-        let version = value.as_mut().map(|bytes| bytes.try_get_i16().ok());
-        if !matches!(version, None | Some(Some(0))) {
-            return None;
-        }
-        let value = value.as_mut();
         Some(match kind {
-            EPOCH => ShareRecord::Epoch(read(value, epoch)?),
-            MEMBER => ShareRecord::Member(string(key)?, read(value, member)?),
-            TARGET_EPOCH => ShareRecord::TargetEpoch(read(value, |bytes| bytes.try_get_i32().ok())?),
-            TARGET => ShareRecord::Target(string(key)?, read(value, partitions)?),
-            CURRENT => ShareRecord::Current(string(key)?, read(value, current)?),
-            STATE_PARTITIONS => ShareRecord::StatePartitions(read(value, state_partitions)?),
+            EPOCH => ShareRecord::Epoch(read_version(value, 0, epoch)?),
+            MEMBER => ShareRecord::Member(string(key)?, read_version(value, 0, member)?),
+            TARGET_EPOCH => ShareRecord::TargetEpoch(read_version(value, 0, |bytes| bytes.try_get_i32().ok())?),
+            TARGET => ShareRecord::Target(string(key)?, read_version(value, 0, partitions)?),
+            CURRENT => ShareRecord::Current(string(key)?, read_version(value, 0, current)?),
+            STATE_PARTITIONS => ShareRecord::StatePartitions(read_version(value, 0, state_partitions)?),
             _ => return None,
         })
     }
@@ -166,7 +158,7 @@ fn topics_with_partitions(bytes: &mut Bytes) -> Option<Topics> {
         for _ in 0..length(bytes)?? {
             partitions.insert(bytes.try_get_i32().ok()?);
         }
-        tagged_field_0(bytes)?;
+        tagged_fields(bytes)?;
         topics.insert(id, TopicPartitions { name, partitions });
     }
     Some(topics)
@@ -178,7 +170,7 @@ fn state_partitions(bytes: &mut Bytes) -> Option<StatePartitions> {
     for _ in 0..length(bytes)?? {
         let id = Uuid::from_u128(bytes.try_get_u128().ok()?);
         deleting.insert(id, TopicName(text(bytes)?));
-        tagged_field_0(bytes)?;
+        tagged_fields(bytes)?;
     }
     Some(StatePartitions { initializing, initialized, deleting, since: Instant::ZERO })
 }
