@@ -3,6 +3,8 @@
 
 use bytes::{Buf, Bytes};
 
+use crate::wire::batch::NewRecord;
+
 /// Reads the value of a record. The outer `None`: it does not read; the inner one: it is a tombstone.
 pub fn read<T>(value: Option<&Bytes>, decode: impl FnOnce(&mut Bytes) -> Option<T>) -> Option<Option<T>> {
     match value {
@@ -18,4 +20,9 @@ pub fn read_version<T>(
     decode: impl FnOnce(&mut Bytes) -> Option<T>,
 ) -> Option<Option<T>> {
     read(value, |bytes| if bytes.try_get_i16().ok()? == version { decode(bytes) } else { None })
+}
+
+/// A record as it is appended; without a value it is a tombstone.
+pub fn new_record(timestamp: i64, (key, value): (Bytes, Option<Bytes>)) -> NewRecord {
+    NewRecord { timestamp, key: Some(key), value, headers: Vec::new() }
 }

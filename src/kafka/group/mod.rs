@@ -65,15 +65,8 @@ use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, Work};
 
-/// A record of the log as a loading coordinator reads it.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "nearly all are records, and none is kept; on 32 bits they are small")]
-pub enum Logged {
-    /// With the producer whose transaction it belongs to.
-    Record(GroupRecord, Option<ProducerId>),
-    /// A transaction has ended.
-    Marker { producer: ProducerId, commit: bool },
-}
+/// What a loading coordinator reads of `__consumer_offsets`.
+pub type Logged = coordinator::Logged<GroupRecord>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupCoordinator {

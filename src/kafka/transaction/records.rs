@@ -5,6 +5,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::kafka::coordinator::flexible::{length, put_length, put_tagged_fields, put_text, tagged_fields, text};
 use crate::kafka::coordinator::plain::{put_string, string};
+use crate::kafka::coordinator::record::read_version;
 use crate::kafka::transaction::metadata::{
     NO_PRODUCER_EPOCH, NO_PRODUCER_ID, TransactionMetadata, TransactionState, TransactionVersion,
 };
@@ -15,7 +16,7 @@ const PREVIOUS_PRODUCER_ID: u32 = 0;
 const NEXT_PRODUCER_ID: u32 = 1;
 const CLIENT_TRANSACTION_VERSION: u32 = 2;
 
-pub fn encode_key(id: &TransactionalId) -> Bytes {
+fn encode_key(id: &TransactionalId) -> Bytes {
     let mut out = BytesMut::new();
     out.put_i16(0);
     put_string(&mut out, &id.0);
@@ -23,7 +24,7 @@ pub fn encode_key(id: &TransactionalId) -> Bytes {
 }
 
 /// Version 1, the flexible one, which `transaction.version` 1 and later write.
-pub fn encode_value(value: &TransactionMetadata) -> Bytes {
+fn encode_value(value: &TransactionMetadata) -> Bytes {
     let mut out = BytesMut::new();
     out.put_i16(1);
     out.put_i64(value.producer_id.0);
@@ -61,8 +62,18 @@ fn put_partitions(out: &mut BytesMut, value: &TransactionMetadata) {
     }
 }
 
+/// Key and value; a value of `None` is a tombstone.
+pub fn encode(id: &TransactionalId, value: Option<&TransactionMetadata>) -> (Bytes, Option<Bytes>) {
+    (encode_key(id), value.map(encode_value))
+}
+
 /// `None` for what is no record of ours.
-pub fn decode_key(key: &Bytes) -> Option<TransactionalId> {
+pub fn decode(key: &Bytes, value: Option<&Bytes>) -> Option<(TransactionalId, Option<TransactionMetadata>)> {
+    // Version 0 is what clusters of transaction.version 0 wrote; this one never had that.
+    Some((decode_key(key)?, read_version(value, 1, decode_value)?))
+}
+
+fn decode_key(key: &Bytes) -> Option<TransactionalId> {
     let mut key = key.clone();
     if key.try_get_i16().ok()? != 0 {
         return None;
@@ -70,18 +81,12 @@ pub fn decode_key(key: &Bytes) -> Option<TransactionalId> {
     string(&mut key).map(TransactionalId)
 }
 
-pub fn decode_value(value: &Bytes) -> Option<TransactionMetadata> {
-    let mut value = value.clone();
-    let version = value.try_get_i16().ok()?;
-    // Version 0 is what clusters of transaction.version 0 wrote; this one never had that.
-    if version != 1 {
-        return None;
-    }
+fn decode_value(value: &mut Bytes) -> Option<TransactionMetadata> {
     let producer_id = ProducerId(value.try_get_i64().ok()?);
     let producer_epoch = value.try_get_i16().ok()?;
     let timeout_ms = value.try_get_i32().ok()?;
     let state = TransactionState::from_id(value.try_get_i8().ok()?)?;
-    let partitions = partitions(&mut value)?;
+    let partitions = partitions(value)?;
     let last_update_ms = value.try_get_i64().ok()?;
     let start_ms = value.try_get_i64().ok()?;
     let mut read = TransactionMetadata {
@@ -97,7 +102,7 @@ pub fn decode_value(value: &Bytes) -> Option<TransactionMetadata> {
         last_update_ms,
         client_version: TransactionVersion::V0,
     };
-    for (tag, mut bytes) in tagged_fields(&mut value)? {
+    for (tag, mut bytes) in tagged_fields(value)? {
         match tag {
             PREVIOUS_PRODUCER_ID => read.prev_producer_id = ProducerId(bytes.try_get_i64().ok()?),
             NEXT_PRODUCER_ID => read.next_producer_id = ProducerId(bytes.try_get_i64().ok()?),
@@ -159,16 +164,20 @@ mod tests {
         let overflown = TransactionMetadata { next_producer_id: ProducerId(900), ..metadata() };
         for written in [metadata(), overflown, TransactionMetadata::new(ProducerId(1), 1, 2)] {
             let seen = TransactionMetadata { last_producer_epoch: 2, ..written.clone() };
-            assert_eq!(decode_value(&encode_value(&seen)), Some(written));
+            let id = TransactionalId(str_bytes("t"));
+            let (key, value) = encode(&id, Some(&seen));
+            assert_eq!(decode(&key, value.as_ref()), Some((id, Some(written))));
         }
     }
 
     #[test]
     fn a_torn_record_is_no_record() {
-        let whole = encode_value(&metadata());
-        for end in 0..whole.len() {
-            assert_eq!(decode_value(&whole.slice(..end)), None, "{end}");
+        let id = TransactionalId(str_bytes("t"));
+        let (key, value) = (encode_key(&id), encode_value(&metadata()));
+        for end in 0..value.len() {
+            assert_eq!(decode(&key, Some(&value.slice(..end))), None, "{end}");
         }
+        assert_eq!(decode(&key, None), Some((id, None)));
         assert_eq!(decode_key(&Bytes::from_static(&[0, 1, 0, 0])), None);
         assert_eq!(decode_key(&Bytes::from_static(&[0, 0, 0, 9, b't'])), None);
     }
