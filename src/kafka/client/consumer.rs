@@ -10,8 +10,9 @@ use bytes::Bytes;
 
 use crate::kafka::client::assignor::Assignor;
 use crate::kafka::client::consumer_heartbeat::Step;
+use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::fetcher::{Buffered, Session, Wanted};
-use crate::kafka::client::membership::{Lookup, Membership, Offsets, Phase};
+use crate::kafka::client::membership::{Membership, Offsets, Phase};
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::network::{InFlight, Network};
 use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo, Subscription};
@@ -441,7 +442,7 @@ impl Process {
                 self.metadata.update(turn, response);
             }
             (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
-                self.coordinator_found(turn, config, response);
+                self.member.coordinator = Lookup::told(response, turn.now + config.retry_backoff);
             }
             (Purpose::Join(attempt), Response::JoinGroup(response)) => {
                 self.join_answered(turn, config, attempt, response);

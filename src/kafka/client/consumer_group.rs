@@ -2,13 +2,13 @@
 //! commits, leaving (AbstractCoordinator, ConsumerCoordinator).
 
 use crate::kafka::client::consumer::{Close, CommitFor, Process, Purpose};
-use crate::kafka::client::membership::{Lookup, Offsets, Phase};
+use crate::kafka::client::membership::{Offsets, Phase};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, error_name};
 use crate::kafka::node::{Alarm, Turn};
 use crate::time::Instant;
-use crate::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatResponse, OffsetCommitResponse};
-use crate::wire::{BrokerId, ErrorCode, NodeId, error};
+use crate::wire::messages::{HeartbeatResponse, OffsetCommitResponse};
+use crate::wire::{ErrorCode, NodeId, error};
 
 impl Process {
     /// ConsumerCoordinator.poll: what the group needs before records are handed out.
@@ -34,9 +34,7 @@ impl Process {
 
     pub(super) fn group_alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
         let member = &self.member;
-        if let Lookup::At(at) = member.coordinator {
-            alarms.push(Some((at, Alarm::RetryBackoff)));
-        }
+        alarms.push(member.coordinator.alarm());
         match member.phase {
             Phase::Revoking { deadline, retry_at } => {
                 alarms.push(Some((deadline, Alarm::RetryBackoff)));
@@ -88,27 +86,9 @@ impl Process {
     // ---- the coordinator ----
 
     fn find_coordinator(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if !matches!(self.member.coordinator, Lookup::At(at) if at <= turn.now) {
-            return;
-        }
-        let Some(node) = self.metadata.any_node(&self.network, turn.now) else { return };
-        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![self.member.group.0.clone()]);
-        self.network.send(turn, node, request, config.request_timeout, Purpose::FindCoordinator);
-        self.member.coordinator = Lookup::Asked;
-    }
-
-    pub(super) fn coordinator_found(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        response: &FindCoordinatorResponse,
-    ) {
-        let told = response.coordinators.first();
-        let found = told.filter(|c| error(c.error_code).is_none() && c.node_id.0 >= 0).map(|c| c.node_id);
-        self.member.coordinator = match found {
-            Some(BrokerId(id)) => Lookup::Found(NodeId::broker(id)),
-            None => Lookup::At(turn.now + config.retry_backoff),
-        };
+        let Process { network, metadata, member, .. } = self;
+        let (timeout, purpose) = (config.request_timeout, Purpose::FindCoordinator);
+        member.coordinator.ask(turn, (network, metadata), &member.group.0, timeout, purpose);
     }
 
     /// A coordinator that requests can be sent to now.

@@ -18,6 +18,7 @@ mod consumer_rebalance;
 mod consumer_tests;
 #[cfg(test)]
 mod cooperative_tests;
+pub mod coordinator_lookup;
 pub mod errors;
 pub mod fetcher;
 pub mod idempotence;

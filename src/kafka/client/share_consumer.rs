@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::kafka::client::DeliveredBatch;
-use crate::kafka::client::membership::Lookup;
+use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::network::{InFlight, Network};
 use crate::kafka::client::share_fetch::{Acks, Id, ShareBuffered, ShareSession};
@@ -334,7 +334,7 @@ impl Process {
                 self.metadata.update(turn, response);
             }
             (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
-                self.coordinator_found(turn, config, response);
+                self.member.coordinator = Lookup::told(response, turn.now + config.retry_backoff);
             }
             (Purpose::Heartbeat { epoch }, Response::ShareGroupHeartbeat(response)) => {
                 self.heartbeat_answered(turn, config, epoch, response);

@@ -2,7 +2,7 @@
 //! ShareMembershipManager, ShareHeartbeatRequestManager). It has nothing to give up first, so it takes
 //! what it is told at once.
 
-use crate::kafka::client::membership::Lookup;
+use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::network::backoff;
 use crate::kafka::client::share_consumer::{Process, Purpose};
 use crate::kafka::config::ConsumerConfig;
@@ -10,10 +10,8 @@ use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
-use crate::wire::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse,
-};
-use crate::wire::{BrokerId, ErrorCode, GroupId, NodeId, StrBytes, TopicName, TopicPartition, Uuid, error, str_bytes};
+use crate::wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
+use crate::wire::{ErrorCode, GroupId, NodeId, StrBytes, TopicName, TopicPartition, Uuid, error, str_bytes};
 
 /// The epoch with which a member joins, and that with which it leaves.
 const JOIN_EPOCH: i32 = 0;
@@ -51,7 +49,7 @@ impl ShareMembership {
             member_id,
             epoch: JOIN_EPOCH,
             topics,
-            coordinator: Lookup::At(Instant(i64::MIN)),
+            coordinator: Lookup::default(),
             joined: false,
             next_heartbeat: Instant(i64::MIN),
             heartbeat_out: false,
@@ -64,10 +62,7 @@ impl ShareMembership {
     }
 
     pub fn coordinator(&self) -> Option<NodeId> {
-        match self.coordinator {
-            Lookup::Found(node) => Some(node),
-            Lookup::At(_) | Lookup::Asked => None,
-        }
+        self.coordinator.node()
     }
 
     fn join(&mut self, at: Instant) {
@@ -109,36 +104,16 @@ impl Process {
     }
 
     pub(super) fn group_alarms(&self, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
-        if let Lookup::At(at) = self.member.coordinator {
-            alarms.push(Some((at, Alarm::RetryBackoff)));
-        }
+        alarms.push(self.member.coordinator.alarm());
         if !self.member.heartbeat_out && !self.member.away {
             alarms.push(Some((self.member.next_heartbeat, Alarm::GroupHeartbeat)));
         }
     }
 
     fn find_coordinator(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if !matches!(self.member.coordinator, Lookup::At(at) if at <= turn.now) {
-            return;
-        }
-        let Some(node) = self.metadata.any_node(&self.network, turn.now) else { return };
-        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![self.member.group.0.clone()]);
-        self.network.send(turn, node, request, config.request_timeout, Purpose::FindCoordinator);
-        self.member.coordinator = Lookup::Asked;
-    }
-
-    pub(super) fn coordinator_found(
-        &mut self,
-        turn: &Turn<'_>,
-        config: &ConsumerConfig,
-        response: &FindCoordinatorResponse,
-    ) {
-        let told = response.coordinators.first();
-        let found = told.filter(|c| error(c.error_code).is_none() && c.node_id.0 >= 0).map(|c| c.node_id);
-        self.member.coordinator = match found {
-            Some(BrokerId(id)) => Lookup::Found(NodeId::broker(id)),
-            None => Lookup::At(turn.now + config.retry_backoff),
-        };
+        let Process { network, metadata, member, .. } = self;
+        let (timeout, purpose) = (config.request_timeout, Purpose::FindCoordinator);
+        member.coordinator.ask(turn, (network, metadata), &member.group.0, timeout, purpose);
     }
 
     fn ready_coordinator(&self, now: Instant) -> Option<NodeId> {
@@ -193,9 +168,7 @@ impl Process {
 
     /// The coordinator may or may not have heard it, so the next heartbeat says everything.
     pub(super) fn heartbeat_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if self.member.coordinator().is_some() {
-            self.member.coordinator = Lookup::At(turn.now);
-        }
+        self.member.coordinator.forget(turn.now);
         self.back_off_heartbeat(turn, config);
     }
 
