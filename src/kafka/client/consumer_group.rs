@@ -3,6 +3,7 @@
 
 use crate::kafka::client::consumer::{Close, CommitFor, Process, Purpose};
 use crate::kafka::client::membership::{Offsets, Phase};
+use crate::kafka::client::poll_loop::CLOSE_TIMEOUT;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, error_name};
 use crate::kafka::node::{Alarm, Turn};
@@ -64,20 +65,11 @@ impl Process {
 
     /// The node was not run for longer than `max.poll.interval.ms`: the heartbeat thread finds the
     /// poll overdue and leaves the group; a static member only stops its heartbeats.
-    pub(super) fn check_poll_interval(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        due: Option<(Instant, Alarm)>,
-    ) {
-        let overdue = due.is_some_and(|(at, _)| at + config.max_poll_interval < turn.now);
-        if overdue && self.member.modern.is_some() && self.member.phase == Phase::Stable {
+    pub(super) fn poll_timed_out(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if self.member.modern.is_some() && self.member.phase == Phase::Stable {
             return self.leave_for_a_poll(turn, config);
         }
-        if !overdue || !self.member.heartbeats() {
-            return;
-        }
-        if !self.member.is_static() {
+        if self.member.heartbeats() && !self.member.is_static() {
             self.send_leave(turn, config, "consumer poll timeout has expired.");
             self.member.reset(true, "consumer pro-actively leaving the group", turn.now);
         }
@@ -340,7 +332,7 @@ impl Process {
                     && !offsets.is_empty()
                     && self.send_commit(turn, config, CommitFor::Close, offsets);
                 self.subscription.assigned.values_mut().for_each(|a| a.pending_revocation = true);
-                let until = Process::close_deadline(turn.now);
+                let until = turn.now + CLOSE_TIMEOUT;
                 self.close = if sent { Close::Committing { until } } else { Close::Leaving };
             }
             Close::Committing { until } if until <= turn.now => self.close = Close::Leaving,

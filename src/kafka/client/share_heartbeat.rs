@@ -3,19 +3,15 @@
 //! what it is told at once.
 
 use crate::kafka::client::coordinator_lookup::Lookup;
+use crate::kafka::client::heartbeat::{JOIN_EPOCH, LEAVE_EPOCH, Refusal, Told, by_name};
 use crate::kafka::client::network::backoff;
 use crate::kafka::client::share_consumer::{Process, Purpose};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::{Alarm, Turn};
-use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
-use crate::wire::{ErrorCode, GroupId, NodeId, StrBytes, TopicName, TopicPartition, Uuid, error, str_bytes};
-
-/// The epoch with which a member joins, and that with which it leaves.
-const JOIN_EPOCH: i32 = 0;
-const LEAVE_EPOCH: i32 = -1;
+use crate::wire::{ErrorCode, GroupId, NodeId, StrBytes, TopicName, TopicPartition, error, str_bytes};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareMembership {
@@ -34,7 +30,7 @@ pub struct ShareMembership {
     /// Failures in a row, for the back-off.
     failures: u32,
     /// The last assignment told, by topic id; topics whose names are not known yet wait here.
-    told: Option<SortedMap<Uuid, Vec<i32>>>,
+    told: Option<Told>,
     pub assigned: Vec<TopicPartition>,
     /// The application did not poll in time: the member has left, and joins with the next poll.
     pub away: bool,
@@ -148,18 +144,17 @@ impl Process {
     }
 
     fn heartbeat_refused(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, error: ErrorCode) {
-        match error {
-            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+        match Refusal::of(error) {
+            Refusal::NoCoordinator => {
                 self.heartbeat_lost(turn, config);
                 self.member.next_heartbeat = turn.now;
             }
-            ErrorCode::CoordinatorLoadInProgress => self.back_off_heartbeat(turn, config),
-            // transitionToFenced
-            ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId => {
+            Refusal::Loading => self.back_off_heartbeat(turn, config),
+            Refusal::Fenced => {
                 self.lose_assignment(turn);
                 self.member.join(turn.now);
             }
-            error => {
+            Refusal::Fatal => {
                 self.member.next_heartbeat = Instant::FAR_FUTURE;
                 self.fail(turn, &error_name(error));
             }
@@ -184,15 +179,7 @@ impl Process {
     /// has taken it tells at once, with an empty heartbeat (MemberState.ACKNOWLEDGING).
     fn resolve_assignment(&mut self, turn: &mut Turn<'_>) {
         let Some(told) = &self.member.told else { return };
-        let mut target = Vec::new();
-        for (id, partitions) in told {
-            let Some(name) = self.metadata.topic_name(*id) else {
-                self.metadata.request_update();
-                return;
-            };
-            target.extend(partitions.iter().map(|partition| TopicPartition::new(name.clone(), *partition)));
-        }
-        target.sort_unstable();
+        let Some(target) = by_name(told, &mut self.metadata) else { return };
         self.member.told = None;
         if target == self.member.assigned {
             return;
