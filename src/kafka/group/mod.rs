@@ -12,6 +12,7 @@
 pub mod assignor;
 pub mod classic;
 pub mod consumer;
+pub mod modern;
 pub mod protocol;
 pub mod records;
 pub mod share;
