@@ -1,8 +1,8 @@
 //! A consumer and its application: an endless loop of `poll`, which handles records in no time
-//! (KafkaConsumer). Here are its face and the order of a poll; `consumer_group` is its part in the
-//! group, `consumer_rebalance` what a rebalance of the classic protocol does to it,
-//! `consumer_heartbeat` its way through the consumer protocol, `consumer_fetch` its positions and
-//! records.
+//! (KafkaConsumer). Here are its face and the order of a poll; `poll_loop` is what it does at any input as
+//! a share consumer does, `consumer_group` its part in the group, `consumer_rebalance` what a rebalance of
+//! the classic protocol does to it, `consumer_heartbeat` its way through the consumer protocol,
+//! `consumer_fetch` its positions and records.
 
 use std::collections::VecDeque;
 

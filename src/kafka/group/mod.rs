@@ -7,7 +7,7 @@
 //! when their records are appended. A classic group's members and timers live in memory alone, as in
 //! Kafka: the log keeps of them what the last finished generation was, and a new coordinator starts
 //! there. Of a group of the consumer protocol (`consumer`) and of a share group (`share`) the log keeps
-//! everything but the timers.
+//! everything but the timers; what these two have in common is in `modern`.
 
 pub mod assignor;
 pub mod classic;
