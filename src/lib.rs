@@ -22,7 +22,7 @@
 //! | [`kafka::replica`] | a log with a role: leader, follower, ISR, high watermark, truncation |
 //! | [`kafka::quorum`] | KRaft: electing a controller and replicating the metadata log |
 //! | [`kafka::controller`] | the cluster's metadata: decided by the active controller, replayed by everybody |
-//! | [`kafka::coordinator`] | what all coordinators have in common: writes on their way into the log |
+//! | [`kafka::coordinator`] | what all coordinators have in common: writes on their way into the log, the fields of records |
 //! | [`kafka::group`] | the group coordinator: members, rebalances by both protocols, committed offsets |
 //! | [`kafka::transaction`] | the transaction coordinator: transactional ids, decisions, markers |
 //! | [`kafka::share`] | a share partition: who has acquired which records, and what became of them |

@@ -262,7 +262,7 @@ impl World {
 
     /// Every partition that the state of a share group is kept of, in order.
     pub fn share_partitions(&self, group: &str) -> Vec<TopicPartition> {
-        let topics = self.share_group(group).into_iter().flat_map(|found| found.partitions.initialized.values());
+        let topics = self.share_group(group).into_iter().flat_map(|found| found.kind.partitions.initialized.values());
         let named = |name: &TopicName, number: &i32| TopicPartition::new(name.clone(), *number);
         topics.flat_map(|topic| topic.partitions.iter().map(|number| named(&topic.name, number))).collect()
     }

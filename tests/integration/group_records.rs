@@ -10,12 +10,13 @@ use highwater::kafka::group::assignor::Partitions;
 use highwater::kafka::group::classic::ClassicGroup;
 use highwater::kafka::group::consumer::ConsumerGroup;
 use highwater::kafka::group::consumer::member::{ClassicMetadata, CurrentAssignment, MemberMetadata, MemberState};
-use highwater::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch, ResolvedRegex};
+use highwater::kafka::group::consumer::records::{ConsumerOwn, ConsumerRecord, ResolvedRegex};
+use highwater::kafka::group::modern::records::GroupEpoch;
 use highwater::kafka::group::protocol;
 use highwater::kafka::group::records::{GroupRecord, GroupValue, MemberValue};
 use highwater::kafka::group::share::ShareGroup;
 use highwater::kafka::group::share::group::{ShareAssignment, ShareMemberMetadata};
-use highwater::kafka::group::share::records::ShareRecord;
+use highwater::kafka::group::share::records::{ShareOwn, ShareRecord};
 use highwater::kafka::group::share::state::{StatePartitions, TopicPartitions as StateTopic, Topics};
 use highwater::kafka::group::timers::TimerKind;
 use highwater::sorted::SortedSet;
@@ -164,7 +165,7 @@ pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str)
         resolved.retain(|topic| !metadata.topics.contains(topic));
         if let Some(pattern) = metadata.pattern() {
             let value = ResolvedRegex { topics: resolved, version: 0, timestamp: 0 };
-            records.push(ConsumerRecord::Regex(pattern.clone(), Some(value)));
+            records.push(ConsumerRecord::Own(ConsumerOwn::Regex(pattern.clone(), Some(value))));
         }
         let current = CurrentAssignment {
             epoch: int(&value["member_epoch"]),
@@ -178,7 +179,7 @@ pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str)
         records.push(ConsumerRecord::Current(str_bytes(member), Some(current)));
     }
     if case.to_string().contains("CONSUMER_GROUP_PARTITION_METADATA") {
-        records.push(ConsumerRecord::PartitionMetadata(Some(Bytes::from_static(b"old"))));
+        records.push(ConsumerRecord::Own(ConsumerOwn::PartitionMetadata(Some(Bytes::from_static(b"old")))));
     }
     records.push(ConsumerRecord::TargetEpoch(Some(int(&group["assignment_epoch"]))));
     let epoch = int(&group["group_epoch"]);
@@ -362,7 +363,10 @@ pub fn read_record(record: &Value, names: &Names) -> Result<GroupRecord, String>
         "CONSUMER_GROUP_REGULAR_EXPRESSION" => {
             let topics = list(&value["topics"]).map(|name| topic_name(text(name))).collect();
             let resolved = ResolvedRegex { topics, version: 0, timestamp: 0 };
-            ConsumerRecord::Regex(str_bytes(text(&key["regularExpression"])), there.then_some(resolved))
+            ConsumerRecord::Own(ConsumerOwn::Regex(
+                str_bytes(text(&key["regularExpression"])),
+                there.then_some(resolved),
+            ))
         }
         other => return read_share_record(other, record, names),
     };
@@ -410,7 +414,7 @@ fn read_share_record(kind: &str, record: &Value, names: &Names) -> Result<GroupR
                 deleting: deleting.collect(),
                 since: Instant::ZERO,
             };
-            ShareRecord::StatePartitions(there.then(partitions))
+            ShareRecord::Own(ShareOwn::StatePartitions(there.then(partitions)))
         }
         other => return Err(format!("unknown record {other}")),
     };
@@ -525,7 +529,7 @@ fn consumer_record<'a>(record: &'a ConsumerRecord, names: &Names) -> (&'static s
         ConsumerRecord::Epoch(value) => {
             ("CONSUMER_GROUP_METADATA", None, value.map(|value| json!({"epoch": value.epoch})))
         }
-        ConsumerRecord::PartitionMetadata(value) => {
+        ConsumerRecord::Own(ConsumerOwn::PartitionMetadata(value)) => {
             ("CONSUMER_GROUP_PARTITION_METADATA", None, value.as_ref().map(|_| json!({})))
         }
         ConsumerRecord::Member(id, value) => {
@@ -556,7 +560,7 @@ fn consumer_record<'a>(record: &'a ConsumerRecord, names: &Names) -> (&'static s
             });
             ("CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT", Some(("memberId", id)), value)
         }
-        ConsumerRecord::Regex(regex, value) => {
+        ConsumerRecord::Own(ConsumerOwn::Regex(regex, value)) => {
             let value = value.as_ref().map(|_| json!({}));
             ("CONSUMER_GROUP_REGULAR_EXPRESSION", Some(("regularExpression", regex)), value)
         }
@@ -596,7 +600,7 @@ fn share_record<'a>(record: &'a ShareRecord, names: &Names) -> (&'static str, Op
             });
             ("SHARE_GROUP_CURRENT_MEMBER_ASSIGNMENT", Some(id), value)
         }
-        ShareRecord::StatePartitions(value) => {
+        ShareRecord::Own(ShareOwn::StatePartitions(value)) => {
             let value = value.as_ref().map(|value| {
                 let deleting = value.deleting.iter();
                 let deleting =

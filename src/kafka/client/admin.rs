@@ -3,7 +3,7 @@
 //! Kafka's own message.
 
 use crate::kafka::client::admin_answers::{self as answers, Verdict};
-use crate::kafka::client::membership::Lookup;
+use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::network::{InFlight, Network, backoff};
 use crate::kafka::client::reset_offsets::{Reset, Step};
@@ -12,8 +12,8 @@ use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::messages::delete_records_request::DeleteRecordsTopic;
-use crate::wire::messages::{DeleteRecordsRequest, FindCoordinatorRequest, GroupId};
-use crate::wire::{Body, ClientId, ErrorCode, NodeId, Request, Response, StrBytes, TopicPartition, error, str_bytes};
+use crate::wire::messages::{DeleteRecordsRequest, GroupId};
+use crate::wire::{Body, ClientId, ErrorCode, NodeId, Request, Response, StrBytes, TopicPartition, str_bytes};
 
 /// AdminClientConfig's defaults.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -218,18 +218,10 @@ impl Admin {
                 leader
             }
             Route::Coordinator(group) => {
-                let lookup = self.coordinators.entry(group.clone()).or_insert(Lookup::At(Instant(i64::MIN)));
-                match lookup {
-                    Lookup::Found(node) => return Some(*node),
-                    Lookup::Asked => return None,
-                    Lookup::At(at) if *at > turn.now => return None,
-                    Lookup::At(_) => {}
-                }
-                let node = self.metadata.any_node(&self.network, turn.now)?;
-                let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![group.clone()]);
-                self.network.send(turn, node, request, REQUEST_TIMEOUT, Purpose::Coordinator(group.clone()));
-                self.coordinators.insert(group.clone(), Lookup::Asked);
-                None
+                let lookup = self.coordinators.entry(group.clone()).or_default();
+                let purpose = Purpose::Coordinator(group.clone());
+                lookup.ask(turn, (&mut self.network, &self.metadata), group, REQUEST_TIMEOUT, purpose);
+                lookup.node()
             }
         }
     }
@@ -240,13 +232,7 @@ impl Admin {
                 self.metadata.update(turn, &response);
             }
             (Purpose::Coordinator(group), Response::FindCoordinator(response)) => {
-                let told = response.coordinators.first();
-                let found = told.filter(|c| error(c.error_code).is_none() && c.node_id.0 >= 0);
-                let lookup = match found {
-                    Some(coordinator) => Lookup::Found(NodeId::Broker(coordinator.node_id)),
-                    None => Lookup::At(turn.now + RETRY_BACKOFF),
-                };
-                self.coordinators.insert(group, lookup);
+                self.coordinators.insert(group, Lookup::told(&response, turn.now + RETRY_BACKOFF));
             }
             (Purpose::Part(id, place), response) => self.part_answered(turn, id, place, response),
             // An answer of another kind is no answer.
@@ -302,10 +288,7 @@ impl Admin {
                 _ => None,
             }));
         }
-        alarms.extend(self.coordinators.values().map(|lookup| match lookup {
-            Lookup::At(at) => Some((*at, Alarm::RetryBackoff)),
-            _ => None,
-        }));
+        alarms.extend(self.coordinators.values().map(Lookup::alarm));
         // What was due and could not be done waits for an answer or for one of the later alarms.
         alarms.into_iter().flatten().filter(|(at, _)| *at > now).min()
     }

@@ -1,8 +1,8 @@
 //! A consumer and its application: an endless loop of `poll`, which handles records in no time
-//! (KafkaConsumer). Here are its face and the order of a poll; `consumer_group` is its part in the
-//! group, `consumer_rebalance` what a rebalance of the classic protocol does to it,
-//! `consumer_heartbeat` its way through the consumer protocol, `consumer_fetch` its positions and
-//! records.
+//! (KafkaConsumer). Here are its face and the order of a poll; `poll_loop` is what it does at any input as
+//! a share consumer does, `consumer_group` its part in the group, `consumer_rebalance` what a rebalance of
+//! the classic protocol does to it, `consumer_heartbeat` its way through the consumer protocol,
+//! `consumer_fetch` its positions and records.
 
 use std::collections::VecDeque;
 
@@ -10,21 +10,20 @@ use bytes::Bytes;
 
 use crate::kafka::client::assignor::Assignor;
 use crate::kafka::client::consumer_heartbeat::Step;
+use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::fetcher::{Buffered, Session, Wanted};
-use crate::kafka::client::membership::{Lookup, Membership, Offsets, Phase};
-use crate::kafka::client::metadata::{Metadata, MetadataTimes};
+use crate::kafka::client::membership::{Membership, Offsets, Phase};
+use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
+use crate::kafka::client::poll_loop::PollLoop;
 use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo, Subscription};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason};
 use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn, TxnOffsets};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Instant};
-use crate::wire::{Body, ClientId, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
-
-/// How long `close()` waits for its commit (ConsumerUtils, `Duration` of `close()` without argument).
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::time::Instant;
+use crate::wire::{ClientId, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
 
 /// What one poll handed out of one partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -287,24 +286,7 @@ impl Node for Consumer {
             self.start(turn);
         }
         let Some(process) = &mut self.process else { return };
-        process.check_poll_interval(turn, &self.config, self.alarm);
-        match input {
-            Input::Start | Input::Alarm(_) => {}
-            Input::Deliver { envelope, .. } => {
-                let Body::Response(response) = envelope.body else { return };
-                if let Some(request) = process.network.answered(envelope.correlation) {
-                    process.answered(turn, &self.config, request, &response);
-                }
-            }
-            Input::Disconnected { peer } => {
-                for request in process.network.disconnected(turn, peer) {
-                    process.lost(turn, &self.config, request);
-                }
-                process.metadata.request_update();
-            }
-            Input::Command(command) => process.command(turn, &self.config, command),
-        }
-        process.poll(turn, &self.config);
+        process.run_once(turn, &self.config, self.alarm, input);
         self.finish(turn);
     }
 
@@ -322,18 +304,10 @@ impl Process {
         config: &ConsumerConfig,
         now: Instant,
     ) -> Process {
-        let times = MetadataTimes {
-            max_age: config.metadata_max_age,
-            backoff: config.retry_backoff,
-            backoff_max: config.retry_backoff_max,
-            request_timeout: config.request_timeout,
-        };
-        let mut metadata = Metadata::new(bootstrap, times);
-        topics.iter().for_each(|topic| metadata.want(topic));
         Process {
             id,
             network: Network::default(),
-            metadata,
+            metadata: Metadata::of_consumer(bootstrap, topics, config),
             member,
             subscription: Subscription::default(),
             seen_metadata: 0,
@@ -360,44 +334,10 @@ impl Process {
         Process::new(id, bootstrap, topics, Membership::new("", topics, Vec::new(), config), config, now)
     }
 
-    /// KafkaConsumer.poll, over and over until nothing more can be done at this instant.
-    fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        for request in self.network.timed_out(turn, NodeId::Client(self.id)) {
-            self.lost(turn, config, request);
-        }
-        self.poll_group(turn, config);
-        if self.close != Close::Leaving {
-            self.update_positions(turn, config);
-            self.hand_out(turn, config);
-            self.send_fetches(turn, config);
-        }
-        self.metadata.maybe_refresh(&mut self.network, turn, Purpose::Metadata);
-    }
-
-    fn command(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, command: Command) {
-        match command {
-            Command::Seek { partition, to } => self.seek(turn, &partition, to),
-            Command::Commit => self.commits.push(PendingCommit {
-                offsets: self.subscription.consumed(),
-                deadline: turn.now + config.default_api_timeout,
-                retry_at: Some(turn.now),
-            }),
-            Command::Pause => self.subscription.assigned.values_mut().for_each(|a| a.paused = true),
-            Command::Resume => self.subscription.assigned.values_mut().for_each(|a| a.paused = false),
-            Command::Close => self.close(),
-            // What other clients' applications call.
-            _ => {}
-        }
-    }
-
     fn close(&mut self) {
         if self.close == Close::No {
             self.close = Close::Wanted;
         }
-    }
-
-    pub(super) fn close_deadline(now: Instant) -> Instant {
-        now + CLOSE_TIMEOUT
     }
 
     fn seek(&mut self, turn: &mut Turn<'_>, partition: &TopicPartition, to: SeekTo) {
@@ -427,6 +367,45 @@ impl Process {
         self.tell_error(turn, error);
         self.close();
     }
+}
+
+impl PollLoop for Process {
+    type Purpose = Purpose;
+    const METADATA: Purpose = Purpose::Metadata;
+
+    fn id(&self) -> ClientId {
+        self.id
+    }
+
+    fn network(&self) -> (&Network<Purpose>, &Metadata) {
+        (&self.network, &self.metadata)
+    }
+
+    fn network_mut(&mut self) -> (&mut Network<Purpose>, &mut Metadata) {
+        (&mut self.network, &mut self.metadata)
+    }
+
+    fn check_poll_interval(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, frozen: bool) {
+        if frozen {
+            self.poll_timed_out(turn, config);
+        }
+    }
+
+    fn command(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, command: Command) {
+        match command {
+            Command::Seek { partition, to } => self.seek(turn, &partition, to),
+            Command::Commit => self.commits.push(PendingCommit {
+                offsets: self.subscription.consumed(),
+                deadline: turn.now + config.default_api_timeout,
+                retry_at: Some(turn.now),
+            }),
+            Command::Pause => self.subscription.assigned.values_mut().for_each(|a| a.paused = true),
+            Command::Resume => self.subscription.assigned.values_mut().for_each(|a| a.paused = false),
+            Command::Close => self.close(),
+            // What other clients' applications call.
+            _ => {}
+        }
+    }
 
     fn answered(
         &mut self,
@@ -441,7 +420,7 @@ impl Process {
                 self.metadata.update(turn, response);
             }
             (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
-                self.coordinator_found(turn, config, response);
+                self.member.coordinator = Lookup::told(response, turn.now + config.retry_backoff);
             }
             (Purpose::Join(attempt), Response::JoinGroup(response)) => {
                 self.join_answered(turn, config, attempt, response);
@@ -476,12 +455,6 @@ impl Process {
         }
     }
 
-    /// A request will not be answered any more.
-    fn lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, request: InFlight<Purpose>) {
-        self.metadata.request_update();
-        self.given_up(turn, config, request.to, request.purpose);
-    }
-
     fn given_up(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, node: NodeId, purpose: Purpose) {
         let retry_at = turn.now + config.retry_backoff;
         match purpose {
@@ -506,17 +479,22 @@ impl Process {
         }
     }
 
-    fn next_alarm(&self, now: Instant, config: &ConsumerConfig) -> Option<(Instant, Alarm)> {
-        let mut alarms: Vec<Option<(Instant, Alarm)>> =
-            vec![self.network.next_timeout(), self.network.next_unblocked(now), self.metadata.next_refresh()];
-        self.group_alarms(config, &mut alarms);
+    fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.poll_group(turn, config);
+        if self.close != Close::Leaving {
+            self.update_positions(turn, config);
+            self.hand_out(turn, config);
+            self.send_fetches(turn, config);
+        }
+    }
+
+    fn alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
+        self.group_alarms(config, alarms);
         let looking = |a: &Assigned| matches!(a.state, FetchState::AwaitReset { .. } | FetchState::AwaitValidation);
         let tries = self.subscription.assigned.values().filter(|a| looking(a));
         alarms.extend(tries.map(|a| Some((a.next_try, Alarm::RetryBackoff))));
         alarms.push(Some((self.offsets_at, Alarm::RetryBackoff)));
         let preferred = self.subscription.assigned.values().filter_map(|a| a.preferred);
         alarms.extend(preferred.map(|(_, until)| Some((until, Alarm::MetadataRefresh))));
-        // What was due and could not be done waits for an answer or for one of the later alarms.
-        alarms.into_iter().flatten().filter(|(at, _)| *at > now).min()
     }
 }

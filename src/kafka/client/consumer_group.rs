@@ -2,13 +2,14 @@
 //! commits, leaving (AbstractCoordinator, ConsumerCoordinator).
 
 use crate::kafka::client::consumer::{Close, CommitFor, Process, Purpose};
-use crate::kafka::client::membership::{Lookup, Offsets, Phase};
+use crate::kafka::client::membership::{Offsets, Phase};
+use crate::kafka::client::poll_loop::CLOSE_TIMEOUT;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, error_name};
 use crate::kafka::node::{Alarm, Turn};
 use crate::time::Instant;
-use crate::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatResponse, OffsetCommitResponse};
-use crate::wire::{BrokerId, ErrorCode, NodeId, error};
+use crate::wire::messages::{HeartbeatResponse, OffsetCommitResponse};
+use crate::wire::{ErrorCode, NodeId, error};
 
 impl Process {
     /// ConsumerCoordinator.poll: what the group needs before records are handed out.
@@ -34,9 +35,7 @@ impl Process {
 
     pub(super) fn group_alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
         let member = &self.member;
-        if let Lookup::At(at) = member.coordinator {
-            alarms.push(Some((at, Alarm::RetryBackoff)));
-        }
+        alarms.push(member.coordinator.alarm());
         match member.phase {
             Phase::Revoking { deadline, retry_at } => {
                 alarms.push(Some((deadline, Alarm::RetryBackoff)));
@@ -66,20 +65,11 @@ impl Process {
 
     /// The node was not run for longer than `max.poll.interval.ms`: the heartbeat thread finds the
     /// poll overdue and leaves the group; a static member only stops its heartbeats.
-    pub(super) fn check_poll_interval(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        due: Option<(Instant, Alarm)>,
-    ) {
-        let overdue = due.is_some_and(|(at, _)| at + config.max_poll_interval < turn.now);
-        if overdue && self.member.modern.is_some() && self.member.phase == Phase::Stable {
+    pub(super) fn poll_timed_out(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if self.member.modern.is_some() && self.member.phase == Phase::Stable {
             return self.leave_for_a_poll(turn, config);
         }
-        if !overdue || !self.member.heartbeats() {
-            return;
-        }
-        if !self.member.is_static() {
+        if self.member.heartbeats() && !self.member.is_static() {
             self.send_leave(turn, config, "consumer poll timeout has expired.");
             self.member.reset(true, "consumer pro-actively leaving the group", turn.now);
         }
@@ -88,27 +78,9 @@ impl Process {
     // ---- the coordinator ----
 
     fn find_coordinator(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if !matches!(self.member.coordinator, Lookup::At(at) if at <= turn.now) {
-            return;
-        }
-        let Some(node) = self.metadata.any_node(&self.network, turn.now) else { return };
-        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![self.member.group.0.clone()]);
-        self.network.send(turn, node, request, config.request_timeout, Purpose::FindCoordinator);
-        self.member.coordinator = Lookup::Asked;
-    }
-
-    pub(super) fn coordinator_found(
-        &mut self,
-        turn: &mut Turn<'_>,
-        config: &ConsumerConfig,
-        response: &FindCoordinatorResponse,
-    ) {
-        let told = response.coordinators.first();
-        let found = told.filter(|c| error(c.error_code).is_none() && c.node_id.0 >= 0).map(|c| c.node_id);
-        self.member.coordinator = match found {
-            Some(BrokerId(id)) => Lookup::Found(NodeId::broker(id)),
-            None => Lookup::At(turn.now + config.retry_backoff),
-        };
+        let Process { network, metadata, member, .. } = self;
+        let (timeout, purpose) = (config.request_timeout, Purpose::FindCoordinator);
+        member.coordinator.ask(turn, (network, metadata), &member.group.0, timeout, purpose);
     }
 
     /// A coordinator that requests can be sent to now.
@@ -360,7 +332,7 @@ impl Process {
                     && !offsets.is_empty()
                     && self.send_commit(turn, config, CommitFor::Close, offsets);
                 self.subscription.assigned.values_mut().for_each(|a| a.pending_revocation = true);
-                let until = Process::close_deadline(turn.now);
+                let until = turn.now + CLOSE_TIMEOUT;
                 self.close = if sent { Close::Committing { until } } else { Close::Leaving };
             }
             Close::Committing { until } if until <= turn.now => self.close = Close::Leaving,

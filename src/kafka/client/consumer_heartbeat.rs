@@ -3,6 +3,7 @@
 //! ConsumerHeartbeatRequestManager).
 
 use crate::kafka::client::consumer::{CommitFor, Process, Purpose};
+use crate::kafka::client::heartbeat::{JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Refusal, Told, by_name};
 use crate::kafka::client::membership::{Membership, Phase};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, Round, error_name};
@@ -13,11 +14,6 @@ use crate::wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use crate::wire::messages::consumer_group_heartbeat_response::Assignment;
 use crate::wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use crate::wire::{ErrorCode, TopicPartition, Uuid, error, str_bytes};
-
-/// The epoch with which a member joins, and those with which it leaves.
-const JOIN_EPOCH: i32 = 0;
-const LEAVE_EPOCH: i32 = -1;
-const LEAVE_STATIC_EPOCH: i32 = -2;
 
 /// Where the member stands between the coordinator's word and its own (MemberState of the client).
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +38,7 @@ pub(super) enum Step {
 pub struct Heartbeats {
     pub(super) step: Step,
     /// The last assignment told, by topic id; topics whose names are not known yet wait here.
-    told: Option<SortedMap<Uuid, Vec<i32>>>,
+    told: Option<Told>,
     /// What the last heartbeat said that the member has; `None`: say everything again.
     said: Option<Vec<TopicPartition>>,
     /// Failures in a row, for the back-off.
@@ -171,18 +167,17 @@ impl Process {
     }
 
     fn consumer_heartbeat_refused(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, error: ErrorCode) {
-        match error {
-            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+        match Refusal::of(error) {
+            Refusal::NoCoordinator => {
                 self.consumer_heartbeat_lost(turn, config);
                 self.member.next_heartbeat = turn.now;
             }
-            ErrorCode::CoordinatorLoadInProgress => self.back_off_heartbeat(turn, config),
-            // transitionToFenced: what it had somebody else may have by now.
-            ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId => {
+            Refusal::Loading => self.back_off_heartbeat(turn, config),
+            Refusal::Fenced => {
                 self.give_up(turn, self.subscription.partitions(), true);
                 self.member.join_by_heartbeat(turn.now);
             }
-            error => {
+            Refusal::Fatal => {
                 self.member.next_heartbeat = Instant::FAR_FUTURE;
                 self.fail(turn, &error_name(error));
             }
@@ -213,15 +208,7 @@ impl Process {
             return;
         }
         let Some(told) = &modern.told else { return };
-        let mut target = Vec::new();
-        for (id, partitions) in told {
-            let Some(name) = self.metadata.topic_name(*id) else {
-                self.metadata.request_update();
-                return;
-            };
-            target.extend(partitions.iter().map(|partition| TopicPartition::new(name.clone(), *partition)));
-        }
-        target.sort_unstable();
+        let Some(target) = by_name(told, &mut self.metadata) else { return };
         modern.told = None;
         if target == self.subscription.partitions() {
             return;
@@ -298,6 +285,6 @@ impl Process {
     }
 }
 
-fn by_id(assignment: &Assignment) -> SortedMap<Uuid, Vec<i32>> {
+fn by_id(assignment: &Assignment) -> Told {
     assignment.topic_partitions.iter().map(|topic| (topic.topic_id, topic.partitions.clone())).collect()
 }

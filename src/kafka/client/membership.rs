@@ -7,6 +7,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use crate::kafka::client::assignor::sticky::Memory;
 use crate::kafka::client::assignor::{self, Assignor, RebalanceProtocol, TopicRacks};
 use crate::kafka::client::consumer_heartbeat::Heartbeats;
+use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::Position;
 use crate::kafka::config::ConsumerConfig;
@@ -50,15 +51,6 @@ pub enum Phase {
     Assigning(Box<JoinGroupResponse>),
     Syncing(u64),
     Stable,
-}
-
-/// How the coordinator is looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Lookup {
-    /// To be asked for from this instant on.
-    At(Instant),
-    Asked,
-    Found(NodeId),
 }
 
 /// One of the member's assignors, with what it remembers of its own last assignment.
@@ -116,7 +108,7 @@ impl Membership {
             topics,
             rebalance_protocol: RebalanceProtocol::of(&assignors),
             offers: assignors.into_iter().map(|assignor| Offer { assignor, memory: None }).collect(),
-            coordinator: Lookup::At(Instant(i64::MIN)),
+            coordinator: Lookup::default(),
             member_id: StrBytes::default(),
             generation: NO_GENERATION,
             protocol: None,
@@ -148,10 +140,7 @@ impl Membership {
     }
 
     pub fn coordinator(&self) -> Option<NodeId> {
-        match self.coordinator {
-            Lookup::Found(node) => Some(node),
-            _ => None,
-        }
+        self.coordinator.node()
     }
 
     pub fn is_static(&self) -> bool {
@@ -175,9 +164,7 @@ impl Membership {
     /// The coordinator is to be looked for again; a join or sync that was on its way to it is
     /// given up (markCoordinatorUnknown).
     pub fn coordinator_unknown(&mut self, now: Instant, retry_at: Instant) {
-        if self.coordinator().is_some() {
-            self.coordinator = Lookup::At(now);
-        }
+        self.coordinator.forget(now);
         self.heartbeat_out = false;
         if matches!(self.phase, Phase::Joining(_) | Phase::Syncing(_) | Phase::Assigning(_)) {
             self.phase = Phase::Unjoined;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::kafka::client::errors;
 use crate::kafka::client::network::{Network, backoff};
+use crate::kafka::config::ConsumerConfig;
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
@@ -68,6 +69,19 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Of a consumer of these topics.
+    pub fn of_consumer(bootstrap: Vec<NodeId>, topics: &[TopicName], config: &ConsumerConfig) -> Metadata {
+        let times = MetadataTimes {
+            max_age: config.metadata_max_age,
+            backoff: config.retry_backoff,
+            backoff_max: config.retry_backoff_max,
+            request_timeout: config.request_timeout,
+        };
+        let mut metadata = Metadata::new(bootstrap, times);
+        topics.iter().for_each(|topic| metadata.want(topic));
+        metadata
+    }
+
     pub fn new(bootstrap: Vec<NodeId>, times: MetadataTimes) -> Metadata {
         Metadata {
             times,

@@ -18,14 +18,17 @@ mod consumer_rebalance;
 mod consumer_tests;
 #[cfg(test)]
 mod cooperative_tests;
+pub mod coordinator_lookup;
 pub mod errors;
 pub mod fetcher;
+mod heartbeat;
 pub mod idempotence;
 pub mod membership;
 pub mod metadata;
 pub mod network;
 mod packing;
 pub mod partitioner;
+mod poll_loop;
 pub mod producer;
 pub mod producer_batch;
 #[cfg(test)]

@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 
 use crate::kafka::client::DeliveredBatch;
-use crate::kafka::client::membership::Lookup;
-use crate::kafka::client::metadata::{Metadata, MetadataTimes};
+use crate::kafka::client::coordinator_lookup::Lookup;
+use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
+use crate::kafka::client::poll_loop::{CLOSE_TIMEOUT, PollLoop};
 use crate::kafka::client::share_fetch::{Acks, Id, ShareBuffered, ShareSession};
 use crate::kafka::client::share_heartbeat::ShareMembership;
 use crate::kafka::config::ConsumerConfig;
@@ -17,13 +18,8 @@ use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Instant};
-use crate::wire::{
-    Body, ClientId, ErrorCode, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name,
-};
-
-/// How long `close()` waits for its last acknowledgements (ConsumerUtils.DEFAULT_CLOSE_TIMEOUT_MS).
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::time::Instant;
+use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
 
 /// A run of records that one poll handed out.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,19 +191,11 @@ impl ShareConsumer {
     }
 
     fn start(&mut self, turn: &mut Turn<'_>) {
-        let times = MetadataTimes {
-            max_age: self.config.metadata_max_age,
-            backoff: self.config.retry_backoff,
-            backoff_max: self.config.retry_backoff_max,
-            request_timeout: self.config.request_timeout,
-        };
-        let mut metadata = Metadata::new(self.bootstrap.clone(), times);
-        self.topics.iter().for_each(|topic| metadata.want(topic));
         let member_id = str_bytes(&turn.uuid().to_string());
         self.process = Some(Process {
             id: self.id,
             network: Network::default(),
-            metadata,
+            metadata: Metadata::of_consumer(self.bootstrap.clone(), &self.topics, &self.config),
             member: ShareMembership::new(&self.group, &self.topics, member_id),
             sessions: SortedMap::new(),
             buffered: VecDeque::new(),
@@ -239,24 +227,7 @@ impl Node for ShareConsumer {
             self.start(turn);
         }
         let Some(process) = &mut self.process else { return };
-        process.check_poll_interval(turn, &self.config, self.alarm);
-        match input {
-            Input::Start | Input::Alarm(_) => {}
-            Input::Deliver { envelope, .. } => {
-                let Body::Response(response) = envelope.body else { return };
-                if let Some(request) = process.network.answered(envelope.correlation) {
-                    process.answered(turn, &self.config, request, &response);
-                }
-            }
-            Input::Disconnected { peer } => {
-                for request in process.network.disconnected(turn, peer) {
-                    process.lost(turn, &self.config, request);
-                }
-                process.metadata.request_update();
-            }
-            Input::Command(command) => process.command(turn, command),
-        }
-        process.poll(turn, &self.config);
+        process.run_once(turn, &self.config, self.alarm, input);
         self.finish(turn);
     }
 
@@ -266,34 +237,6 @@ impl Node for ShareConsumer {
 }
 
 impl Process {
-    /// KafkaShareConsumer.poll, over and over until nothing more can be done at this instant.
-    fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        for request in self.network.timed_out(turn, NodeId::Client(self.id)) {
-            self.lost(turn, config, request);
-        }
-        self.poll_group(turn, config);
-        match self.close {
-            Close::No => {
-                self.hand_out(turn, config);
-                self.send_fetches(turn, config);
-                self.send_acknowledgements(turn, config);
-            }
-            Close::Closing { until } => self.close_sessions(turn, config, until),
-            Close::Leaving => {}
-        }
-        self.metadata.maybe_refresh(&mut self.network, turn, Purpose::Metadata);
-    }
-
-    fn command(&mut self, turn: &mut Turn<'_>, command: Command) {
-        match command {
-            Command::Acknowledge { record, kind } => self.acknowledge(turn, record, kind),
-            Command::Commit => self.commit = true,
-            Command::Close => self.close(turn),
-            // What other clients' applications call.
-            _ => {}
-        }
-    }
-
     fn close(&mut self, turn: &Turn<'_>) {
         if self.close == Close::No {
             self.close = Close::Closing { until: turn.now + CLOSE_TIMEOUT };
@@ -310,14 +253,40 @@ impl Process {
         self.tell_error(turn, error);
         self.close(turn);
     }
+}
 
-    /// `max.poll.interval.ms` is over, because the node was not run or because the application has not
-    /// acknowledged what it was given: the heartbeat thread leaves the group.
-    fn check_poll_interval(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, due: Option<(Instant, Alarm)>) {
-        let frozen = due.is_some_and(|(at, _)| at + config.max_poll_interval < turn.now);
+impl PollLoop for Process {
+    type Purpose = Purpose;
+    const METADATA: Purpose = Purpose::Metadata;
+
+    fn id(&self) -> ClientId {
+        self.id
+    }
+
+    fn network(&self) -> (&Network<Purpose>, &Metadata) {
+        (&self.network, &self.metadata)
+    }
+
+    fn network_mut(&mut self) -> (&mut Network<Purpose>, &mut Metadata) {
+        (&mut self.network, &mut self.metadata)
+    }
+
+    /// Nor does an application poll that has not acknowledged what it was given: the heartbeat thread leaves
+    /// the group.
+    fn check_poll_interval(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, frozen: bool) {
         let stalled = self.stalled_since.is_some_and(|since| since + config.max_poll_interval <= turn.now);
         if (frozen || stalled) && self.member.joined && !self.member.away && self.close == Close::No {
             self.leave_for_a_poll(turn, config);
+        }
+    }
+
+    fn command(&mut self, turn: &mut Turn<'_>, _: &ConsumerConfig, command: Command) {
+        match command {
+            Command::Acknowledge { record, kind } => self.acknowledge(turn, record, kind),
+            Command::Commit => self.commit = true,
+            Command::Close => self.close(turn),
+            // What other clients' applications call.
+            _ => {}
         }
     }
 
@@ -334,7 +303,7 @@ impl Process {
                 self.metadata.update(turn, response);
             }
             (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
-                self.coordinator_found(turn, config, response);
+                self.member.coordinator = Lookup::told(response, turn.now + config.retry_backoff);
             }
             (Purpose::Heartbeat { epoch }, Response::ShareGroupHeartbeat(response)) => {
                 self.heartbeat_answered(turn, config, epoch, response);
@@ -349,12 +318,6 @@ impl Process {
             // An answer of another kind is no answer.
             (purpose, _) => self.given_up(turn, config, to, purpose),
         }
-    }
-
-    /// A request will not be answered any more.
-    fn lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, request: InFlight<Purpose>) {
-        self.metadata.request_update();
-        self.given_up(turn, config, request.to, request.purpose);
     }
 
     fn given_up(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, node: NodeId, purpose: Purpose) {
@@ -374,16 +337,25 @@ impl Process {
         }
     }
 
-    fn next_alarm(&self, now: Instant, config: &ConsumerConfig) -> Option<(Instant, Alarm)> {
-        let mut alarms: Vec<Option<(Instant, Alarm)>> =
-            vec![self.network.next_timeout(), self.network.next_unblocked(now), self.metadata.next_refresh()];
-        self.group_alarms(&mut alarms);
+    fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.poll_group(turn, config);
+        match self.close {
+            Close::No => {
+                self.hand_out(turn, config);
+                self.send_fetches(turn, config);
+                self.send_acknowledgements(turn, config);
+            }
+            Close::Closing { until } => self.close_sessions(turn, config, until),
+            Close::Leaving => {}
+        }
+    }
+
+    fn alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
+        self.group_alarms(alarms);
         alarms.extend(self.next_try.values().map(|at| Some((*at, Alarm::RetryBackoff))));
         alarms.push(self.stalled_since.map(|since| (since + config.max_poll_interval, Alarm::Poll)));
         if let Close::Closing { until } = self.close {
             alarms.push(Some((until, Alarm::RetryBackoff)));
         }
-        // What was due and could not be done waits for an answer or for one of the later alarms.
-        alarms.into_iter().flatten().filter(|(at, _)| *at > now).min()
     }
 }

@@ -2,22 +2,16 @@
 //! ShareMembershipManager, ShareHeartbeatRequestManager). It has nothing to give up first, so it takes
 //! what it is told at once.
 
-use crate::kafka::client::membership::Lookup;
+use crate::kafka::client::coordinator_lookup::Lookup;
+use crate::kafka::client::heartbeat::{JOIN_EPOCH, LEAVE_EPOCH, Refusal, Told, by_name};
 use crate::kafka::client::network::backoff;
 use crate::kafka::client::share_consumer::{Process, Purpose};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::{Alarm, Turn};
-use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
-use crate::wire::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse,
-};
-use crate::wire::{BrokerId, ErrorCode, GroupId, NodeId, StrBytes, TopicName, TopicPartition, Uuid, error, str_bytes};
-
-/// The epoch with which a member joins, and that with which it leaves.
-const JOIN_EPOCH: i32 = 0;
-const LEAVE_EPOCH: i32 = -1;
+use crate::wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
+use crate::wire::{ErrorCode, GroupId, NodeId, StrBytes, TopicName, TopicPartition, error, str_bytes};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareMembership {
@@ -36,7 +30,7 @@ pub struct ShareMembership {
     /// Failures in a row, for the back-off.
     failures: u32,
     /// The last assignment told, by topic id; topics whose names are not known yet wait here.
-    told: Option<SortedMap<Uuid, Vec<i32>>>,
+    told: Option<Told>,
     pub assigned: Vec<TopicPartition>,
     /// The application did not poll in time: the member has left, and joins with the next poll.
     pub away: bool,
@@ -51,7 +45,7 @@ impl ShareMembership {
             member_id,
             epoch: JOIN_EPOCH,
             topics,
-            coordinator: Lookup::At(Instant(i64::MIN)),
+            coordinator: Lookup::default(),
             joined: false,
             next_heartbeat: Instant(i64::MIN),
             heartbeat_out: false,
@@ -64,10 +58,7 @@ impl ShareMembership {
     }
 
     pub fn coordinator(&self) -> Option<NodeId> {
-        match self.coordinator {
-            Lookup::Found(node) => Some(node),
-            Lookup::At(_) | Lookup::Asked => None,
-        }
+        self.coordinator.node()
     }
 
     fn join(&mut self, at: Instant) {
@@ -109,36 +100,16 @@ impl Process {
     }
 
     pub(super) fn group_alarms(&self, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
-        if let Lookup::At(at) = self.member.coordinator {
-            alarms.push(Some((at, Alarm::RetryBackoff)));
-        }
+        alarms.push(self.member.coordinator.alarm());
         if !self.member.heartbeat_out && !self.member.away {
             alarms.push(Some((self.member.next_heartbeat, Alarm::GroupHeartbeat)));
         }
     }
 
     fn find_coordinator(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if !matches!(self.member.coordinator, Lookup::At(at) if at <= turn.now) {
-            return;
-        }
-        let Some(node) = self.metadata.any_node(&self.network, turn.now) else { return };
-        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![self.member.group.0.clone()]);
-        self.network.send(turn, node, request, config.request_timeout, Purpose::FindCoordinator);
-        self.member.coordinator = Lookup::Asked;
-    }
-
-    pub(super) fn coordinator_found(
-        &mut self,
-        turn: &Turn<'_>,
-        config: &ConsumerConfig,
-        response: &FindCoordinatorResponse,
-    ) {
-        let told = response.coordinators.first();
-        let found = told.filter(|c| error(c.error_code).is_none() && c.node_id.0 >= 0).map(|c| c.node_id);
-        self.member.coordinator = match found {
-            Some(BrokerId(id)) => Lookup::Found(NodeId::broker(id)),
-            None => Lookup::At(turn.now + config.retry_backoff),
-        };
+        let Process { network, metadata, member, .. } = self;
+        let (timeout, purpose) = (config.request_timeout, Purpose::FindCoordinator);
+        member.coordinator.ask(turn, (network, metadata), &member.group.0, timeout, purpose);
     }
 
     fn ready_coordinator(&self, now: Instant) -> Option<NodeId> {
@@ -173,18 +144,17 @@ impl Process {
     }
 
     fn heartbeat_refused(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, error: ErrorCode) {
-        match error {
-            ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+        match Refusal::of(error) {
+            Refusal::NoCoordinator => {
                 self.heartbeat_lost(turn, config);
                 self.member.next_heartbeat = turn.now;
             }
-            ErrorCode::CoordinatorLoadInProgress => self.back_off_heartbeat(turn, config),
-            // transitionToFenced
-            ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId => {
+            Refusal::Loading => self.back_off_heartbeat(turn, config),
+            Refusal::Fenced => {
                 self.lose_assignment(turn);
                 self.member.join(turn.now);
             }
-            error => {
+            Refusal::Fatal => {
                 self.member.next_heartbeat = Instant::FAR_FUTURE;
                 self.fail(turn, &error_name(error));
             }
@@ -193,9 +163,7 @@ impl Process {
 
     /// The coordinator may or may not have heard it, so the next heartbeat says everything.
     pub(super) fn heartbeat_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if self.member.coordinator().is_some() {
-            self.member.coordinator = Lookup::At(turn.now);
-        }
+        self.member.coordinator.forget(turn.now);
         self.back_off_heartbeat(turn, config);
     }
 
@@ -211,15 +179,7 @@ impl Process {
     /// has taken it tells at once, with an empty heartbeat (MemberState.ACKNOWLEDGING).
     fn resolve_assignment(&mut self, turn: &mut Turn<'_>) {
         let Some(told) = &self.member.told else { return };
-        let mut target = Vec::new();
-        for (id, partitions) in told {
-            let Some(name) = self.metadata.topic_name(*id) else {
-                self.metadata.request_update();
-                return;
-            };
-            target.extend(partitions.iter().map(|partition| TopicPartition::new(name.clone(), *partition)));
-        }
-        target.sort_unstable();
+        let Some(target) = by_name(told, &mut self.metadata) else { return };
         self.member.told = None;
         if target == self.member.assigned {
             return;

@@ -1,5 +1,6 @@
 //! Settings of consumers (ConsumerConfig).
 
+use crate::kafka::config::client;
 use crate::kafka::config::setting::{self, Kind, Scope, Setting, SettingError, Valid, Value};
 use crate::kafka::config::{BrokerConfig, Configs, ConsumerConfig, OffsetReset};
 use crate::time::Duration;
@@ -179,14 +180,7 @@ pub static TABLE: &[Setting<ConsumerConfig>] = &[
         meaning: "Where the consumer runs, so that assignors and brokers can keep traffic in one rack.",
         set: |c, v| c.client_rack = (!v.text().is_empty()).then(|| v.text().to_string()),
     },
-    Row {
-        name: "request.timeout.ms",
-        kind: Kind::Int,
-        default: "30000",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the client waits for the answer to a request.",
-        set: |c, v| c.request_timeout = v.millis(),
-    },
+    client::request_timeout(|c, v| c.request_timeout = v.millis()),
     Row {
         name: "default.api.timeout.ms",
         kind: Kind::Int,
@@ -195,30 +189,9 @@ pub static TABLE: &[Setting<ConsumerConfig>] = &[
         meaning: "How long a call such as commitSync() tries again before it fails.",
         set: |c, v| c.default_api_timeout = v.millis(),
     },
-    Row {
-        name: "retry.backoff.ms",
-        kind: Kind::Long,
-        default: "100",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the client waits before the first retry; the wait doubles with each one.",
-        set: |c, v| c.retry_backoff = v.millis(),
-    },
-    Row {
-        name: "retry.backoff.max.ms",
-        kind: Kind::Long,
-        default: "1000",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the client waits before a retry at the most.",
-        set: |c, v| c.retry_backoff_max = v.millis(),
-    },
-    Row {
-        name: "metadata.max.age.ms",
-        kind: Kind::Long,
-        default: "300000",
-        valid: Valid::AtLeast(0),
-        meaning: "After how long the client asks for the cluster's metadata even when nothing went wrong.",
-        set: |c, v| c.metadata_max_age = v.millis(),
-    },
+    client::retry_backoff(|c, v| c.retry_backoff = v.millis()),
+    client::retry_backoff_max(|c, v| c.retry_backoff_max = v.millis()),
+    client::metadata_max_age(|c, v| c.metadata_max_age = v.millis()),
 ];
 
 impl ConsumerConfig {

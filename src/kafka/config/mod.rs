@@ -5,6 +5,7 @@
 
 pub mod broker;
 mod broker_rules;
+mod client;
 pub mod consumer;
 mod coordinators;
 pub mod dynamic;

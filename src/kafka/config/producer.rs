@@ -1,5 +1,6 @@
 //! Settings of producers (ProducerConfig).
 
+use crate::kafka::config::client;
 use crate::kafka::config::setting::{self, Kind, Scope, Setting, SettingError, Valid};
 use crate::kafka::config::{Configs, ProducerConfig};
 use crate::wire::batch::Compression;
@@ -101,38 +102,10 @@ pub static TABLE: &[Setting<ProducerConfig>] = &[
         meaning: "How long after send() a record is given up at the latest.",
         set: |c, v| c.delivery_timeout = v.millis(),
     },
-    Row {
-        name: "request.timeout.ms",
-        kind: Kind::Int,
-        default: "30000",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the client waits for the answer to a request.",
-        set: |c, v| c.request_timeout = v.millis(),
-    },
-    Row {
-        name: "retry.backoff.ms",
-        kind: Kind::Long,
-        default: "100",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the client waits before the first retry; the wait doubles with each one.",
-        set: |c, v| c.retry_backoff = v.millis(),
-    },
-    Row {
-        name: "retry.backoff.max.ms",
-        kind: Kind::Long,
-        default: "1000",
-        valid: Valid::AtLeast(0),
-        meaning: "How long the client waits before a retry at the most.",
-        set: |c, v| c.retry_backoff_max = v.millis(),
-    },
-    Row {
-        name: "metadata.max.age.ms",
-        kind: Kind::Long,
-        default: "300000",
-        valid: Valid::AtLeast(0),
-        meaning: "After how long the client asks for the cluster's metadata even when nothing went wrong.",
-        set: |c, v| c.metadata_max_age = v.millis(),
-    },
+    client::request_timeout(|c, v| c.request_timeout = v.millis()),
+    client::retry_backoff(|c, v| c.retry_backoff = v.millis()),
+    client::retry_backoff_max(|c, v| c.retry_backoff_max = v.millis()),
+    client::metadata_max_age(|c, v| c.metadata_max_age = v.millis()),
     Row {
         name: "transaction.timeout.ms",
         kind: Kind::Int,

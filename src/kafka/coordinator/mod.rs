@@ -3,20 +3,27 @@
 //! goes into the partition's log, and only when that is committed is anybody answered. A failover is
 //! that the next leader reads the log.
 //!
-//! The broker drives them through `Coordinator`; `Runtime` keeps their writes on the way.
+//! The broker drives them through `Coordinator`, which whoever is a `StateMachine` is; `Runtime` keeps
+//! their writes on the way.
+
+pub mod flexible;
+pub mod plain;
+pub mod record;
 
 mod runtime;
+mod state_machine;
 
 use bytes::Bytes;
 
 use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::node::Turn;
-use crate::wire::batch::Batch;
+use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::{
     Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, Response, TopicName, partition_of_key, topic_name,
 };
 
 pub use runtime::{Runtime, Write};
+pub use state_machine::{Log, Logged, StateMachine};
 
 /// Where committed offsets and groups are kept (Topic.GROUP_METADATA_TOPIC_NAME).
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -90,6 +97,13 @@ pub struct Append {
     pub batch: Bytes,
     /// Whose transaction it belongs to.
     pub producer: Option<ProducerId>,
+}
+
+impl Append {
+    /// Records outside of any transaction.
+    pub fn plain(partition: i32, records: &[NewRecord]) -> Append {
+        Append { partition, batch: Batch::build(&BatchHeader::PLAIN, records).bytes().clone(), producer: None }
+    }
 }
 
 /// Where the answer to a waiting request goes.

@@ -8,7 +8,7 @@ use crate::kafka::group::offsets;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::ShareGroupState;
 use crate::kafka::group::share::persister::{DeleteState, PersisterRequest};
-use crate::kafka::group::share::records::ShareRecord;
+use crate::kafka::group::share::records::{ShareOwn, ShareRecord};
 use crate::kafka::group::work::{Decided, Shard, Then, Work};
 use crate::wire::messages::DeleteGroupsResponse;
 use crate::wire::messages::delete_groups_response::DeletableGroupResult;
@@ -19,10 +19,11 @@ impl Work<'_, '_> {
     /// `delete_group`.
     pub fn delete_group_and_state(&mut self, shard: &Shard, id: &GroupId, reply: Reply) -> Option<Decided> {
         let states = shard.share_groups.get(id).filter(|group| group.members.is_empty());
-        let Some((next, topics)) = states.and_then(|group| group.partitions.all_deleting()) else {
+        let Some((next, topics)) = states.and_then(|group| group.kind.partitions.all_deleting()) else {
             return self.delete_group(shard, id, reply);
         };
-        let record = GroupRecord::Share { group: id.clone(), record: ShareRecord::StatePartitions(Some(next)) };
+        let record =
+            GroupRecord::Share { group: id.clone(), record: ShareRecord::Own(ShareOwn::StatePartitions(Some(next))) };
         let request = PersisterRequest::Delete(DeleteState { group: id.clone(), topics, reply });
         Some(Decided::record(record, Then::AskPersister(Box::new(request))))
     }
@@ -38,7 +39,7 @@ impl Work<'_, '_> {
         }
         let consumer = shard.consumer_groups.get(id).into_iter().flat_map(|group| group.tombstones(None));
         records.extend(consumer.map(|record| GroupRecord::Consumer { group: id.clone(), record }));
-        let share = shard.share_groups.get(id).into_iter().flat_map(|group| group.tombstones());
+        let share = shard.share_groups.get(id).into_iter().flat_map(|group| group.tombstones(None));
         records.extend(share.map(|record| GroupRecord::Share { group: id.clone(), record }));
         let facts = vec![Fact::GroupDeleted { group: id.clone() }];
         Some(Decided::plain(records, Then::Answer { reply, response: Box::new(deleted(id, None).into()), facts }))

@@ -7,11 +7,12 @@
 //! when their records are appended. A classic group's members and timers live in memory alone, as in
 //! Kafka: the log keeps of them what the last finished generation was, and a new coordinator starts
 //! there. Of a group of the consumer protocol (`consumer`) and of a share group (`share`) the log keeps
-//! everything but the timers.
+//! everything but the timers; what these two have in common is in `modern`.
 
 pub mod assignor;
 pub mod classic;
 pub mod consumer;
+pub mod modern;
 pub mod protocol;
 pub mod records;
 pub mod share;
@@ -65,15 +66,8 @@ use timers::{Timer, TimerKind, Timers};
 pub use work::Context;
 use work::{Decided, Settings, Shard, Then, Work};
 
-/// A record of the log as a loading coordinator reads it.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "nearly all are records, and none is kept; on 32 bits they are small")]
-pub enum Logged {
-    /// With the producer whose transaction it belongs to.
-    Record(GroupRecord, Option<ProducerId>),
-    /// A transaction has ended.
-    Marker { producer: ProducerId, commit: bool },
-}
+/// What a loading coordinator reads of `__consumer_offsets`.
+pub type Logged = coordinator::Logged<GroupRecord>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupCoordinator {

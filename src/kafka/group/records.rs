@@ -3,6 +3,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::kafka::coordinator::plain::{byte_array, nullable, put_bytes, put_nullable, put_string, string};
+use crate::kafka::coordinator::record::read;
 use crate::kafka::group::consumer::records::ConsumerRecord;
 use crate::kafka::group::share::records::ShareRecord;
 use crate::wire::{GroupId, LeaderEpoch, Offset, StrBytes, TopicName, TopicPartition};
@@ -101,19 +103,9 @@ impl GroupRecord {
             0 | OFFSET_COMMIT => {
                 let topic = TopicName(string(&mut key)?);
                 let partition = TopicPartition { topic, partition: key.try_get_i32().ok()? };
-                let value = match value {
-                    Some(bytes) => Some(decode_offset(bytes.clone())?),
-                    None => None,
-                };
-                Some(GroupRecord::Offset { group, partition, value })
+                Some(GroupRecord::Offset { group, partition, value: read(value, decode_offset)? })
             }
-            GROUP_METADATA => {
-                let value = match value {
-                    Some(bytes) => Some(decode_group(bytes.clone())?),
-                    None => None,
-                };
-                Some(GroupRecord::Group { group, value })
-            }
+            GROUP_METADATA => Some(GroupRecord::Group { group, value: read(value, decode_group)? }),
             kind => match ShareRecord::decode(kind, &mut key, value) {
                 Some(record) => Some(GroupRecord::Share { group, record }),
                 None => {
@@ -140,14 +132,14 @@ fn encode_offset(value: &CommittedOffset) -> Bytes {
     out.freeze()
 }
 
-fn decode_offset(mut bytes: Bytes) -> Option<CommittedOffset> {
+fn decode_offset(bytes: &mut Bytes) -> Option<CommittedOffset> {
     let version = bytes.try_get_i16().ok()?;
     if !(0..=3).contains(&version) {
         return None;
     }
     let offset = Offset(bytes.try_get_i64().ok()?);
     let leader_epoch = if version >= 3 { LeaderEpoch(bytes.try_get_i32().ok()?) } else { LeaderEpoch::UNKNOWN };
-    let metadata = string(&mut bytes)?;
+    let metadata = string(bytes)?;
     let commit_timestamp = bytes.try_get_i64().ok()?;
     let expire_timestamp = if version == 1 { Some(bytes.try_get_i64().ok()?).filter(|t| *t >= 0) } else { None };
     Some(CommittedOffset { offset, leader_epoch, metadata, commit_timestamp, expire_timestamp })
@@ -176,20 +168,20 @@ fn encode_group(value: &GroupValue) -> Bytes {
     out.freeze()
 }
 
-fn decode_group(mut bytes: Bytes) -> Option<GroupValue> {
+fn decode_group(bytes: &mut Bytes) -> Option<GroupValue> {
     let version = bytes.try_get_i16().ok()?;
     if !(0..=3).contains(&version) {
         return None;
     }
-    let protocol_type = string(&mut bytes)?;
+    let protocol_type = string(bytes)?;
     let generation = bytes.try_get_i32().ok()?;
-    let protocol = nullable(&mut bytes)?;
-    let leader = nullable(&mut bytes)?;
+    let protocol = nullable(bytes)?;
+    let leader = nullable(bytes)?;
     let current_state_timestamp = if version >= 2 { bytes.try_get_i64().ok()? } else { -1 };
     let count = bytes.try_get_i32().ok()?;
     let mut members = Vec::new();
     for _ in 0..count {
-        members.push(decode_member(&mut bytes, version)?);
+        members.push(decode_member(bytes, version)?);
     }
     Some(GroupValue { protocol_type, generation, protocol, leader, current_state_timestamp, members })
 }
@@ -205,48 +197,6 @@ fn decode_member(bytes: &mut Bytes, version: i16) -> Option<MemberValue> {
         subscription: byte_array(bytes)?,
         assignment: byte_array(bytes)?,
     })
-}
-
-pub(super) fn put_string(out: &mut BytesMut, text: &StrBytes) {
-    // Kafka's strings carry a 16-bit length; group and topic names and metadata stay far below it.
-    out.put_i16(text.len().min(i16::MAX as usize) as i16);
-    out.put_slice(&text.as_bytes()[..text.len().min(i16::MAX as usize)]);
-}
-
-fn put_nullable(out: &mut BytesMut, text: Option<&StrBytes>) {
-    match text {
-        Some(text) => put_string(out, text),
-        None => out.put_i16(-1),
-    }
-}
-
-fn put_bytes(out: &mut BytesMut, bytes: &Bytes) {
-    out.put_i32(bytes.len() as i32);
-    out.put_slice(bytes);
-}
-
-pub(super) fn string(bytes: &mut Bytes) -> Option<StrBytes> {
-    nullable(bytes)?
-}
-
-fn nullable(bytes: &mut Bytes) -> Option<Option<StrBytes>> {
-    let length = bytes.try_get_i16().ok()?;
-    if length < 0 {
-        return Some(None);
-    }
-    let length = length as usize;
-    if bytes.len() < length {
-        return None;
-    }
-    StrBytes::from_utf8(bytes.split_to(length)).ok().map(Some)
-}
-
-fn byte_array(bytes: &mut Bytes) -> Option<Bytes> {
-    let length = usize::try_from(bytes.try_get_i32().ok()?).ok()?;
-    if bytes.len() < length {
-        return None;
-    }
-    Some(bytes.split_to(length))
 }
 
 #[cfg(test)]

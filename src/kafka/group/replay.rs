@@ -49,7 +49,7 @@ pub(super) fn replay(
         GroupRecord::Consumer { group, record: ConsumerRecord::Epoch(None) } => {
             shard.consumer_groups.remove(group);
         }
-        GroupRecord::Consumer { group, record } => replay_consumer(shard, group, record),
+        GroupRecord::Consumer { group, record } => replay_consumer(shard, group, record, now),
         GroupRecord::Share { group, record: ShareRecord::Epoch(None) } => {
             shard.share_groups.remove(group);
         }
@@ -59,7 +59,7 @@ pub(super) fn replay(
 
 /// A group that was made only to keep offsets gives way to the real one; a tombstone makes none
 /// (getOrMaybeCreatePersistedConsumerGroup).
-fn replay_consumer(shard: &mut Shard, id: &GroupId, record: &ConsumerRecord) {
+fn replay_consumer(shard: &mut Shard, id: &GroupId, record: &ConsumerRecord, now: Instant) {
     if !shard.consumer_groups.contains_key(id) {
         if record.is_tombstone() || shard.groups.get(id).is_some_and(|classic| !classic.is_simple()) {
             return;
@@ -68,7 +68,7 @@ fn replay_consumer(shard: &mut Shard, id: &GroupId, record: &ConsumerRecord) {
         shard.consumer_groups.insert(id.clone(), Arc::new(ConsumerGroup::new(id.clone())));
     }
     if let Some(group) = shard.consumer_group_mut(id) {
-        group.replay(record);
+        group.replay(record, now);
     }
 }
 

@@ -1,50 +1,52 @@
 //! The group coordinator as the broker drives it: partitions that are read and let go, writes that are
 //! appended and committed.
 
-use crate::kafka::coordinator::{Append, Coordinator, Write, write_error};
+use bytes::Bytes;
+
+use crate::kafka::coordinator::record::new_record;
+use crate::kafka::coordinator::{Append, Log, Runtime, StateMachine, Write, write_error};
+use crate::kafka::group::GroupCoordinator;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::replay::{outcome, replay, watch};
 use crate::kafka::group::timers::{Timer, TimerKind};
 use crate::kafka::group::work::{Decided, Shard, Then, WRITE_TIMEOUT, Work};
-use crate::kafka::group::{GroupCoordinator, Logged};
 use crate::kafka::node::Turn;
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
-use crate::wire::{ErrorCode, GroupId, LeaderEpoch, Offset, ProducerId};
+use crate::wire::{ErrorCode, GroupId, LeaderEpoch, Offset};
 
-impl Coordinator for GroupCoordinator {
-    fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
-        self.runtime.ready(partition).ok()
+impl StateMachine for GroupCoordinator {
+    type Record = GroupRecord;
+    type Decision = Decided;
+
+    fn runtime(&self) -> &Runtime<Decided> {
+        &self.runtime
     }
 
-    fn elected(
-        &mut self,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        epoch: LeaderEpoch,
-        log: &mut dyn Iterator<Item = Batch>,
-    ) {
-        let mut records = Vec::new();
-        for batch in log {
-            if batch.is_control() {
-                let end = batch.end_txn_marker().map(|marker| marker.commit);
-                let marker = end.map(|commit| Logged::Marker { producer: batch.producer_id, commit });
-                records.extend(marker.map(|marker| (batch.base_offset, marker)));
-                continue;
-            }
-            let producer = Some(batch.producer_id).filter(|_| batch.is_transactional());
-            // A batch in our own log that cannot be read is passed over, as the loader passes over
-            // records that it does not know.
-            for record in batch.records().unwrap_or_default() {
-                let key = record.key.unwrap_or_default();
-                if let Some(known) = GroupRecord::decode(&key, record.value.as_ref()) {
-                    records.push((Offset(record.offset), Logged::Record(known, producer)));
-                }
-            }
-        }
-        self.load(turn, partition, epoch, records);
+    fn runtime_mut(&mut self) -> &mut Runtime<Decided> {
+        &mut self.runtime
     }
 
-    fn resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
+    fn decode(key: &Bytes, value: Option<&Bytes>) -> Option<GroupRecord> {
+        GroupRecord::decode(key, value)
+    }
+
+    /// One of a transaction carries its producer and no sequence
+    /// (CoordinatorRuntime.scheduleTransactionalWriteOperation).
+    fn batch(write: &Write<Decided>) -> Append {
+        let Some((producer_id, producer_epoch)) = write.what.producer else {
+            return Append::plain(write.partition, &new_records(write));
+        };
+        let header =
+            BatchHeader { producer_id, producer_epoch, base_sequence: -1, transactional: true, control: false };
+        let batch = Batch::build(&header, &new_records(write)).bytes().clone();
+        Append { partition: write.partition, batch, producer: Some(producer_id) }
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch, log: Log<GroupRecord>) {
+        self.load(turn, partition, epoch, log);
+    }
+
+    fn unload(&mut self, turn: &mut Turn<'_>, partition: i32) {
         self.timers.cancel_partition(partition);
         let writes = self.runtime.close(partition);
         let Some(mut shard) = self.shards.remove(&partition) else {
@@ -64,28 +66,13 @@ impl Coordinator for GroupCoordinator {
         self.timers.cancel_partition(partition);
     }
 
-    fn take_appends(&mut self) -> Vec<Append> {
-        std::iter::from_fn(|| self.runtime.take().map(append)).collect()
-    }
-
-    fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
-        let Some(mut write) = self.runtime.appended(partition) else {
-            return;
-        };
-        let base = match result {
-            Ok(base) => base,
-            Err(error) => {
-                let error = write_error(error);
-                return self
-                    .on_shard(turn, partition, |work, shard| work.finish(shard, write.what.then, Err(error), true));
-            }
-        };
-        let Some(shard) = self.shards.get_mut(&partition) else {
+    fn written(&mut self, turn: &mut Turn<'_>, mut write: Write<Decided>, base: Offset) {
+        let Some(shard) = self.shards.get_mut(&write.partition) else {
             return;
         };
         let Decided { records, producer, outcome: told, then: _ } = &mut write.what;
         let watched = watch(shard, records);
-        let (producer, committed) = (producer.map(|(id, _)| id), self.runtime.high_watermark(partition));
+        let (producer, committed) = (producer.map(|(id, _)| id), self.runtime.high_watermark(write.partition));
         for (index, record) in records.iter().enumerate() {
             replay(shard, committed, record, producer, base + index as i64, turn.now, false);
         }
@@ -95,21 +82,23 @@ impl Coordinator for GroupCoordinator {
         self.runtime.defer(write);
     }
 
-    fn committed(&mut self, turn: &mut Turn<'_>, partition: i32, high_watermark: Offset) {
-        self.runtime.advance(partition, high_watermark);
-        while let Some(Write { number, what, .. }) = self.runtime.next_committed(partition) {
-            let Some(shard) = self.shards.get_mut(&partition) else {
-                return;
-            };
-            for record in &what.records {
-                if let GroupRecord::Offset { group, partition, value: None } = record {
-                    shard.offsets.forget_deleted(group, partition);
-                }
+    fn failed(&mut self, turn: &mut Turn<'_>, write: Write<Decided>, error: ErrorCode) {
+        self.on_shard(turn, write.partition, |work, shard| work.finish(shard, write.what.then, Err(error), true));
+    }
+
+    fn happened(&mut self, turn: &mut Turn<'_>, write: Write<Decided>) {
+        let Write { number, partition, what, .. } = write;
+        let Some(shard) = self.shards.get_mut(&partition) else {
+            return;
+        };
+        for record in &what.records {
+            if let GroupRecord::Offset { group, partition, value: None } = record {
+                shard.offsets.forget_deleted(group, partition);
             }
-            self.timers.cancel(&Timer { partition, kind: TimerKind::Write(number) });
-            self.on_shard(turn, partition, |work, shard| work.finish(shard, what.then, Ok(()), false));
-            what.outcome.into_iter().for_each(|fact| turn.tell(fact));
         }
+        self.timers.cancel(&Timer { partition, kind: TimerKind::Write(number) });
+        self.on_shard(turn, partition, |work, shard| work.finish(shard, what.then, Ok(()), false));
+        what.outcome.into_iter().for_each(|fact| turn.tell(fact));
     }
 }
 
@@ -167,21 +156,6 @@ impl GroupCoordinator {
     }
 }
 
-/// A write as a batch; one of a transaction carries its producer and no sequence
-/// (CoordinatorRuntime.scheduleTransactionalWriteOperation).
-fn append(write: &Write<Decided>) -> Append {
-    let producer = write.what.producer;
-    let (producer_id, producer_epoch) = producer.unwrap_or((ProducerId(-1), -1));
-    let transactional = producer.is_some();
-    let header = BatchHeader { producer_id, producer_epoch, base_sequence: -1, transactional, control: false };
-    let batch = Batch::build(&header, &new_records(write)).bytes().clone();
-    Append { partition: write.partition, batch, producer: producer.map(|(id, _)| id) }
-}
-
 fn new_records(write: &Write<Decided>) -> Vec<NewRecord> {
-    let record = |record: &GroupRecord| {
-        let (key, value) = record.encode();
-        NewRecord { timestamp: write.at, key: Some(key), value, headers: Vec::new() }
-    };
-    write.what.records.iter().map(record).collect()
+    write.what.records.iter().map(|record| new_record(write.at, record.encode())).collect()
 }

@@ -91,7 +91,7 @@ fn a_partition_is_assigned_when_its_state_is_there_and_not_before() {
     assert!(room.facts.iter().any(|fact| fact.kind() == "SharePartitionsInitialized"), "{:?}", room.facts);
     let has = room.beat("m1", 1);
     assert_eq!((has.member_epoch, assigned(&has)), (2, Some(vec![0, 1])));
-    assert!(room.shared().partitions.initializing.is_empty());
+    assert!(room.shared().kind.partitions.initializing.is_empty());
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn what_could_not_be_initialised_is_tried_again_with_the_next_heartbeat() {
     room.beat("m1", 0);
     let request = room.asked_of_persister().expect("the persister is asked");
     room.persister_says(request, Err(ErrorCode::CoordinatorNotAvailable));
-    assert!(room.shared().partitions.initializing.is_empty());
+    assert!(room.shared().kind.partitions.initializing.is_empty());
     room.beat("m1", 1);
     assert!(room.asked_of_persister().is_some());
 }
@@ -200,7 +200,7 @@ fn a_deleted_topic_is_nobodys_partition_any_more() {
     room.coordinator.topic_deleted(&mut turn, &topic_name("orders"));
     room.append(None);
     room.commit_all();
-    assert!(room.shared().partitions.initialized.is_empty());
+    assert!(room.shared().kind.partitions.initialized.is_empty());
     let next = room.beat("m1", 1);
     assert_eq!((next.member_epoch, assigned(&next)), (2, None), "it had nothing, and has nothing");
 }

@@ -195,23 +195,23 @@ pub(super) struct StaticRejoin {
 
 /// Records that a request or deadline decided on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Decided {
-    pub records: Vec<GroupRecord>,
+pub struct Decided {
+    pub(super) records: Vec<GroupRecord>,
     /// Whose transaction the records belong to, and under which epoch.
-    pub producer: Option<(ProducerId, i16)>,
-    pub then: Then,
+    pub(super) producer: Option<(ProducerId, i16)>,
+    pub(super) then: Then,
     /// What the records have made of their group when they were appended, to be told when they are
     /// committed.
-    pub outcome: Option<Fact>,
+    pub(super) outcome: Option<Fact>,
 }
 
 impl Decided {
     /// Records that count as soon as they are committed.
-    pub fn plain(records: Vec<GroupRecord>, then: Then) -> Decided {
+    pub(super) fn plain(records: Vec<GroupRecord>, then: Then) -> Decided {
         Decided { records, producer: None, then, outcome: None }
     }
 
-    pub fn record(record: GroupRecord, then: Then) -> Decided {
+    pub(super) fn record(record: GroupRecord, then: Then) -> Decided {
         Decided::plain(vec![record], then)
     }
 }

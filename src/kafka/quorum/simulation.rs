@@ -440,28 +440,15 @@ fn live_through_faults(seed: u64, controllers: i32) {
         world.run_for(Duration::from_millis(pause));
         world.check_agreement();
         let node = nodes[world.rng.below(nodes.len() as u64) as usize];
-        let running = world.members[&node].process.is_some();
         match world.rng.below(6) {
-            0 if running => world.kill(node),
-            1 if running => world.power_off(node),
-            2 => world.isolate(node),
-            3 => world.cut.clear(),
             4 => {
                 let other = nodes[world.rng.below(nodes.len() as u64) as usize];
                 world.cut.insert((node, other));
             }
-            _ if !running => world.start(node),
-            _ => {}
+            what => world.strike(node, what),
         }
     }
-    world.cut.clear();
-    for node in nodes {
-        if world.members[&node].process.is_none() {
-            world.start(node);
-        }
-    }
-    world.run_for(Duration::from_secs(15));
-    world.check_settled();
+    world.heal(Duration::from_secs(15));
 }
 
 #[test]
@@ -486,30 +473,41 @@ fn live_through_changes(seed: u64) -> (u32, u32) {
         let node = nodes[world.rng.below(nodes.len() as u64) as usize];
         let running = world.members[&node].process.is_some();
         match world.rng.below(9) {
-            0 if running => world.kill(node),
-            1 if running => world.power_off(node),
-            2 => world.isolate(node),
-            3 => world.cut.clear(),
             4 | 5 => world.change_voters(node),
             6 | 7 if running => snapshots += u32::from(world.write_snapshot(node)),
-            _ if !running => world.start(node),
-            _ => {}
+            what => world.strike(node, what),
         }
         let told = |fact: &Fact| matches!(fact, Fact::QuorumVotersChanged { .. });
         changes = world.facts.iter().filter(|(_, fact)| told(fact)).count() as u32;
     }
-    world.cut.clear();
-    for node in nodes {
-        if world.members[&node].process.is_none() {
-            world.start(node);
-        }
-    }
-    world.run_for(Duration::from_secs(20));
-    world.check_settled();
+    world.heal(Duration::from_secs(20));
     (changes, snapshots)
 }
 
 impl World {
+    /// A crash, a loss of power or a cut; a node that does not run may come back.
+    fn strike(&mut self, node: NodeId, what: u64) {
+        let running = self.members[&node].process.is_some();
+        match what {
+            0 if running => self.kill(node),
+            1 if running => self.power_off(node),
+            2 => self.isolate(node),
+            3 => self.cut.clear(),
+            _ if !running => self.start(node),
+            _ => {}
+        }
+    }
+
+    /// Everything is whole again, and after a while all agree.
+    fn heal(&mut self, settles_in: Duration) {
+        self.cut.clear();
+        let stopped: Vec<NodeId> =
+            self.members.iter().filter(|(_, member)| member.process.is_none()).map(|(node, _)| *node).collect();
+        stopped.into_iter().for_each(|node| self.start(node));
+        self.run_for(settles_in);
+        self.check_settled();
+    }
+
     /// Asks the leader to add this controller to the voters, or to take it out.
     fn change_voters(&mut self, node: NodeId) {
         let (NodeId::Controller(id), Some(leader)) = (node, self.leader()) else { return };

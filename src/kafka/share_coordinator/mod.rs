@@ -67,7 +67,7 @@ struct PartResult {
 
 /// A decision on its way into the log, or an answer that waits for those before it.
 #[derive(Clone, Debug, PartialEq)]
-struct Decided {
+pub struct Decided {
     record: Option<ShareRecord>,
     /// Whose part it is; nobody's when the coordinator itself deletes what it knew of a deleted topic.
     part: Option<(u64, u32)>,

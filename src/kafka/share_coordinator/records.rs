@@ -3,8 +3,11 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::kafka::coordinator::flexible::{length, put_length, tagged_fields};
+use crate::kafka::coordinator::plain::{put_string, string};
+use crate::kafka::coordinator::record::read_version;
 use crate::kafka::share::{RecordState, SharePartitionKey, StateBatch};
-use crate::wire::{GroupId, LeaderEpoch, Offset, StrBytes, Uuid};
+use crate::wire::{GroupId, LeaderEpoch, Offset, Uuid};
 
 const SNAPSHOT: i16 = 0;
 const UPDATE: i16 = 1;
@@ -54,14 +57,12 @@ impl ShareRecord {
     pub fn decode(key: &Bytes, value: Option<&Bytes>) -> Option<ShareRecord> {
         let mut bytes = key.clone();
         let kind = bytes.try_get_i16().ok()?;
-        let length = usize::try_from(bytes.try_get_i16().ok()?).ok()?;
-        let group = GroupId(StrBytes::from_utf8(take(&mut bytes, length)?).ok()?);
+        let group = GroupId(string(&mut bytes)?);
         let topic = Uuid::from_u128(bytes.try_get_u128().ok()?);
         let key = SharePartitionKey { group, topic, partition: bytes.try_get_i32().ok()? };
-        match (kind, value) {
-            (SNAPSHOT, None) => Some(ShareRecord::Snapshot(key, None)),
-            (SNAPSHOT, Some(value)) => Some(ShareRecord::Snapshot(key, Some(decode_snapshot(value.clone())?))),
-            (UPDATE, Some(value)) => Some(ShareRecord::Update(key, decode_update(value.clone())?)),
+        match kind {
+            SNAPSHOT => Some(ShareRecord::Snapshot(key, read_version(value, 0, snapshot)?)),
+            UPDATE => Some(ShareRecord::Update(key, read_version(value, 0, update)??)),
             _ => None,
         }
     }
@@ -70,10 +71,7 @@ impl ShareRecord {
 fn encode_key(kind: i16, key: &SharePartitionKey) -> Bytes {
     let mut out = BytesMut::new();
     out.put_i16(kind);
-    // Kafka's strings carry a 16-bit length; group ids stay far below it.
-    let group = &key.group.0.as_bytes()[..key.group.0.len().min(i16::MAX as usize)];
-    out.put_i16(group.len() as i16);
-    out.put_slice(group);
+    put_string(&mut out, &key.group.0);
     out.put_u128(key.topic.as_u128());
     out.put_i32(key.partition);
     out.freeze()
@@ -93,10 +91,7 @@ fn encode_snapshot(value: &Snapshot) -> Bytes {
     out.freeze()
 }
 
-fn decode_snapshot(mut value: Bytes) -> Option<Snapshot> {
-    if value.try_get_i16().ok()? != 0 {
-        return None;
-    }
+fn snapshot(value: &mut Bytes) -> Option<Snapshot> {
     Some(Snapshot {
         epoch: value.try_get_i32().ok()?,
         state_epoch: value.try_get_i32().ok()?,
@@ -104,7 +99,7 @@ fn decode_snapshot(mut value: Bytes) -> Option<Snapshot> {
         start: Offset(value.try_get_i64().ok()?),
         created: value.try_get_i64().ok()?,
         written: value.try_get_i64().ok()?,
-        batches: batches(&mut value)?,
+        batches: batches(value)?,
     })
 }
 
@@ -119,65 +114,38 @@ fn encode_update(value: &Update) -> Bytes {
     out.freeze()
 }
 
-fn decode_update(mut value: Bytes) -> Option<Update> {
-    if value.try_get_i16().ok()? != 0 {
-        return None;
-    }
+fn update(value: &mut Bytes) -> Option<Update> {
     Some(Update {
         snapshot_epoch: value.try_get_i32().ok()?,
         leader_epoch: LeaderEpoch(value.try_get_i32().ok()?),
         start: Offset(value.try_get_i64().ok()?),
-        batches: batches(&mut value)?,
+        batches: batches(value)?,
     })
 }
 
 /// The last field, and the tagged ones behind it: none, for the delivery complete count is not known.
 fn put_batches(out: &mut BytesMut, batches: &[StateBatch]) {
-    put_varint(out, batches.len() as u32 + 1);
+    put_length(out, batches.len());
     for StateBatch { first, last, delivery_count, state } in batches {
         out.put_i64(first.0);
         out.put_i64(last.0);
         out.put_i8(state.id());
         out.put_i16(*delivery_count);
-        put_varint(out, 0);
+        out.put_u8(0);
     }
-    put_varint(out, 0);
+    out.put_u8(0);
 }
 
 fn batches(value: &mut Bytes) -> Option<Vec<StateBatch>> {
     let mut batches = Vec::new();
-    for _ in 1..varint(value)?.max(1) {
+    for _ in 0..length(value)?.unwrap_or(0) {
         let (first, last) = (Offset(value.try_get_i64().ok()?), Offset(value.try_get_i64().ok()?));
         let state = RecordState::from_id(value.try_get_i8().ok()?)?;
         let delivery_count = value.try_get_i16().ok()?;
         batches.push(StateBatch { first, last, delivery_count, state });
-        varint(value)?;
+        tagged_fields(value)?;
     }
-    varint(value).map(|_| batches)
-}
-
-fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
-    (bytes.len() >= length).then(|| bytes.split_to(length))
-}
-
-fn put_varint(out: &mut BytesMut, mut number: u32) {
-    while number >= 0x80 {
-        out.put_u8(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.put_u8(number as u8);
-}
-
-fn varint(bytes: &mut Bytes) -> Option<u32> {
-    let mut number = 0;
-    for shift in (0..32).step_by(7) {
-        let byte = bytes.try_get_u8().ok()?;
-        number |= u32::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+    tagged_fields(value).map(|_| batches)
 }
 
 #[cfg(test)]

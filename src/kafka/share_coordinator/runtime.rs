@@ -1,36 +1,43 @@
 //! The share coordinator as the broker drives it: partitions that are read and let go, decisions that
 //! are appended and committed.
 
-use crate::kafka::coordinator::{Append, Coordinator, Write, write_error};
+use bytes::Bytes;
+
+use crate::kafka::coordinator::record::new_record;
+use crate::kafka::coordinator::{Append, Log, Logged, Runtime, StateMachine, Write};
 use crate::kafka::node::Turn;
 use crate::kafka::share_coordinator::records::ShareRecord;
 use crate::kafka::share_coordinator::state::{States, replay};
 use crate::kafka::share_coordinator::{Decided, ShareCoordinator};
-use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::{ErrorCode, LeaderEpoch, Offset};
 
-impl Coordinator for ShareCoordinator {
-    fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch> {
-        self.runtime.ready(partition).ok()
+impl StateMachine for ShareCoordinator {
+    type Record = ShareRecord;
+    type Decision = Decided;
+
+    fn runtime(&self) -> &Runtime<Decided> {
+        &self.runtime
     }
 
-    fn elected(
-        &mut self,
-        turn: &mut Turn<'_>,
-        partition: i32,
-        epoch: LeaderEpoch,
-        log: &mut dyn Iterator<Item = Batch>,
-    ) {
-        self.resigned(turn, partition);
+    fn runtime_mut(&mut self) -> &mut Runtime<Decided> {
+        &mut self.runtime
+    }
+
+    fn decode(key: &Bytes, value: Option<&Bytes>) -> Option<ShareRecord> {
+        ShareRecord::decode(key, value)
+    }
+
+    fn batch(write: &Write<Decided>) -> Append {
+        let records: Vec<_> = write.what.record.iter().map(|record| new_record(write.at, record.encode())).collect();
+        Append::plain(write.partition, &records)
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch, log: Log<ShareRecord>) {
+        self.unload(turn, partition);
         let mut states = States::new();
-        for batch in log.filter(|batch| !batch.is_control()) {
-            // A batch in our own log that cannot be read is passed over, as the loader passes over
-            // records that it does not know.
-            for record in batch.records().unwrap_or_default() {
-                let key = record.key.unwrap_or_default();
-                if let Some(known) = ShareRecord::decode(&key, record.value.as_ref()) {
-                    replay(&mut states, &known, self.settings.updates_per_snapshot);
-                }
+        for (_, logged) in log {
+            if let Logged::Record(record, _) = logged {
+                replay(&mut states, &record, self.settings.updates_per_snapshot);
             }
         }
         self.shards.insert(partition, states);
@@ -38,7 +45,7 @@ impl Coordinator for ShareCoordinator {
         self.runtime.load(partition);
     }
 
-    fn resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {
+    fn unload(&mut self, turn: &mut Turn<'_>, partition: i32) {
         self.shards.remove(&partition);
         for write in self.runtime.close(partition) {
             self.finish(turn, write.what, Err(ErrorCode::NotCoordinator));
@@ -46,44 +53,22 @@ impl Coordinator for ShareCoordinator {
         self.decide(turn);
     }
 
-    fn take_appends(&mut self) -> Vec<Append> {
-        std::iter::from_fn(|| self.runtime.take().map(append)).collect()
-    }
-
-    fn appended(&mut self, turn: &mut Turn<'_>, partition: i32, result: Result<Offset, ErrorCode>) {
-        let Some(mut write) = self.runtime.appended(partition) else { return };
-        match result {
-            Ok(offset) => {
-                write.end = offset.next();
-                if let (Some(states), Some(record)) = (self.shards.get_mut(&partition), &write.what.record) {
-                    replay(states, record, self.settings.updates_per_snapshot);
-                }
-                self.runtime.defer(write);
-            }
-            Err(error) => self.finish(turn, write.what, Err(write_error(error))),
+    fn written(&mut self, turn: &mut Turn<'_>, write: Write<Decided>, base: Offset) {
+        if let (Some(states), Some(record)) = (self.shards.get_mut(&write.partition), &write.what.record) {
+            replay(states, record, self.settings.updates_per_snapshot);
         }
+        self.runtime.defer(Write { end: base.next(), ..write });
         self.decide(turn);
     }
 
-    fn committed(&mut self, turn: &mut Turn<'_>, partition: i32, high_watermark: Offset) {
-        self.runtime.advance(partition, high_watermark);
-        while let Some(write) = self.runtime.next_committed(partition) {
-            self.finish(turn, write.what, Ok(()));
-        }
+    fn failed(&mut self, turn: &mut Turn<'_>, write: Write<Decided>, error: ErrorCode) {
+        self.finish(turn, write.what, Err(error));
+        self.decide(turn);
     }
-}
 
-fn append(write: &Write<Decided>) -> Append {
-    let (key, value) = match &write.what.record {
-        Some(record) => {
-            let (key, value) = record.encode();
-            (Some(key), value)
-        }
-        None => (None, None),
-    };
-    let record = NewRecord { timestamp: write.at, key, value, headers: Vec::new() };
-    let batch = Batch::build(&BatchHeader::PLAIN, &[record]).bytes().clone();
-    Append { partition: write.partition, batch, producer: None }
+    fn happened(&mut self, turn: &mut Turn<'_>, write: Write<Decided>) {
+        self.finish(turn, write.what, Ok(()));
+    }
 }
 
 #[cfg(test)]
@@ -92,10 +77,11 @@ mod tests {
     use crate::kafka::config::BrokerConfig;
     use crate::kafka::controller::image::MetadataImage;
     use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
-    use crate::kafka::coordinator::SHARE_STATE_TOPIC;
+    use crate::kafka::coordinator::{Coordinator, SHARE_STATE_TOPIC};
     use crate::kafka::node::{Alarm, Effects};
     use crate::kafka::share::RecordState;
     use crate::time::{Duration, Instant};
+    use crate::wire::batch::Batch;
     use crate::wire::messages::{
         InitializeShareGroupStateRequest, ReadShareGroupStateRequest, WriteShareGroupStateRequest,
         initialize_share_group_state_request as initialize, read_share_group_state_request as read,

@@ -3,28 +3,28 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::kafka::coordinator::flexible::{length, put_length, put_tagged_fields, put_text, tagged_fields, text};
+use crate::kafka::coordinator::plain::{put_string, string};
+use crate::kafka::coordinator::record::read_version;
 use crate::kafka::transaction::metadata::{
     NO_PRODUCER_EPOCH, NO_PRODUCER_ID, TransactionMetadata, TransactionState, TransactionVersion,
 };
 use crate::sorted::SortedSet;
-use crate::wire::{ProducerId, StrBytes, TopicName, TopicPartition, TransactionalId};
+use crate::wire::{ProducerId, TopicName, TopicPartition, TransactionalId};
 
 const PREVIOUS_PRODUCER_ID: u32 = 0;
 const NEXT_PRODUCER_ID: u32 = 1;
 const CLIENT_TRANSACTION_VERSION: u32 = 2;
 
-pub fn encode_key(id: &TransactionalId) -> Bytes {
+fn encode_key(id: &TransactionalId) -> Bytes {
     let mut out = BytesMut::new();
     out.put_i16(0);
-    // Kafka's strings carry a 16-bit length; transactional ids stay far below it.
-    let text = &id.0.as_bytes()[..id.0.len().min(i16::MAX as usize)];
-    out.put_i16(text.len() as i16);
-    out.put_slice(text);
+    put_string(&mut out, &id.0);
     out.freeze()
 }
 
 /// Version 1, the flexible one, which `transaction.version` 1 and later write.
-pub fn encode_value(value: &TransactionMetadata) -> Bytes {
+fn encode_value(value: &TransactionMetadata) -> Bytes {
     let mut out = BytesMut::new();
     out.put_i16(1);
     out.put_i64(value.producer_id.0);
@@ -42,55 +42,51 @@ pub fn encode_value(value: &TransactionMetadata) -> Bytes {
         id(NEXT_PRODUCER_ID, value.next_producer_id),
         (version != 0).then(|| (CLIENT_TRANSACTION_VERSION, Bytes::copy_from_slice(&version.to_be_bytes()))),
     ];
-    put_varint(&mut out, tags.iter().flatten().count() as u32);
-    for (tag, bytes) in tags.into_iter().flatten() {
-        put_varint(&mut out, tag);
-        put_varint(&mut out, bytes.len() as u32);
-        out.put_slice(&bytes);
-    }
+    put_tagged_fields(&mut out, &tags.into_iter().flatten().collect::<Vec<_>>());
     out.freeze()
 }
 
 /// By topic; none at all, not even an empty list, for an id without a transaction.
 fn put_partitions(out: &mut BytesMut, value: &TransactionMetadata) {
     if value.state == TransactionState::Empty {
-        return put_varint(out, 0);
+        return out.put_u8(0);
     }
     let partitions: Vec<&TopicPartition> = value.partitions.iter().collect();
     let topics: Vec<&[&TopicPartition]> = partitions.chunk_by(|a, b| a.topic == b.topic).collect();
-    put_varint(out, topics.len() as u32 + 1);
+    put_length(out, topics.len());
     for topic in topics {
-        let name = topic[0].topic.0.as_bytes();
-        put_varint(out, name.len() as u32 + 1);
-        out.put_slice(name);
-        put_varint(out, topic.len() as u32 + 1);
+        put_text(out, &topic[0].topic.0);
+        put_length(out, topic.len());
         topic.iter().for_each(|partition| out.put_i32(partition.partition));
-        put_varint(out, 0);
+        out.put_u8(0);
     }
 }
 
+/// Key and value; a value of `None` is a tombstone.
+pub fn encode(id: &TransactionalId, value: Option<&TransactionMetadata>) -> (Bytes, Option<Bytes>) {
+    (encode_key(id), value.map(encode_value))
+}
+
 /// `None` for what is no record of ours.
-pub fn decode_key(key: &Bytes) -> Option<TransactionalId> {
+pub fn decode(key: &Bytes, value: Option<&Bytes>) -> Option<(TransactionalId, Option<TransactionMetadata>)> {
+    // Version 0 is what clusters of transaction.version 0 wrote; this one never had that.
+    Some((decode_key(key)?, read_version(value, 1, decode_value)?))
+}
+
+fn decode_key(key: &Bytes) -> Option<TransactionalId> {
     let mut key = key.clone();
     if key.try_get_i16().ok()? != 0 {
         return None;
     }
-    let length = usize::try_from(key.try_get_i16().ok()?).ok()?;
-    text(&mut key, length).map(TransactionalId)
+    string(&mut key).map(TransactionalId)
 }
 
-pub fn decode_value(value: &Bytes) -> Option<TransactionMetadata> {
-    let mut value = value.clone();
-    let version = value.try_get_i16().ok()?;
-    // Version 0 is what clusters of transaction.version 0 wrote; this one never had that.
-    if version != 1 {
-        return None;
-    }
+fn decode_value(value: &mut Bytes) -> Option<TransactionMetadata> {
     let producer_id = ProducerId(value.try_get_i64().ok()?);
     let producer_epoch = value.try_get_i16().ok()?;
     let timeout_ms = value.try_get_i32().ok()?;
     let state = TransactionState::from_id(value.try_get_i8().ok()?)?;
-    let partitions = partitions(&mut value)?;
+    let partitions = partitions(value)?;
     let last_update_ms = value.try_get_i64().ok()?;
     let start_ms = value.try_get_i64().ok()?;
     let mut read = TransactionMetadata {
@@ -106,10 +102,7 @@ pub fn decode_value(value: &Bytes) -> Option<TransactionMetadata> {
         last_update_ms,
         client_version: TransactionVersion::V0,
     };
-    for _ in 0..varint(&mut value)? {
-        let tag = varint(&mut value)?;
-        let length = varint(&mut value)? as usize;
-        let mut bytes = take(&mut value, length)?;
+    for (tag, mut bytes) in tagged_fields(value)? {
         match tag {
             PREVIOUS_PRODUCER_ID => read.prev_producer_id = ProducerId(bytes.try_get_i64().ok()?),
             NEXT_PRODUCER_ID => read.next_producer_id = ProducerId(bytes.try_get_i64().ok()?),
@@ -122,46 +115,15 @@ pub fn decode_value(value: &Bytes) -> Option<TransactionMetadata> {
 
 fn partitions(value: &mut Bytes) -> Option<SortedSet<TopicPartition>> {
     let mut partitions = SortedSet::new();
-    for _ in 1..varint(value)?.max(1) {
-        let length = varint(value)?.checked_sub(1)? as usize;
-        let topic = TopicName(text(value, length)?);
-        for _ in 1..varint(value)?.max(1) {
+    for _ in 0..length(value)?.unwrap_or(0) {
+        let topic = TopicName(text(value)?);
+        for _ in 0..length(value)?.unwrap_or(0) {
             let partition = value.try_get_i32().ok()?;
             partitions.insert(TopicPartition { topic: topic.clone(), partition });
         }
-        if varint(value)? != 0 {
-            return None;
-        }
+        tagged_fields(value)?;
     }
     Some(partitions)
-}
-
-fn text(bytes: &mut Bytes, length: usize) -> Option<StrBytes> {
-    StrBytes::from_utf8(take(bytes, length)?).ok()
-}
-
-fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
-    (bytes.len() >= length).then(|| bytes.split_to(length))
-}
-
-fn put_varint(out: &mut BytesMut, mut number: u32) {
-    while number >= 0x80 {
-        out.put_u8(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.put_u8(number as u8);
-}
-
-fn varint(bytes: &mut Bytes) -> Option<u32> {
-    let mut number = 0;
-    for shift in (0..32).step_by(7) {
-        let byte = bytes.try_get_u8().ok()?;
-        number |= u32::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -202,16 +164,20 @@ mod tests {
         let overflown = TransactionMetadata { next_producer_id: ProducerId(900), ..metadata() };
         for written in [metadata(), overflown, TransactionMetadata::new(ProducerId(1), 1, 2)] {
             let seen = TransactionMetadata { last_producer_epoch: 2, ..written.clone() };
-            assert_eq!(decode_value(&encode_value(&seen)), Some(written));
+            let id = TransactionalId(str_bytes("t"));
+            let (key, value) = encode(&id, Some(&seen));
+            assert_eq!(decode(&key, value.as_ref()), Some((id, Some(written))));
         }
     }
 
     #[test]
     fn a_torn_record_is_no_record() {
-        let whole = encode_value(&metadata());
-        for end in 0..whole.len() {
-            assert_eq!(decode_value(&whole.slice(..end)), None, "{end}");
+        let id = TransactionalId(str_bytes("t"));
+        let (key, value) = (encode_key(&id), encode_value(&metadata()));
+        for end in 0..value.len() {
+            assert_eq!(decode(&key, Some(&value.slice(..end))), None, "{end}");
         }
+        assert_eq!(decode(&key, None), Some((id, None)));
         assert_eq!(decode_key(&Bytes::from_static(&[0, 1, 0, 0])), None);
         assert_eq!(decode_key(&Bytes::from_static(&[0, 0, 0, 9, b't'])), None);
     }

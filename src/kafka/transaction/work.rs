@@ -91,13 +91,13 @@ pub(super) enum Then {
 
 /// A transition that goes into the log.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Transition {
-    pub id: TransactionalId,
+pub struct Transition {
+    pub(super) id: TransactionalId,
     /// Where the id goes; `None`: it is deleted.
-    pub next: Option<TransactionMetadata>,
-    pub then: Then,
+    pub(super) next: Option<TransactionMetadata>,
+    pub(super) then: Then,
     /// When nobody waits for it any more.
-    pub deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 /// One partition of `__transaction_state` that this broker leads (TxnMetadataCacheEntry).

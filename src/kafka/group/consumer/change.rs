@@ -10,8 +10,9 @@ use crate::kafka::group::assignor::{Assignor, GroupSpec, MemberSpec, Partitions}
 use crate::kafka::group::consumer::group::{ConsumerGroup, metadata_hash, topic_ids};
 use crate::kafka::group::consumer::member::{ConsumerMember, LEAVE_STATIC_EPOCH, MemberMetadata, MemberState};
 use crate::kafka::group::consumer::reconcile::Reconciliation;
-use crate::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
+use crate::kafka::group::consumer::records::{ConsumerOwn, ConsumerRecord};
 use crate::kafka::group::consumer::regex;
+use crate::kafka::group::modern::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::{ErrorCode, StrBytes, TopicName, TopicPartition};
@@ -77,9 +78,7 @@ impl<'a> Change<'a> {
     }
 
     fn remove_member(&mut self, id: &StrBytes) {
-        self.write(ConsumerRecord::Current(id.clone(), None));
-        self.write(ConsumerRecord::Target(id.clone(), None));
-        self.write(ConsumerRecord::Member(id.clone(), None));
+        ConsumerRecord::without_member(id).into_iter().for_each(|record| self.write(record));
     }
 
     /// Takes what the member tells of itself (hasMemberSubscriptionChanged, maybeUpdateRegularExpressions).
@@ -96,7 +95,7 @@ impl<'a> Change<'a> {
         if let (true, (old, new)) = (regex_changed, patterns) {
             if let Some(old) = old {
                 if self.group.members_with_pattern(&old) == 1 {
-                    self.write(ConsumerRecord::Regex(old, None));
+                    self.write(ConsumerRecord::Own(ConsumerOwn::Regex(old, None)));
                 }
                 // Without a pattern there is nothing to be resolved first.
                 resolved = new.is_none();
@@ -105,7 +104,7 @@ impl<'a> Change<'a> {
                 if self.group.members_with_pattern(&new) == 0 {
                     regex::validate(&new)?;
                 } else {
-                    resolved = self.group.regexes.contains_key(&new);
+                    resolved = self.group.kind.regexes.contains_key(&new);
                 }
             }
         }

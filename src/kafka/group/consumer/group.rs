@@ -1,13 +1,18 @@
-//! A consumer group as its records tell it, and the rules that need nothing else (ConsumerGroup,
-//! ModernGroup).
+//! A consumer group as its records tell it, and the rules that need nothing else (ConsumerGroup).
+
+use bytes::{Bytes, BytesMut};
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::group::assignor::Partitions;
-use crate::kafka::group::consumer::member::{ConsumerMember, CurrentAssignment, LEAVE_EPOCH, MemberState};
-use crate::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch, ResolvedRegex};
+use crate::kafka::group::consumer::member::{
+    ConsumerMember, CurrentAssignment, LEAVE_EPOCH, MemberMetadata, MemberState,
+};
+use crate::kafka::group::consumer::records::{self, ConsumerOwn, ResolvedRegex};
+use crate::kafka::group::modern::records::{GroupEpoch, RecordTypes};
+use crate::kafka::group::modern::{Kind, ModernGroup};
 use crate::kafka::group::protocol::CONSUMER;
 use crate::sorted::{SortedMap, SortedSet};
-use crate::wire::{ErrorCode, GroupId, StrBytes, TopicName, Uuid};
+use crate::time::Instant;
+use crate::wire::{ErrorCode, StrBytes, TopicName, Uuid};
 
 /// ConsumerGroupState; it follows from the epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,40 +37,55 @@ impl ConsumerGroupState {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConsumerGroup {
-    pub id: GroupId,
-    /// Raised whenever there has to be another target; 0 before the first.
-    pub epoch: i32,
-    /// Of the topics' metadata that the epoch was made for; 0 without topics.
-    pub metadata_hash: i64,
-    /// The epoch that the targets were computed for (the assignment epoch).
-    pub target_epoch: i32,
-    pub members: SortedMap<StrBytes, ConsumerMember>,
-    pub targets: SortedMap<StrBytes, Partitions>,
+pub type ConsumerGroup = ModernGroup<ConsumerKind>;
+
+/// What a group has besides as one of the consumer protocol.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConsumerKind {
     pub regexes: SortedMap<StrBytes, ResolvedRegex>,
     /// An older broker left a record of the topics' metadata, to be deleted with the group.
     pub has_partition_metadata: bool,
-    /// The group's epoch when its topics' metadata was looked at for the last time; `None` when it
-    /// has to be looked at. Not replicated: a new coordinator looks anew.
-    pub metadata_seen_at: Option<i32>,
 }
 
-impl ConsumerGroup {
-    pub fn new(id: GroupId) -> ConsumerGroup {
-        ConsumerGroup {
-            id,
-            epoch: 0,
-            metadata_hash: 0,
-            target_epoch: 0,
-            members: SortedMap::new(),
-            targets: SortedMap::new(),
-            regexes: SortedMap::new(),
-            has_partition_metadata: false,
-            metadata_seen_at: None,
+impl Kind for ConsumerKind {
+    type Metadata = MemberMetadata;
+    type Current = CurrentAssignment;
+    type Own = ConsumerOwn;
+
+    const TYPES: RecordTypes = records::TYPES;
+
+    fn put_epoch(out: &mut BytesMut, value: &GroupEpoch) {
+        records::put_epoch(out, value);
+    }
+
+    fn epoch(bytes: &mut Bytes) -> Option<GroupEpoch> {
+        records::epoch(bytes)
+    }
+
+    fn left() -> CurrentAssignment {
+        CurrentAssignment { epoch: LEAVE_EPOCH, previous_epoch: LEAVE_EPOCH, ..CurrentAssignment::default() }
+    }
+
+    fn replay(&mut self, record: &ConsumerOwn, _: Instant) {
+        match record {
+            ConsumerOwn::PartitionMetadata(value) => self.has_partition_metadata = value.is_some(),
+            ConsumerOwn::Regex(regex, Some(resolved)) => {
+                self.regexes.insert(regex.clone(), resolved.clone());
+            }
+            ConsumerOwn::Regex(regex, None) => {
+                self.regexes.remove(regex);
+            }
         }
     }
 
+    fn tombstones(&self) -> Vec<ConsumerOwn> {
+        let mut records: Vec<_> = self.regexes.keys().map(|regex| ConsumerOwn::Regex(regex.clone(), None)).collect();
+        records.extend(self.has_partition_metadata.then_some(ConsumerOwn::PartitionMetadata(None)));
+        records
+    }
+}
+
+impl ConsumerGroup {
     pub fn state(&self) -> ConsumerGroupState {
         if self.members.is_empty() {
             ConsumerGroupState::Empty
@@ -78,60 +98,9 @@ impl ConsumerGroup {
         }
     }
 
-    /// The only way in which a record changes the group (GroupMetadataManager.replay). The tombstone
-    /// of the epoch, which removes the whole group, is whoever holds the groups to carry out.
-    pub(in crate::kafka::group) fn replay(&mut self, record: &ConsumerRecord) {
-        match record {
-            ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash })) => {
-                self.epoch = *epoch;
-                self.metadata_hash = *metadata_hash;
-                // What was looked at for an epoch stands in its record (hasMetadataExpired).
-            }
-            ConsumerRecord::Epoch(None) => {}
-            ConsumerRecord::PartitionMetadata(value) => self.has_partition_metadata = value.is_some(),
-            ConsumerRecord::Member(id, Some(metadata)) => self.member_or_new(id).metadata = metadata.clone(),
-            ConsumerRecord::Member(id, None) => {
-                self.members.remove(id);
-            }
-            ConsumerRecord::TargetEpoch(value) => self.target_epoch = value.unwrap_or(-1),
-            ConsumerRecord::Target(id, Some(target)) => {
-                self.targets.insert(id.clone(), target.clone());
-            }
-            ConsumerRecord::Target(id, None) => {
-                self.targets.remove(id);
-            }
-            ConsumerRecord::Current(id, Some(current)) => self.member_or_new(id).current = current.clone(),
-            ConsumerRecord::Current(id, None) => {
-                if let Some(member) = self.members.get_mut(id) {
-                    let (epoch, previous_epoch) = (LEAVE_EPOCH, LEAVE_EPOCH);
-                    member.current = CurrentAssignment { epoch, previous_epoch, ..CurrentAssignment::default() };
-                }
-            }
-            ConsumerRecord::Regex(regex, Some(resolved)) => {
-                self.regexes.insert(regex.clone(), resolved.clone());
-            }
-            ConsumerRecord::Regex(regex, None) => {
-                self.regexes.remove(regex);
-            }
-        }
-    }
-
-    fn member_or_new(&mut self, id: &StrBytes) -> &mut ConsumerMember {
-        self.members.entry(id.clone()).or_insert_with(|| ConsumerMember::new(id.clone()))
-    }
-
-    /// ModernGroup.hasMetadataExpired. A write that failed took its epoch away again.
-    pub fn has_metadata_expired(&self) -> bool {
-        self.metadata_seen_at.is_none_or(|seen| self.epoch < seen)
-    }
-
     /// The member that holds a `group.instance.id`.
     pub fn static_member(&self, instance: &StrBytes) -> Option<&ConsumerMember> {
         self.members.values().find(|member| member.metadata.instance.as_ref() == Some(instance))
-    }
-
-    pub fn target_of(&self, member: &StrBytes) -> Partitions {
-        self.targets.get(member).cloned().unwrap_or_default()
     }
 
     /// Whether some member still has the partition (currentPartitionEpoch != -1).
@@ -142,7 +111,7 @@ impl ConsumerGroup {
     /// The topics that a member subscribes to, by name or by a pattern that is resolved.
     pub fn subscription(&self, member: &ConsumerMember) -> SortedSet<TopicName> {
         let mut topics = member.metadata.topics.clone();
-        if let Some(resolved) = member.metadata.pattern().and_then(|pattern| self.regexes.get(pattern)) {
+        if let Some(resolved) = member.metadata.pattern().and_then(|pattern| self.kind.regexes.get(pattern)) {
             topics.extend(resolved.topics.iter().cloned());
         }
         topics
@@ -247,27 +216,6 @@ impl ConsumerGroup {
         }
         let member = member.and_then(|id| self.members.get(id)).ok_or(ErrorCode::UnknownMemberId)?;
         member.validate_epoch(epoch)
-    }
-
-    /// Everything that deletes the group (createGroupTombstoneRecords); a member that another one
-    /// replaces is called by its new id.
-    pub fn tombstones(&self, replaced: Option<(&StrBytes, &StrBytes)>) -> Vec<ConsumerRecord> {
-        let ids = || {
-            self.members.keys().map(|id| match replaced {
-                Some((old, new)) if old == id => new.clone(),
-                _ => id.clone(),
-            })
-        };
-        let mut records: Vec<ConsumerRecord> = ids().map(|id| ConsumerRecord::Current(id, None)).collect();
-        records.extend(ids().map(|id| ConsumerRecord::Target(id, None)));
-        records.push(ConsumerRecord::TargetEpoch(None));
-        records.extend(ids().map(|id| ConsumerRecord::Member(id, None)));
-        records.extend(self.regexes.keys().map(|regex| ConsumerRecord::Regex(regex.clone(), None)));
-        if self.has_partition_metadata {
-            records.push(ConsumerRecord::PartitionMetadata(None));
-        }
-        records.push(ConsumerRecord::Epoch(None));
-        records
     }
 }
 

@@ -5,7 +5,8 @@ use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::consumer::group::{ConsumerGroup, metadata_hash};
 use crate::kafka::group::consumer::member::{CurrentAssignment, LEAVE_STATIC_EPOCH, MemberState};
-use crate::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
+use crate::kafka::group::consumer::records::{ConsumerOwn, ConsumerRecord};
+use crate::kafka::group::modern::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
@@ -73,9 +74,7 @@ impl Work<'_, '_> {
         }
         let mut records = Vec::new();
         for id in leaving {
-            records.push(ConsumerRecord::Current(id.clone(), None));
-            records.push(ConsumerRecord::Target(id.clone(), None));
-            records.push(ConsumerRecord::Member(id.clone(), None));
+            records.extend(ConsumerRecord::without_member(id));
             self.cancel_member_timers(&group.id, id);
         }
         let patterns: SortedSet<&StrBytes> =
@@ -83,7 +82,7 @@ impl Work<'_, '_> {
         for pattern in patterns {
             let leave = |id: &&StrBytes| group.members.get(*id).and_then(|m| m.metadata.pattern()) == Some(pattern);
             if group.members_with_pattern(pattern) == leaving.iter().filter(leave).count() {
-                records.push(ConsumerRecord::Regex(pattern.clone(), None));
+                records.push(ConsumerRecord::Own(ConsumerOwn::Regex(pattern.clone(), None)));
             }
         }
         let mut topics = SortedSet::new();

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use crate::kafka::group::assignor::Partitions;
+use crate::kafka::group::consumer::group::ConsumerKind;
+use crate::kafka::group::modern::ModernMember;
 use crate::kafka::group::protocol;
 use crate::sorted::SortedSet;
 use crate::time::Duration;
@@ -151,18 +153,9 @@ impl CurrentAssignment {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConsumerMember {
-    pub id: StrBytes,
-    pub metadata: MemberMetadata,
-    pub current: CurrentAssignment,
-}
+pub type ConsumerMember = ModernMember<ConsumerKind>;
 
 impl ConsumerMember {
-    pub fn new(id: StrBytes) -> ConsumerMember {
-        ConsumerMember { id, metadata: MemberMetadata::default(), current: CurrentAssignment::default() }
-    }
-
     /// Whether it speaks the classic protocol.
     pub fn is_classic(&self) -> bool {
         self.metadata.classic.is_some()

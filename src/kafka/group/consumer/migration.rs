@@ -16,8 +16,9 @@ use crate::kafka::group::consumer::group::{ConsumerGroup, metadata_hash};
 use crate::kafka::group::consumer::member::{
     ClassicMetadata, ConsumerMember, CurrentAssignment, MemberMetadata, MemberState,
 };
-use crate::kafka::group::consumer::records::{ConsumerRecord, GroupEpoch};
+use crate::kafka::group::consumer::records::ConsumerRecord;
 use crate::kafka::group::join::join_error;
+use crate::kafka::group::modern::records::GroupEpoch;
 use crate::kafka::group::protocol;
 use crate::kafka::group::rebalance::group_record;
 use crate::kafka::group::records::GroupRecord;

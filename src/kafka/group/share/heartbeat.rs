@@ -8,11 +8,11 @@ use crate::kafka::fact::Fact;
 use crate::kafka::group::assignor::{Assignor, GroupSpec, MemberSpec, Partitions};
 use crate::kafka::group::consumer::group::{metadata_hash, topic_ids};
 use crate::kafka::group::consumer::member::LEAVE_EPOCH;
-use crate::kafka::group::consumer::records::GroupEpoch;
+use crate::kafka::group::modern::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::group::{ShareAssignment, ShareGroup, ShareMember};
 use crate::kafka::group::share::persister::PersisterRequest;
-use crate::kafka::group::share::records::ShareRecord;
+use crate::kafka::group::share::records::{ShareOwn, ShareRecord};
 use crate::kafka::group::share::state::initialize_request;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
@@ -105,12 +105,12 @@ impl Work<'_, '_> {
             .with_heartbeat_interval_ms(interval.millis() as i32)
             .with_assignment(assignment);
         let retry_interval = self.settings.share.initialize_retry_interval;
-        let partitions = &change.group.partitions;
+        let partitions = &change.group.kind.partitions;
         let missing = partitions.missing(&change.subscribed, change.image, self.now(), retry_interval);
         let mut then = Then::Nothing;
         if !missing.is_empty() {
             let next = partitions.initializing(&missing);
-            change.write(ShareRecord::StatePartitions(Some(next)));
+            change.write(ShareRecord::Own(ShareOwn::StatePartitions(Some(next))));
             let request = initialize_request(&change.group.id, change.epoch, &missing);
             then = Then::AskPersister(Box::new(PersisterRequest::Initialize(request)));
         }
@@ -282,6 +282,6 @@ impl<'a> Change<'a> {
         let topics = topics.iter().filter_map(|name| self.image.topics.get(name));
         let topics = topics.map(|topic| (topic.id, topic.partitions.len() as i32));
         let spec = GroupSpec::new(members.into_values().collect(), topics.collect());
-        GroupSpec { assignable: Some(self.group.partitions.assignable()), ..spec }
+        GroupSpec { assignable: Some(self.group.kind.partitions.assignable()), ..spec }
     }
 }

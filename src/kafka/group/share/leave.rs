@@ -6,11 +6,11 @@ use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::fact::Fact;
 use crate::kafka::group::consumer::group::metadata_hash;
 use crate::kafka::group::consumer::named;
-use crate::kafka::group::consumer::records::GroupEpoch;
+use crate::kafka::group::modern::records::GroupEpoch;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::share::group::{ShareGroup, ShareMember};
 use crate::kafka::group::share::persister::InitializeState;
-use crate::kafka::group::share::records::ShareRecord;
+use crate::kafka::group::share::records::{ShareOwn, ShareRecord};
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
 use crate::sorted::SortedSet;
@@ -72,14 +72,10 @@ impl Work<'_, '_> {
         let metadata_hash = metadata_hash(&topics, image);
         let reason = StrBytes::from_string(format!("{} is gone", member.name().as_str()));
         self.turn.tell(Fact::GroupEpochRaised { group: group.id.clone(), epoch, reason });
-        let records = [
-            ShareRecord::Current(member.id.clone(), None),
-            ShareRecord::Target(member.id.clone(), None),
-            ShareRecord::Member(member.id.clone(), None),
-            ShareRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash })),
-        ];
+        let raised = ShareRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash }));
+        let records = ShareRecord::without_member(&member.id).into_iter().chain([raised]);
         let record = |record| GroupRecord::Share { group: group.id.clone(), record };
-        Decided::plain(records.map(record).into(), then)
+        Decided::plain(records.map(record).collect(), then)
     }
 }
 
@@ -91,7 +87,7 @@ pub(in crate::kafka::group) fn state_initialized(
     request: &InitializeState,
     result: Result<(), ErrorCode>,
 ) -> Option<Decided> {
-    let partitions = &shard.share_groups.get(&request.group)?.partitions;
+    let partitions = &shard.share_groups.get(&request.group)?.kind.partitions;
     let group = request.group.clone();
     let (next, then) = match result {
         Ok(()) => {
@@ -103,14 +99,14 @@ pub(in crate::kafka::group) fn state_initialized(
         Err(_) if partitions.initializing.is_empty() => return None,
         Err(_) => (partitions.uninitialized(&request.topics), Then::Nothing),
     };
-    let record = ShareRecord::StatePartitions(Some(next));
+    let record = ShareRecord::Own(ShareOwn::StatePartitions(Some(next)));
     Some(Decided::record(GroupRecord::Share { group, record }, then))
 }
 
 /// A topic is deleted: no group keeps partitions of it.
 pub(in crate::kafka::group) fn forget_topic(shard: &Shard, topic: &TopicName) -> Vec<GroupRecord> {
     let record = |group: &ShareGroup| {
-        let record = ShareRecord::StatePartitions(Some(group.partitions.without(topic)?));
+        let record = ShareRecord::Own(ShareOwn::StatePartitions(Some(group.kind.partitions.without(topic)?)));
         Some(GroupRecord::Share { group: group.id.clone(), record })
     };
     shard.share_groups.values().filter_map(|group| record(group)).collect()

@@ -1,125 +1,77 @@
-//! The records of share groups in `__consumer_offsets`, key and value as Kafka's schemas say
-//! (GroupCoordinatorRecordHelpers and the ShareGroup…Key and …Value of the group coordinator).
+//! The records of share groups in `__consumer_offsets`: what their values are, and the record that
+//! consumer groups do not have (ShareGroup…Key and …Value of the group coordinator).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::kafka::group::assignor::Partitions;
-use crate::kafka::group::consumer::records::GroupEpoch;
-use crate::kafka::group::flexible::{
-    length, nullable, partitions, put_length, put_nullable, put_partitions, put_text, put_topics, read, tagged_field_0,
-    text, topics,
-};
-use crate::kafka::group::records::{put_string, string};
-use crate::kafka::group::share::group::{ShareAssignment, ShareMemberMetadata};
+use crate::kafka::coordinator::flexible::{length, nullable, put_length, put_nullable, put_text, tagged_fields, text};
+use crate::kafka::coordinator::record::read_version;
+use crate::kafka::group::flexible::{partitions, put_partitions, put_topics, topics};
+use crate::kafka::group::modern::records::{GroupEpoch, ModernRecord, OwnRecord, RecordTypes, Value};
+use crate::kafka::group::share::group::{ShareAssignment, ShareKind, ShareMemberMetadata};
 use crate::kafka::group::share::state::{StatePartitions, TopicPartitions, Topics};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::{StrBytes, TopicName, Uuid};
 
-/// One record of a share group; without a value it deletes what its key names.
+/// One record of a share group.
+pub type ShareRecord = ModernRecord<ShareKind>;
+
+/// The record that only share groups have.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ShareRecord {
-    Epoch(Option<GroupEpoch>),
-    Member(StrBytes, Option<ShareMemberMetadata>),
-    TargetEpoch(Option<i32>),
-    Target(StrBytes, Option<Partitions>),
-    Current(StrBytes, Option<ShareAssignment>),
+pub enum ShareOwn {
     StatePartitions(Option<StatePartitions>),
 }
 
-/// The record types are the versions of the keys.
-const MEMBER: i16 = 10;
-const EPOCH: i16 = 11;
-const TARGET_EPOCH: i16 = 12;
-const TARGET: i16 = 13;
-const CURRENT: i16 = 14;
+pub(super) const TYPES: RecordTypes = RecordTypes { epoch: 11, member: 10, target_epoch: 12, target: 13, current: 14 };
 const STATE_PARTITIONS: i16 = 15;
 
-impl ShareRecord {
-    /// The type of the record, and what its key names besides the group.
-    pub(in crate::kafka::group) fn key(&self) -> (i16, Option<&StrBytes>) {
-        match self {
-            ShareRecord::Epoch(_) => (EPOCH, None),
-            ShareRecord::Member(member, _) => (MEMBER, Some(member)),
-            ShareRecord::TargetEpoch(_) => (TARGET_EPOCH, None),
-            ShareRecord::Target(member, _) => (TARGET, Some(member)),
-            ShareRecord::Current(member, _) => (CURRENT, Some(member)),
-            ShareRecord::StatePartitions(_) => (STATE_PARTITIONS, None),
-        }
+impl OwnRecord for ShareOwn {
+    fn key(&self) -> (i16, Option<&StrBytes>) {
+        (STATE_PARTITIONS, None)
     }
 
-    pub fn is_tombstone(&self) -> bool {
-        match self {
-            ShareRecord::Epoch(value) => value.is_none(),
-            ShareRecord::Member(_, value) => value.is_none(),
-            ShareRecord::TargetEpoch(value) => value.is_none(),
-            ShareRecord::Target(_, value) => value.is_none(),
-            ShareRecord::Current(_, value) => value.is_none(),
-            ShareRecord::StatePartitions(value) => value.is_none(),
-        }
+    fn is_tombstone(&self) -> bool {
+        let ShareOwn::StatePartitions(value) = self;
+        value.is_none()
     }
 
-    pub(in crate::kafka::group) fn encode(&self, key: &mut BytesMut) -> Option<Bytes> {
-        if let Some(named) = self.key().1 {
-            put_string(key, named);
-        }
-        let mut out = BytesMut::new();
-        out.put_i16(0);
-        match self {
-            ShareRecord::Epoch(value) => {
-                let GroupEpoch { epoch, metadata_hash } = value.as_ref()?;
-                out.put_i32(*epoch);
-                out.put_i64(*metadata_hash);
-            }
-            ShareRecord::Member(_, value) => {
-                let ShareMemberMetadata { rack, client_id, client_host, topics } = value.as_ref()?;
-                put_nullable(&mut out, rack.as_ref());
-                put_text(&mut out, client_id);
-                put_text(&mut out, client_host);
-                put_topics(&mut out, topics);
-            }
-            ShareRecord::TargetEpoch(value) => out.put_i32((*value)?),
-            ShareRecord::Target(_, value) => put_partitions(&mut out, value.as_ref()?),
-            ShareRecord::Current(_, value) => {
-                let ShareAssignment { epoch, previous_epoch, assigned } = value.as_ref()?;
-                out.put_i32(*epoch);
-                out.put_i32(*previous_epoch);
-                out.put_i8(STABLE);
-                put_partitions(&mut out, assigned);
-            }
-            ShareRecord::StatePartitions(value) => {
-                let StatePartitions { initializing, initialized, deleting, since: _ } = value.as_ref()?;
-                put_topics_with_partitions(&mut out, initializing);
-                put_topics_with_partitions(&mut out, initialized);
-                put_length(&mut out, deleting.len());
-                for (id, name) in deleting {
-                    out.put_slice(id.as_bytes());
-                    put_text(&mut out, &name.0);
-                    out.put_u8(0);
-                }
-            }
-        }
+    fn encode(&self) -> Option<Bytes> {
+        let ShareOwn::StatePartitions(value) = self;
+        value.as_ref().map(encode_state_partitions)
+    }
+
+    fn decode(kind: i16, _: &mut Bytes, value: Option<&Bytes>) -> Option<ShareOwn> {
+        let value = if kind == STATE_PARTITIONS { read_version(value, 0, state_partitions)? } else { return None };
+        Some(ShareOwn::StatePartitions(value))
+    }
+}
+
+pub(super) fn put_epoch(out: &mut BytesMut, value: &GroupEpoch) {
+    out.put_i32(value.epoch);
+    out.put_i64(value.metadata_hash);
+    out.put_u8(0);
+}
+
+pub(super) fn epoch(bytes: &mut Bytes) -> Option<GroupEpoch> {
+    Some(GroupEpoch { epoch: bytes.try_get_i32().ok()?, metadata_hash: bytes.try_get_i64().ok()? })
+}
+
+impl Value for ShareMemberMetadata {
+    fn put(&self, out: &mut BytesMut) {
+        let ShareMemberMetadata { rack, client_id, client_host, topics } = self;
+        put_nullable(out, rack.as_ref());
+        put_text(out, client_id);
+        put_text(out, client_host);
+        put_topics(out, topics);
         out.put_u8(0);
-        Some(out.freeze())
     }
 
-    /// Reads what follows on the group in the key, and the value. `None` for other types.
-    pub(in crate::kafka::group) fn decode(kind: i16, key: &mut Bytes, value: Option<&Bytes>) -> Option<ShareRecord> {
-        let mut value = value.cloned();
-        // The version: there is but one of each.
-        let version = value.as_mut().map(|bytes| bytes.try_get_i16().ok());
-        if !matches!(version, None | Some(Some(0))) {
-            return None;
-        }
-        let value = value.as_mut();
-        Some(match kind {
-            EPOCH => ShareRecord::Epoch(read(value, epoch)?),
-            MEMBER => ShareRecord::Member(string(key)?, read(value, member)?),
-            TARGET_EPOCH => ShareRecord::TargetEpoch(read(value, |bytes| bytes.try_get_i32().ok())?),
-            TARGET => ShareRecord::Target(string(key)?, read(value, partitions)?),
-            CURRENT => ShareRecord::Current(string(key)?, read(value, current)?),
-            STATE_PARTITIONS => ShareRecord::StatePartitions(read(value, state_partitions)?),
-            _ => return None,
+    fn read(bytes: &mut Bytes) -> Option<ShareMemberMetadata> {
+        Some(ShareMemberMetadata {
+            rack: nullable(bytes)?,
+            client_id: text(bytes)?,
+            client_host: text(bytes)?,
+            topics: topics(bytes)?,
         })
     }
 }
@@ -127,23 +79,37 @@ impl ShareRecord {
 /// MemberState.STABLE: a member of a share group is in no other state.
 const STABLE: i8 = 0;
 
-fn epoch(bytes: &mut Bytes) -> Option<GroupEpoch> {
-    Some(GroupEpoch { epoch: bytes.try_get_i32().ok()?, metadata_hash: bytes.try_get_i64().ok()? })
+impl Value for ShareAssignment {
+    fn put(&self, out: &mut BytesMut) {
+        let ShareAssignment { epoch, previous_epoch, assigned } = self;
+        out.put_i32(*epoch);
+        out.put_i32(*previous_epoch);
+        out.put_i8(STABLE);
+        put_partitions(out, assigned);
+        out.put_u8(0);
+    }
+
+    fn read(bytes: &mut Bytes) -> Option<ShareAssignment> {
+        let (epoch, previous_epoch) = (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?);
+        let _state = bytes.try_get_i8().ok()?;
+        Some(ShareAssignment { epoch, previous_epoch, assigned: partitions(bytes)? })
+    }
 }
 
-fn member(bytes: &mut Bytes) -> Option<ShareMemberMetadata> {
-    Some(ShareMemberMetadata {
-        rack: nullable(bytes)?,
-        client_id: text(bytes)?,
-        client_host: text(bytes)?,
-        topics: topics(bytes)?,
-    })
-}
-
-fn current(bytes: &mut Bytes) -> Option<ShareAssignment> {
-    let (epoch, previous_epoch) = (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?);
-    let _state = bytes.try_get_i8().ok()?;
-    Some(ShareAssignment { epoch, previous_epoch, assigned: partitions(bytes)? })
+fn encode_state_partitions(value: &StatePartitions) -> Bytes {
+    let StatePartitions { initializing, initialized, deleting, since: _ } = value;
+    let mut out = BytesMut::new();
+    out.put_i16(0);
+    put_topics_with_partitions(&mut out, initializing);
+    put_topics_with_partitions(&mut out, initialized);
+    put_length(&mut out, deleting.len());
+    for (id, name) in deleting {
+        out.put_slice(id.as_bytes());
+        put_text(&mut out, &name.0);
+        out.put_u8(0);
+    }
+    out.put_u8(0);
+    out.freeze()
 }
 
 fn put_topics_with_partitions(out: &mut BytesMut, topics: &Topics) {
@@ -166,7 +132,7 @@ fn topics_with_partitions(bytes: &mut Bytes) -> Option<Topics> {
         for _ in 0..length(bytes)?? {
             partitions.insert(bytes.try_get_i32().ok()?);
         }
-        tagged_field_0(bytes)?;
+        tagged_fields(bytes)?;
         topics.insert(id, TopicPartitions { name, partitions });
     }
     Some(topics)
@@ -178,7 +144,7 @@ fn state_partitions(bytes: &mut Bytes) -> Option<StatePartitions> {
     for _ in 0..length(bytes)?? {
         let id = Uuid::from_u128(bytes.try_get_u128().ok()?);
         deleting.insert(id, TopicName(text(bytes)?));
-        tagged_field_0(bytes)?;
+        tagged_fields(bytes)?;
     }
     Some(StatePartitions { initializing, initialized, deleting, since: Instant::ZERO })
 }
@@ -186,6 +152,7 @@ fn state_partitions(bytes: &mut Bytes) -> Option<StatePartitions> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::group::assignor::Partitions;
     use crate::kafka::group::records::GroupRecord;
     use crate::wire::{GroupId, str_bytes, topic_name};
 
@@ -224,8 +191,8 @@ mod tests {
         let deleting = [(Uuid::from_u128(3), topic_name("old"))].into_iter().collect();
         let (initializing, initialized) = (topics(1, [0, 1]), topics(2, [4, 300]));
         let value = StatePartitions { initializing, initialized, deleting, since: Instant::ZERO };
-        check(ShareRecord::StatePartitions(Some(value)));
-        check(ShareRecord::StatePartitions(None));
+        check(ShareRecord::Own(ShareOwn::StatePartitions(Some(value))));
+        check(ShareRecord::Own(ShareOwn::StatePartitions(None)));
         let topics = [topic_name("orders")].into_iter().collect();
         let (client_id, client_host) = (str_bytes("c1"), str_bytes("/host"));
         let metadata = ShareMemberMetadata { rack: Some(str_bytes("r")), client_id, client_host, topics };
