@@ -5,6 +5,7 @@
 use crate::kafka::client::consumer::{CommitFor, Process, Purpose};
 use crate::kafka::client::heartbeat::{JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Refusal, Told, by_name};
 use crate::kafka::client::membership::{Membership, Phase};
+use crate::kafka::client::network::backoff;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::{Alarm, Turn};
@@ -195,9 +196,8 @@ impl Process {
         self.member.heartbeat_out = false;
         let Some(modern) = &mut self.member.modern else { return };
         modern.said = None;
-        let factor = 1_i64 << modern.failures.min(20);
+        let wait = backoff(turn, config.retry_backoff, config.retry_backoff_max, modern.failures);
         modern.failures += 1;
-        let wait = Duration(config.retry_backoff.0.saturating_mul(factor)).min(config.retry_backoff_max);
         self.member.next_heartbeat = turn.now + wait;
     }
 
