@@ -135,7 +135,8 @@
 //! controller = c2|active|none     controller-epoch >= 2     quorum-leader = c2    voters = c1,c2,c3
 //! metadata-start N = 0     metadata-end N > 10      snapshot N > 0|none       feature metadata.version = 29
 //! state G = Stable         generation G = 3         members G = 2     lag G = 0          lag G P = 0
-//! start-offset G P = 3    acquired G P >= 1         of a share group: done with before; held by somebody
+//! start-offset G P = 3    acquired G P >= 1         of a share group: done with before; held by somebody;
+//!                                                   its lag is what is not done with (KIP-1226)
 //! committed G P = 3|none   assigned C = P,P|none    position C P = 4  delivered C P = 4  values C P = a,b
 //! acked R = 5              failed R = 0             failed R NOT_ENOUGH_REPLICAS >= 1     pending R = 0
 //! checkpoint S P = 5|none  batch S >= 2|none        planned S = 3|none               stream S = active|failed|dead|frozen

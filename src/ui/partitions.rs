@@ -277,14 +277,43 @@ fn Cell(props: &CellProps) -> Html {
                     </div>
                     <b class="hw-line" style={place(cell.high_watermark)}>{ part(Wave) }</b>
                     if leads {
-                        <div class="cursors" style={format!("--lanes:{}", row.cursors.len().max(2))}>{ for row.cursors.iter().enumerate().map(|(lane, cursor)| html! {
-                            { keyed(cursor.consumer.clone(), Hands { cursor: cursor.clone(), partition: row.name.clone(), lane, base, ask: props.ask.clone() }) }
-                        }) }</div>
+                        { cursors(row, base, &props.ask) }
                     }
                 </div>
             </div>
         </div>
     }
+}
+
+/// The hands of up to so many readers each have a lane with a name.
+const LANES: usize = 3;
+
+/// Where more read, those at the same place share a lane: the first one's name stands for all.
+fn cursors(row: &PartitionRow, base: i64, ask: &Ask) -> Html {
+    let crowded = row.cursors.len() > LANES;
+    let mut places: Vec<Option<i64>> = row.cursors.iter().map(|cursor| cursor.position).collect();
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    places.dedup();
+    let hands = row.cursors.iter().enumerate().map(|(index, cursor)| {
+        let is_here = |other: &&Cursor| other.position == cursor.position;
+        let place = places.partition_point(|place| *place > cursor.position);
+        let is_first = !row.cursors[..index].iter().any(|other| is_here(&other));
+        let (lane, label) = match crowded {
+            false => (index, cursor.consumer.clone()),
+            true if !is_first => (place, String::new()),
+            true => (
+                place,
+                match row.cursors.iter().filter(is_here).count() {
+                    1 => cursor.consumer.clone(),
+                    all => format!("{} +{}", cursor.consumer, all - 1),
+                },
+            ),
+        };
+        let (cursor, partition, ask) = (cursor.clone(), row.name.clone(), ask.clone());
+        keyed(cursor.consumer.clone(), Hands { cursor, label, partition, lane, base, ask })
+    });
+    let lanes = if crowded { places.len() } else { row.cursors.len() };
+    html! { <div class="cursors" style={format!("--lanes:{}", lanes.max(2))}>{ for hands }</div> }
 }
 
 /// Each record keeps its element for as long as it is seen: it arrives, and it is pointed at.
@@ -394,6 +423,8 @@ impl Part for Wave {
 #[derive(PartialEq)]
 struct Hands {
     cursor: Cursor,
+    /// The reader's name, with how many others are there too; nothing where another one's label says so.
+    label: String,
     partition: String,
     lane: usize,
     base: i64,
@@ -428,7 +459,7 @@ impl Part for Hands {
                 <b class="committed-at" />
                 <b class="position-at" {title} onpointerdown={seeks.then_some(drag)} onclick={|event: MouseEvent| event.stop_propagation()}>
                     <svg viewBox="0 0 12 10"><path d="M6 0.5 11.5 9.5H0.5z" /></svg>
-                    <span>{ consumer }</span>
+                    <span>{ &self.label }</span>
                 </b>
             </div>
         }
