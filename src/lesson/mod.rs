@@ -97,6 +97,12 @@ pub const LESSONS: [Lesson; 15] = [
         minutes: 5,
     },
     Lesson {
+        id: "late-write",
+        title: "A record comes back",
+        says: "A write of a share group’s state is late, Kafka 4.2 takes it all the same, and what was done is done again.",
+        minutes: 4,
+    },
+    Lesson {
         id: "exactly-once",
         title: "Exactly once",
         says: "Reading, writing and committing in one transaction: a crash repeats the work, not its effect.",
