@@ -17,7 +17,7 @@ pub struct Lesson {
 }
 
 /// The lessons in reading order.
-pub const LESSONS: [Lesson; 15] = [
+pub const LESSONS: [Lesson; 16] = [
     Lesson {
         id: "a-broker-dies",
         title: "A broker dies",
