@@ -187,6 +187,25 @@ fn clients_send_anything_seek_anywhere_and_are_reset() {
         let dialog = page.find("dialog", "Group billing").await;
         page.wait_until("the refusal is told", async || !page.all_within(&dialog, "alert").await.is_empty()).await;
         is_refused(&page, "Group billing", "billing", "Reset to offset", ("offset", "2")).await;
+
+        // It is not deleted either; its own settings change all the same.
+        let typed = ("offset", "2");
+        page.find("button", "Delete group billing").await.press(ENTER).await;
+        is_refused(&page, "Group billing", "NON_EMPTY_GROUP", "Reset to offset", typed).await;
+        let dialog = page.find("dialog", "Group billing").await;
+        page.find_within(&dialog, "textbox", "consumer.session.timeout.ms").await.fill("50000").await;
+        page.find_within(&dialog, "button", "Alter").await.press(ENTER).await;
+        page.wait_until_gone("dialog", "Group billing").await;
+        is_said(&page, "alter group billing consumer.session.timeout.ms=50000").await;
+        for consumer in ["c1", "c2"] {
+            page.find("textbox", "Console input").await.fill(&format!("close {consumer}")).await;
+            page.press(ENTER).await;
+        }
+        page.wait_for_text("group billing is empty").await;
+        open(&page, "Manage group billing", "Group billing").await;
+        page.find("button", "Delete group billing").await.press(ENTER).await;
+        page.wait_until_gone("dialog", "Group billing").await;
+        is_said(&page, "delete group billing").await;
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }

@@ -58,6 +58,12 @@ fn a_lesson_is_told_predicted_and_solved() {
         for lesson in LESSONS {
             assert!(listed.contains(lesson.title) && listed.contains(lesson.says), "{} is not listed", lesson.id);
         }
+        let widths =
+            "return [...document.querySelectorAll('dialog li')].map((each) => each.getBoundingClientRect().width)";
+        let widths = page.script(widths, vec![]).await;
+        let narrowest =
+            widths.as_array().into_iter().flatten().filter_map(|width| width.as_f64()).fold(f64::MAX, f64::min);
+        assert!(narrowest > 250.0 && narrowest < 2_000.0, "however many there are, each can be read: {widths:?}");
         page.find_within(&dialog, "button", "A broker dies").await.click().await;
         page.wait_until_gone("dialog", "Lessons").await;
         told(&page, "Three copies of everything").await;
