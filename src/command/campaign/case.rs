@@ -80,6 +80,10 @@ fn healing(head: &[String]) -> Vec<String> {
         lines.push(format!("start {} {name}", kind.word()));
     }
     lines.push(format!("until offline = 0 and under-replicated = 0 within {PATIENCE}"));
+    for name in names.clients_of(ClientKind::ShareConsumer) {
+        // Its poll() fails when the state of what it reads cannot be had for long.
+        lines.push(format!("start share-consumer {name}"));
+    }
     for producer in &names.transactional {
         // Whatever it left open, or whoever fenced it: a new one ends that.
         lines.push(format!("kill producer {producer}"));
