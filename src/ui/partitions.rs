@@ -298,19 +298,12 @@ fn cursors(row: &PartitionRow, base: i64, ask: &Ask) -> Html {
         let is_here = |other: &&Cursor| other.position == cursor.position;
         let place = places.partition_point(|place| *place > cursor.position);
         let is_first = !row.cursors[..index].iter().any(|other| is_here(&other));
-        let (lane, label) = match crowded {
-            false => (index, cursor.consumer.clone()),
-            true if !is_first => (place, String::new()),
-            true => (
-                place,
-                match row.cursors.iter().filter(is_here).count() {
-                    1 => cursor.consumer.clone(),
-                    all => format!("{} +{}", cursor.consumer, all - 1),
-                },
-            ),
-        };
+        let lane = if crowded { place } else { index };
+        let named = !crowded || is_first;
+        let others = row.cursors.iter().filter(|other| crowded && is_here(other) && other.consumer != cursor.consumer);
+        let others = others.map(|other| other.consumer.clone()).collect();
         let (cursor, partition, ask) = (cursor.clone(), row.name.clone(), ask.clone());
-        keyed(cursor.consumer.clone(), Hands { cursor, label, partition, lane, base, ask })
+        keyed(cursor.consumer.clone(), Hands { cursor, named, others, partition, lane, base, ask })
     });
     let lanes = if crowded { places.len() } else { row.cursors.len() };
     html! { <div class="cursors" style={format!("--lanes:{}", lanes.max(2))}>{ for hands }</div> }
@@ -423,8 +416,10 @@ impl Part for Wave {
 #[derive(PartialEq)]
 struct Hands {
     cursor: Cursor,
-    /// The reader's name, with how many others are there too; nothing where another one's label says so.
-    label: String,
+    /// Whether the label is its own; otherwise another one's at this place counts it.
+    named: bool,
+    /// Who is at the same place and in the same lane.
+    others: Vec<String>,
     partition: String,
     lane: usize,
     base: i64,
@@ -453,13 +448,19 @@ impl Part for Hands {
             Hand::Stream => format!("{consumer}: position {position}, checkpoint {committed}."),
             Hand::ShareGroup => format!("{consumer}: start offset {committed}, in flight before {position}."),
         };
+        let title = match self.others.join(", ") {
+            others if others.is_empty() => title,
+            others => format!("{title} Here, too: {others}."),
+        };
         html! {
             <div class="hands" {style}>
                 <b class="window" />
                 <b class="committed-at" />
                 <b class="position-at" {title} onpointerdown={seeks.then_some(drag)} onclick={|event: MouseEvent| event.stop_propagation()}>
                     <svg viewBox="0 0 12 10"><path d="M6 0.5 11.5 9.5H0.5z" /></svg>
-                    <span>{ &self.label }</span>
+                    if self.named {
+                        <span>{ consumer }if !self.others.is_empty() { <small>{ format!("+{}", self.others.len()) }</small> }</span>
+                    }
                 </b>
             </div>
         }
