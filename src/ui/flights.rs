@@ -79,7 +79,7 @@ pub struct Glow {
 /// How long a glow lasts, in real milliseconds.
 const GLOWING: f64 = 750.0;
 /// A record's width where it is drawn narrowest, in CSS pixels (`--pitch` in the style sheets).
-const NARROWEST_RECORD: f64 = 24.0;
+const NARROWEST_RECORD: f64 = 21.0;
 /// More than these at once would be noise.
 const GLOWS: usize = 24;
 

@@ -29,6 +29,7 @@ mod session;
 mod shares;
 mod stage;
 mod streams;
+mod strip;
 mod table;
 mod theme;
 mod tiles;

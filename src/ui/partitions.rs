@@ -8,6 +8,7 @@ use yew::prelude::*;
 use crate::ui::browser;
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::part::{Part, keyed, list, part};
+use crate::ui::strip::{Painted, Stencils, place_at};
 use crate::ui::zoom::{Level, Zoom};
 use crate::view::inspect::Selection;
 use crate::view::partitions::{Cursor, Hand, PartitionRow, RECORDS_SHOWN, RecordCell, ReplicaCell, ReplicaRole};
@@ -15,8 +16,6 @@ use crate::view::transactions::TransactionFate;
 
 /// Records are placed relative to a multiple of this, so that they stay where they are for long.
 const PLACES: i64 = 1_000;
-/// How many records a strip carries at most.
-const SHOWN: i64 = RECORDS_SHOWN - 8;
 /// A log that has no more records than these is in view as a whole.
 const FEW: i64 = 8;
 /// So many records further at one press.
@@ -56,6 +55,7 @@ pub struct Row {
     pub level: Level,
     pub fitting: i64,
     pub brisk: bool,
+    pub stencils: Stencils,
     pub rewound: bool,
     /// How it stands in another future that this one is compared with.
     pub differs: Option<Rc<Differs>>,
@@ -76,7 +76,7 @@ impl Part for Row {
         let name = row.name.clone();
         let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
         let shrunk = row.isr.len() < row.replicas.len();
-        let shown = SHOWN.min(self.fitting);
+        let shown = RECORDS_SHOWN.min(self.fitting);
         let cell = |column: usize, broker: i32, slim: bool| {
             let tab = self.entry && column == 0;
             let Some(index) = row.cells.iter().position(|cell| cell.broker == broker) else {
@@ -89,7 +89,7 @@ impl Part for Row {
                 );
             }
             let differs = self.differs.as_ref().is_some_and(|differs| differs.brokers.contains(&broker));
-            html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={self.rewound} brisk={self.brisk} {differs} {tab} ask={self.ask.clone()} /> }
+            html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={self.rewound} brisk={self.brisk} stencils={self.stencils.clone()} {differs} {tab} ask={self.ask.clone()} /> }
         };
         html! {
             <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
@@ -199,6 +199,7 @@ struct CellProps {
     shown: i64,
     rewound: bool,
     brisk: bool,
+    stencils: Stencils,
     /// Its log ends elsewhere in the future that this one is compared with.
     differs: bool,
     /// It is where the Tab key enters the grid.
@@ -206,13 +207,42 @@ struct CellProps {
     ask: Ask,
 }
 
-/// What a cell remembers between two drawings, to let truncated records fall.
+/// What a cell remembers between two drawings, to let truncated records fall and new ones arrive.
 #[derive(Default)]
 struct Memory {
-    records: Vec<RecordCell>,
+    records: Option<Rc<[RecordCell]>>,
+    /// Records from this offset on came while somebody watched.
+    fresh: i64,
     fallen: Vec<RecordCell>,
     /// Counts the falls, so that each is animated once.
     falls: u32,
+}
+
+impl Memory {
+    /// Notes what has been cut off since the last drawing, and what is new.
+    fn note(&mut self, cell: &ReplicaCell, rewound: bool) {
+        let kept = |old: &RecordCell| {
+            let same = |new: &RecordCell| new.offset == old.offset && new.leader_epoch == old.leader_epoch;
+            old.offset < cell.log_start
+                || old.offset < cell.log_end && cell.records.first().is_none_or(|first| old.offset < first.offset)
+                || old.offset < cell.log_end && cell.records.last().is_none_or(|last| old.offset > last.offset)
+                || cell.records.iter().any(same)
+        };
+        match self.records.replace(cell.records.clone()) {
+            Some(before) if !rewound => {
+                let fallen: Vec<RecordCell> = before.iter().filter(|old| !kept(old)).cloned().collect();
+                if !fallen.is_empty() {
+                    self.falls += 1;
+                    self.fallen = fallen;
+                }
+                self.fresh = self.fresh.min(cell.log_end);
+            }
+            _ => {
+                self.fallen.clear();
+                self.fresh = cell.log_end;
+            }
+        }
+    }
 }
 
 #[component]
@@ -222,14 +252,19 @@ fn Cell(props: &CellProps) -> Html {
     let cell = &row.cells[props.index];
     let leads = cell.role == ReplicaRole::Leader;
     let (class, tag) = standing(cell);
-    remember(&mut memory.borrow_mut(), cell, props.rewound);
+    memory.borrow_mut().note(cell, props.rewound);
+    if props.brisk {
+        // In a stream nobody sees a single record arrive.
+        memory.borrow_mut().fresh = cell.log_end;
+    }
     let memory = memory.borrow();
     let newest = row.cells.iter().map(|cell| cell.log_end).max().unwrap_or(0);
     // The right end of what is shown.
     let widest = row.until.unwrap_or(newest);
-    let base = (widest - SHOWN).max(0) / PLACES * PLACES;
+    let base = (widest - RECORDS_SHOWN).max(0) / PLACES * PLACES;
     let place = |offset: i64| format!("--i:{}", offset - base);
-    let select = select(&props.ask, &row.name, cell.broker);
+    let first = (widest - props.shown).max(0);
+    let select = select(props, first);
     let replica = Selection::Replica { partition: row.name.clone(), broker: cell.broker };
     let keys = enter(&props.ask, Command::Select(replica));
     let drag = {
@@ -252,7 +287,6 @@ fn Cell(props: &CellProps) -> Html {
             }
         })
     };
-    let first = (widest - props.shown).max(0);
     let missing = cell.log_end.max(first)..widest.min(cell.log_end + MISSING_SHOWN);
     html! {
         <div class={classes!("cell", class, props.differs.then_some("differs"))} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
@@ -266,9 +300,15 @@ fn Cell(props: &CellProps) -> Html {
             <div class="strip" aria-hidden="true" onpointerdown={drag} onwheel={wheel}>
                 <div class="track" style={format!("--end:{}", widest - base)}>
                     <b class="water" style={place(cell.high_watermark)} />
-                    <div class="records" key={if props.brisk { "stream" } else { "records" }}>
-                        { if props.brisk { stream(&cell.records, first, base) } else { one_by_one(&cell.records, first, base) } }
-                    </div>
+                    if props.brisk && props.stencils.wanted {
+                        <Painted records={cell.records.clone()} {first} place={first - base} shown={props.shown} stencils={props.stencils.clone()} />
+                    } else {
+                        <div class="records">
+                            { for cell.records.iter().filter(|record| record.offset >= first).map(|record| {
+                                draw(record, base, if record.offset >= memory.fresh { "fresh" } else { "" })
+                            }) }
+                        </div>
+                    }
                     <div class="records">
                         { for missing.map(|offset| html! { <s key={offset as u64} class="rec missing" style={place(offset)} /> }) }
                     </div>
@@ -309,59 +349,18 @@ fn cursors(row: &PartitionRow, base: i64, ask: &Ask) -> Html {
     html! { <div class="cursors" style={format!("--lanes:{}", lanes.max(2))}>{ for hands }</div> }
 }
 
-/// Each record keeps its element for as long as it is seen: it arrives, and it is pointed at.
-fn one_by_one(records: &[RecordCell], first: i64, base: i64) -> Html {
-    let seen = records.iter().filter(|record| record.offset >= first);
-    seen.map(|record| draw(record, base, "")).collect()
-}
-
-/// Records that come faster than anybody points at them: elements are used again instead of made anew.
-fn stream(records: &[RecordCell], first: i64, base: i64) -> Html {
-    let from = records.partition_point(|record| record.offset < first);
-    let mut seen: Vec<&RecordCell> = records[from..].iter().collect();
-    let places = seen.len().max(1) as i64;
-    seen.sort_unstable_by_key(|record| record.offset % places);
-    let element = |record: &&RecordCell| {
-        let (class, style) = look(record, base, "");
-        html! {
-            <s {class} {style} data-offset={record.offset.to_string()}>
-                { &record.mark }<small>{ record.offset }</small>
-            </s>
-        }
-    };
-    seen.iter().map(element).collect()
-}
-
-/// Notes what has been cut off since the last drawing.
-fn remember(memory: &mut Memory, cell: &ReplicaCell, rewound: bool) {
-    let kept = |old: &RecordCell| {
-        let same = |new: &RecordCell| new.offset == old.offset && new.leader_epoch == old.leader_epoch;
-        old.offset < cell.log_start
-            || old.offset < cell.log_end && cell.records.first().is_none_or(|first| old.offset < first.offset)
-            || old.offset < cell.log_end && cell.records.last().is_none_or(|last| old.offset > last.offset)
-            || cell.records.iter().any(same)
-    };
-    if !rewound {
-        let fallen: Vec<RecordCell> = memory.records.iter().filter(|old| !kept(old)).cloned().collect();
-        if !fallen.is_empty() {
-            memory.falls += 1;
-            memory.fallen = fallen;
-        }
-    } else {
-        memory.fallen.clear();
-    }
-    memory.records.clone_from(&cell.records);
-}
-
 /// A click on a record selects it, one beside the records the replica.
-fn select(ask: &Ask, partition: &str, broker: i32) -> Callback<MouseEvent> {
-    let (ask, partition) = (ask.clone(), partition.to_string());
+fn select(props: &CellProps, first: i64) -> Callback<MouseEvent> {
+    let (ask, partition, room) = (props.ask.clone(), props.row.name.clone(), props.shown);
+    let ReplicaCell { broker, log_end: end, .. } = props.row.cells[props.index];
     Callback::from(move |event: MouseEvent| {
         let partition = partition.clone();
         if browser::data_of(event.target(), "pulled").is_some() {
             return;
         }
         let offset = browser::data_of(event.target(), "offset").and_then(|offset| offset.parse().ok());
+        let painted = || place_at(&event, room).map(|place| first + place).filter(|offset| *offset < end);
+        let offset = offset.or_else(painted);
         ask.emit(Command::Select(match offset {
             Some(offset) => Selection::Record { partition, broker, offset },
             None => Selection::Replica { partition, broker },

@@ -100,12 +100,13 @@ impl Session {
         }
     }
 
-    /// Lets real time pass: the viewed instant moves on by what it is worth.
-    pub fn tick(&mut self, real: Duration) {
+    /// Lets real time pass: the viewed instant moves on by what it is worth. Returns how long that took.
+    pub fn tick(&mut self, real: Duration) -> Duration {
         self.playback.hold = self.course.as_ref().and_then(|course| course.hold(self.history.now()));
         let from = browser::since_opened();
         let worked = || Duration(browser::since_opened().0 - from.0);
         self.playback.tick(&mut self.history, real, worked);
+        worked()
     }
 
     pub fn now(&self) -> Instant {

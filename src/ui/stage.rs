@@ -14,6 +14,7 @@ use crate::ui::manage::{ManageButton, Thing};
 use crate::ui::part::{Part, keyed, list, part};
 use crate::ui::partitions::{Columns, Differs, Row};
 use crate::ui::session::Comparison;
+use crate::ui::strip::Stencils;
 use crate::ui::tiles::Tiles;
 use crate::ui::window::{Windowed, use_window};
 use crate::ui::zoom::{Control, Level, Looking, WIDE_BROKERS, Zoom};
@@ -109,6 +110,7 @@ fn Partitions(props: &PartitionsProps) -> Html {
     let windowed = shown.len() < all || *level == Level::Tiles;
     let tiles = *level == Level::Tiles;
     let at = use_state(|| None);
+    let stencils = use_memo((), |()| Stencils::new());
     let reached = {
         let (at, ask, shown) = (at.clone(), ask.clone(), shown.clone());
         Callback::from(move |event: FocusEvent| {
@@ -147,11 +149,11 @@ fn Partitions(props: &PartitionsProps) -> Html {
         html! {
             <div class={classes!("rows", tiles.then_some("unseen"))} role="rowgroup" onfocusin={reached}
                 style={(!tiles).then(|| format!("padding-block:{before}px {after}px"))}>
-                { rows(props, &columns, shown) }
+                { rows(props, &columns, &stencils, shown) }
             </div>
         }
     } else {
-        rows(props, &columns, shown)
+        rows(props, &columns, &stencils, shown)
     };
     html! {
         <div {class} {style} ref={scroller} {onscroll}>
@@ -169,12 +171,12 @@ fn Partitions(props: &PartitionsProps) -> Html {
     }
 }
 
-fn rows(props: &PartitionsProps, columns: &Rc<Columns>, shown: Range<usize>) -> Html {
+fn rows(props: &PartitionsProps, columns: &Rc<Columns>, stencils: &Stencils, shown: Range<usize>) -> Html {
     let first = shown.start;
     let row = |(place, row): (usize, &Rc<_>)| {
         let row: Rc<crate::view::partitions::PartitionRow> = Rc::clone(row);
         html! {
-            { keyed(row.name.clone(), Row { row: row.clone(), columns: columns.clone(), index: first + place, fitting: props.fitting, differs: differs(props.compared.as_deref(), &row.name), brisk: props.brisk, entry: place == 0, level: props.level, rewound: props.rewound, ask: props.ask.clone() }) }
+            { keyed(row.name.clone(), Row { row: row.clone(), columns: columns.clone(), index: first + place, fitting: props.fitting, differs: differs(props.compared.as_deref(), &row.name), brisk: props.brisk, stencils: stencils.clone(), entry: place == 0, level: props.level, rewound: props.rewound, ask: props.ask.clone() }) }
         }
     };
     props.stage.rows[shown].iter().enumerate().map(row).collect()

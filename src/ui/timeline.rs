@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlInputElement};
+use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, HtmlInputElement};
 use yew::prelude::*;
 
 use crate::history::Speed;
@@ -68,8 +68,7 @@ impl Part for Timeline {
                     <div class="reading-time">
                         <span class="now" id="now" />
                         <span class="end">
-                            if self.in_past { <span class="back">{ "looking back · " }</span> }
-                            { "of " }<span id="end" />
+                            if self.in_past { <span class="back">{ "looking back · " }</span>{ "of " }<span id="end" /> } else { { "live" } }
                         </span>
                         <button class={classes!("jump", (!self.in_past).then_some("idle"))} aria-label="Jump to now" title="Jump to now" onclick={on(ask, Command::JumpToNow)}>
                             { part(Icon { path: NOW }) }<span>{ "Now" }</span>
@@ -149,32 +148,52 @@ fn seek(ask: &Ask) -> Callback<InputEvent> {
     })
 }
 
-/// Sets the hand and the reading: every frame, directly.
-pub fn show_time(beginning: Instant, now: Instant, end: Instant) {
-    let document = document();
-    if let Some(slider) =
-        document.get_element_by_id("time").and_then(|slider| slider.dyn_into::<HtmlInputElement>().ok())
-    {
-        let max = end.millis().max(1).to_string();
-        if slider.max() != max {
-            slider.set_max(&max);
-        }
-        let min = beginning.millis().to_string();
-        if slider.min() != min {
-            slider.set_min(&min);
-        }
-        let value = now.millis().to_string();
-        if slider.value() != value {
-            slider.set_value(&value);
-            slider.set_attribute("aria-valuetext", &format!("{now} of {end}")).ok();
-        }
+/// The hand and the reading: in every frame, directly.
+#[derive(Default)]
+pub struct Clock {
+    parts: Option<Parts>,
+    /// What can be read.
+    now: Option<Instant>,
+}
+
+struct Parts {
+    slider: HtmlInputElement,
+    now: Element,
+    /// Shown to whoever looks back.
+    end: Option<Element>,
+}
+
+impl Parts {
+    fn find() -> Option<Parts> {
+        let of = |id| document().get_element_by_id(id);
+        Some(Parts { slider: of("time")?.dyn_into().ok()?, now: of("now")?, end: of("end") })
     }
-    for (id, at) in [("now", now), ("end", end)] {
-        if let Some(reading) = document.get_element_by_id(id) {
-            let text = at.to_string();
-            if reading.text_content().as_deref() != Some(&text) {
-                reading.set_text_content(Some(&text));
-            }
+}
+
+impl Clock {
+    /// The page has been drawn again: a person may have moved the hand, or begun to look back.
+    pub fn set(&mut self, beginning: Instant, now: Instant, end: Instant) {
+        *self = Clock { parts: Parts::find(), ..Clock::default() };
+        let Some(Parts { slider, end: whole, .. }) = &self.parts else { return };
+        slider.set_min(&beginning.millis().to_string());
+        slider.set_max(&end.millis().max(1).to_string());
+        slider.set_value(&now.millis().to_string());
+        slider.set_attribute("aria-valuetext", &format!("{now} of {end}")).ok();
+        if let Some(whole) = whole {
+            whole.set_text_content(Some(&end.to_string()));
+        }
+        self.go_on(now, end);
+    }
+
+    /// Time has passed. At the end of what has happened the hand stays where it is: as far right as can be.
+    pub fn go_on(&mut self, now: Instant, end: Instant) {
+        let Some(Parts { slider, now: reading, .. }) = &self.parts else { return };
+        if self.now.replace(now) == Some(now) {
+            return;
+        }
+        reading.set_text_content(Some(&now.to_string()));
+        if now < end {
+            slider.set_value(&now.millis().to_string());
         }
     }
 }

@@ -8,6 +8,7 @@ use yew::prelude::*;
 
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::part::Part;
+use crate::view::partitions::RECORDS_SHOWN;
 use crate::view::stage::{Focus, Stage};
 
 /// More rows than these are not all in the page at once, only those near the view.
@@ -101,7 +102,8 @@ impl Looking {
         if self.near.is_empty() { 0..all.min(WINDOW_FROM) } else { self.near.start.min(all)..self.near.end.min(all) }
     }
 
-    pub fn focus(&self, stage: &Stage) -> Focus {
+    /// What of the stage is looked at closely, where so many records of a log fit.
+    pub fn focus(&self, stage: &Stage, fitting: i64) -> Focus {
         let shown = self.rows(stage);
         let rows = match self.level(stage) {
             // Rows that are about to come are looked at too.
@@ -109,7 +111,7 @@ impl Looking {
             Level::Records => shown,
             _ => 0..0,
         };
-        Focus { rows, scrolled: self.scrolled.clone() }
+        Focus { rows, records: fitting.min(RECORDS_SHOWN), scrolled: self.scrolled.clone() }
     }
 
     pub fn change(&mut self, zoom: Zoom, stage: &Stage) {

@@ -1,6 +1,7 @@
 //! A partition's row: its registration in words and each broker's replica as a strip of records.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -16,8 +17,8 @@ use crate::view::transactions::{self, TransactionFate};
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, Offset, TopicPartition};
 
-/// How many records of a log the view carries at most: the newest ones.
-pub const RECORDS_SHOWN: i64 = 48;
+/// How many records of a log are shown at most.
+pub const RECORDS_SHOWN: i64 = 40;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartitionRow {
@@ -67,9 +68,9 @@ pub struct ReplicaCell {
     pub high_watermark: i64,
     /// Up to where readers of committed records read: below the high watermark while a transaction is open.
     pub last_stable: i64,
-    /// The newest records (or those before the row's `until`), oldest first; at most `RECORDS_SHOWN`,
-    /// and none where the row is not looked at closely.
-    pub records: Vec<RecordCell>,
+    /// The newest records (or those before the row's `until`), oldest first; no more than fit, and none
+    /// where the row is not looked at closely.
+    pub records: Rc<[RecordCell]>,
     /// The accessible description: "leader, epoch 1, log end 6, high watermark 5, in sync".
     pub description: String,
     /// It believes to lead although the metadata names another (a zombie).
@@ -130,8 +131,10 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
 }
 
 /// How closely a row is looked at.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Near {
+    /// How many records of each log are wanted.
+    pub records: i64,
     pub until: Option<i64>,
     pub cursors: Vec<Cursor>,
 }
@@ -144,7 +147,8 @@ pub fn row(here: &Here<'_>, replicas: &[Replica<'_>], near: Option<Near>) -> Par
     let speaks = speaks.or(registration.replicas.first().copied());
     let log = replicas.iter().find(|replica| Some(replica.broker) == speaks).and_then(|replica| replica.log);
     let of = |read: fn(&Log) -> Offset| log.map_or(0, |log| read(log).0);
-    let until = near.as_ref().map(|near| near.until);
+    let until = near.as_ref().and_then(|near| near.until);
+    let wanted = near.as_ref().map_or(0, |near| near.records);
     PartitionRow {
         name: here.name().to_string(),
         topic: here.topic.0.to_string(),
@@ -158,8 +162,8 @@ pub fn row(here: &Here<'_>, replicas: &[Replica<'_>], near: Option<Near>) -> Par
         high_watermark: of(Log::high_watermark),
         log_end: of(Log::log_end),
         log_start: of(Log::log_start),
-        cells: replicas.iter().map(|replica| cell(registration, replica, until)).collect(),
-        until: until.flatten(),
+        cells: replicas.iter().map(|replica| cell(registration, replica, wanted, until)).collect(),
+        until,
         cursors: near.map(|near| near.cursors).unwrap_or_default(),
     }
 }
@@ -184,10 +188,10 @@ pub fn standing(registration: &PartitionRegistration, replica: &Replica<'_>) -> 
     (role, epoch, replica.runs && registration.leader != Some(replica.broker) && leads)
 }
 
-fn cell(registration: &PartitionRegistration, replica: &Replica<'_>, until: Option<Option<i64>>) -> ReplicaCell {
+fn cell(registration: &PartitionRegistration, replica: &Replica<'_>, wanted: i64, until: Option<i64>) -> ReplicaCell {
     let (role, leader_epoch, zombie) = standing(registration, replica);
     let of = |read: fn(&Log) -> Offset| replica.log.map_or(0, |log| read(log).0);
-    let records = until.zip(replica.log).map(|(until, log)| records(log, until));
+    let log = replica.log.filter(|_| wanted > 0);
     let mut cell = ReplicaCell {
         broker: replica.broker.0,
         role,
@@ -197,7 +201,7 @@ fn cell(registration: &PartitionRegistration, replica: &Replica<'_>, until: Opti
         log_end: of(Log::log_end),
         high_watermark: of(Log::high_watermark),
         last_stable: of(Log::last_stable_offset),
-        records: records.unwrap_or_default(),
+        records: log.map(|log| records(log, wanted, until)).unwrap_or_default(),
         description: String::new(),
         zombie,
     };
@@ -224,16 +228,15 @@ fn describe(cell: &ReplicaCell) -> String {
     )
 }
 
-/// The last records of a log, or the last before `until`, decoded: only the batches that hold them are touched.
-fn records(log: &Log, until: Option<i64>) -> Vec<RecordCell> {
+/// So many of the last records of a log, or of the last before `until`, decoded: only the batches that hold
+/// them are touched.
+fn records(log: &Log, wanted: i64, until: Option<i64>) -> Rc<[RecordCell]> {
     let end = until.unwrap_or(i64::MAX).min(log.log_end().0);
-    let first = Offset(end - RECORDS_SHOWN).max(log.log_start());
+    let first = Offset(end - wanted).max(log.log_start());
     let high_watermark = log.high_watermark();
     let batches = log.batches(first).take_while(|batch| batch.base_offset.0 < end);
     let cells_of = |batch: Batch| record_cells(&batch, high_watermark, transactions::fate(log, &batch));
-    let mut cells: Vec<RecordCell> = batches.flat_map(cells_of).collect();
-    cells.retain(|cell| (first.0..end).contains(&cell.offset));
-    cells
+    batches.flat_map(cells_of).filter(|cell| (first.0..end).contains(&cell.offset)).collect()
 }
 
 fn record_cells(batch: &Batch, high_watermark: Offset, transaction: Option<TransactionFate>) -> Vec<RecordCell> {

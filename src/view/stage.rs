@@ -15,7 +15,7 @@ use crate::sim::queries::BrokerCondition;
 use crate::sim::{Member, Power, World};
 use crate::sorted::SortedMap;
 use crate::view::cards::{self, GroupCard, ProducerCard};
-use crate::view::partitions::{self, Near, PartitionRow, ReplicaCell};
+use crate::view::partitions::{self, Near, PartitionRow, RECORDS_SHOWN, ReplicaCell};
 use crate::view::replicas::{Here, Replica, Replicas};
 use crate::view::streams::{self, StreamCard};
 use crate::wire::{BrokerId, NodeId};
@@ -105,12 +105,20 @@ pub struct ControllerChip {
 }
 
 /// What of the stage is looked at closely.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Focus {
     /// Which rows have their records drawn.
     pub rows: Range<usize>,
+    /// How many records of each log: no more than fit.
+    pub records: i64,
     /// The rows that were scrolled back, by name: the offset at which what is shown of their logs ends.
     pub scrolled: SortedMap<String, i64>,
+}
+
+impl Default for Focus {
+    fn default() -> Focus {
+        Focus { rows: 0..0, records: RECORDS_SHOWN, scrolled: SortedMap::new() }
+    }
 }
 
 /// Projects the stage again and again. Rows and cards that did not change are the same allocation as
@@ -184,6 +192,7 @@ impl Projector {
         let mut rows = Vec::with_capacity(found.partitions().len());
         for (index, here) in found.partitions().iter().enumerate() {
             let near = near.contains(&index).then(|| Near {
+                records: focus.records,
                 until: if focus.scrolled.is_empty() {
                     None
                 } else {

@@ -68,7 +68,8 @@ fn a_thousand_partitions_are_tiles_and_zoom_leads_back_to_records() {
         let name = tip.split(' ').next().unwrap_or_default().to_owned();
         assert!(name.starts_with("orders-") && tip.contains("on broker 1") && tip.contains("ISR"), "{tip:?}");
         page.wait_until("the partition's records are drawn", async || {
-            let script = "return document.querySelectorAll(`[data-cell^='${arguments[0]}@'] .rec`).length > 0";
+            let script =
+                "return document.querySelectorAll(`[data-cell^='${arguments[0]}@'] :is(.rec, .stream)`).length > 0";
             level(&page).await == "records" && page.script(script, vec![name.clone().into()]).await == true
         })
         .await;
@@ -247,5 +248,49 @@ fn tiles_follow_the_theme_while_time_stands_still() {
             return Math.abs(canvas.width - canvas.clientWidth * devicePixelRatio) < 2;";
         page.wait_until("the tiles are painted anew", async || picture().await != before).await;
         page.wait_until("the tiles fit a smaller page", async || page.script(fits, vec![]).await == true).await;
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn the_records_of_a_stream_are_painted_and_are_elements_again_when_time_stands() {
+    with_page("a stream", async |page| {
+        page.look(1440, 900, Theme::Light).await;
+        page.open("").await;
+        let field = page.find("textbox", "Console input").await;
+        field.fill("load app orders rate=200/s keys=50 size=100 for=1h").await;
+        page.press("\u{e007}").await;
+        let painted = "
+            const strips = [...document.querySelectorAll('.cell .stream')];
+            const ink = (strip) => strip.getContext('2d').getImageData(0, 0, strip.width, strip.height).data;
+            return strips.length === 9 && strips.every((strip) => ink(strip).some((part) => part > 0));";
+        page.wait_until("all nine logs are painted", async || page.script(painted, vec![]).await == true).await;
+
+        // A painted record is pressed like any other.
+        let press = "
+            const cell = document.querySelector('.cell.leader');
+            const strip = cell.querySelector('.strip').getBoundingClientRect();
+            const stream = cell.querySelector('.stream');
+            const at = { bubbles: true, clientX: strip.left + strip.width / 2, clientY: stream.getBoundingClientRect().top + 9 };
+            stream.dispatchEvent(new MouseEvent('click', at));
+            return cell.dataset.cell;";
+        let heading = "return document.querySelector('.inspection h2')?.textContent ?? ''";
+        let heading = async || page.script(heading, vec![]).await.as_str().unwrap_or_default().to_owned();
+        // The logs are short at first: what is pressed may still be beside the records.
+        page.wait_until("the record is inspected", async || {
+            let cell = page.script(press, vec![]).await.as_str().unwrap_or_default().to_owned();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let heading = heading().await;
+            heading.starts_with("Record ") && heading.ends_with(&format!(" of {}", cell.replace('@', " on broker ")))
+        })
+        .await;
+
+        page.find("button", "Pause").await.click().await;
+        let elements = "return [document.querySelectorAll('.cell .stream').length, document.querySelectorAll('.cell .rec[title]').length > 40]";
+        page.wait_until("each record is an element", async || {
+            page.script(elements, vec![]).await == serde_json::json!([0, true])
+        })
+        .await;
+        assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }

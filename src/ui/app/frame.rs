@@ -1,21 +1,49 @@
 //! What happens in each frame.
 
-use gloo::render::request_animation_frame;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
 use yew::Context;
 
-use super::glow::{BRISK, TOO_QUICK, glows, new_records};
+use super::glow::{BRISK, CALM, TOO_QUICK, glows, new_records};
 use super::turns::Turns;
 use super::{App, Msg, REFRESH};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
+use crate::ui::browser::window;
 use crate::ui::flights::{Broken, show_tip};
-use crate::ui::timeline;
 use crate::ui::zoom::Level;
 use crate::view::stage::Stage as StageView;
 
+/// At most so many frames in a row leave drawing to the next one.
+const PUT_OFF: u32 = 2;
+
+/// Spreads what there is to do: a frame in which the cluster had much more to compute than usual leaves
+/// drawing words and numbers to the next one.
+#[derive(Default)]
+pub(super) struct Balance {
+    /// In microseconds.
+    usual: i64,
+    put_off: u32,
+}
+
+impl Balance {
+    fn is_busy(&mut self, worked: Duration) -> bool {
+        let busy = worked.0 * 4 > self.usual * 5 + 1_000;
+        self.usual += (worked.0 - self.usual) / 16;
+        self.put_off = if busy && self.put_off < PUT_OFF { self.put_off + 1 } else { 0 };
+        self.put_off > 0
+    }
+}
+
+/// What the browser calls in every frame that is asked for.
+pub(super) fn every_frame(ctx: &Context<App>) -> Closure<dyn FnMut(f64)> {
+    let link = ctx.link().clone();
+    Closure::new(move |at| link.send_message(Msg::Frame(at)))
+}
+
 impl App {
-    pub(super) fn next_frame(&mut self, ctx: &Context<App>) {
-        let link = ctx.link().clone();
-        self.frame = Some(request_animation_frame(move |at| link.send_message(Msg::Frame(at))));
+    pub(super) fn ask_for_a_frame(&self) {
+        // A window that is being closed has no frames any more, and needs none.
+        let _ = window().request_animation_frame(self.next_frame.as_ref().unchecked_ref());
     }
 
     /// A frame: time passes, what moves is drawn. True when words and numbers want drawing too.
@@ -24,23 +52,25 @@ impl App {
         self.last_frame = Some(at);
         let before = self.session.now();
         let playing = self.session.is_playing();
-        self.session.tick(Duration::from_micros((real * 1000.0) as i64));
+        let worked = self.session.tick(Duration::from_micros((real * 1000.0) as i64));
+        let busy = self.balance.is_busy(worked);
         let now = self.session.now();
-        self.look_at_flights();
-        let drawn = self.drawing.as_ref().zip(self.pointer).map(|((from, _), to)| (from.as_str(), to));
-        self.layer.draw(&self.flown, now, at, &self.muted, &Broken { links: &self.shown.cuts, drawn });
-        self.point();
-        if std::mem::take(&mut self.unpainted) {
-            self.paint_timeline();
-        }
+        self.draw_what_moves(now, at);
         let fitting = self.layer.records_that_fit();
         let resized = std::mem::replace(&mut self.fitting, fitting) != fitting;
+        if resized {
+            // Of each log another number of records is wanted.
+            self.refresh();
+        }
         // Where a lesson waits, everything is as it is at that very moment.
         let stopped = playing && !self.session.is_playing();
         if now != before || stopped {
-            timeline::show_time(self.session.beginning(), now, self.session.end());
+            self.clock.go_on(now, self.session.end());
             self.show_now_in_metrics();
         } else if self.turns.is_none() {
+            return resized;
+        }
+        if busy && !stopped {
             return resized;
         }
         if !stopped && self.turns.is_some() {
@@ -51,28 +81,49 @@ impl App {
         if !stopped && at - self.last_refresh < if self.brisk { 2.0 * REFRESH } else { REFRESH } {
             return resized;
         }
+        self.look_again(at, stopped);
+        true
+    }
+
+    /// What is set past the virtual DOM.
+    fn draw_what_moves(&mut self, now: Instant, at: f64) {
+        self.look_at_flights();
+        let drawn = self.drawing.as_ref().zip(self.pointer).map(|((from, _), to)| (from.as_str(), to));
+        self.layer.draw(&self.flown, now, at, &self.muted, &Broken { links: &self.shown.cuts, drawn });
+        self.point();
+        if std::mem::take(&mut self.unpainted) {
+            self.paint_timeline();
+        }
+    }
+
+    fn look_again(&mut self, at: f64, stopped: bool) {
         self.last_refresh = at;
         let before = self.shown.stage.clone();
         self.rewound = false;
         self.refresh();
-        self.brisk = new_records(&before, &self.shown.stage) > BRISK;
+        let many = new_records(&before, &self.shown.stage) > BRISK;
+        self.calm_looks = if many { 0 } else { self.calm_looks.saturating_add(1) };
+        self.brisk = !stopped && self.calm_looks < CALM && (many || self.brisk);
         // Bars and tiles are few strokes each: only records are worth taking turns.
-        if self.brisk && !stopped && self.looking.level(&self.shown.stage) == Level::Records {
+        if many && !stopped && self.looking.level(&self.shown.stage) == Level::Records {
             self.take_turns(&before);
         }
         if !self.brisk && self.shown.rate >= TOO_QUICK {
             glows(&before, &self.shown.stage, at).into_iter().for_each(|glow| self.layer.glow(glow));
         }
-        true
     }
 
-    fn point(&self) {
+    fn point(&mut self) {
         let hit = self.pointer.and_then(|(x, y)| Some((self.layer.hit(x, y)?, x, y)));
         let found = hit.and_then(|(id, x, y)| {
             let flown = self.flown.iter().find(|flown| flown.flight.id == id)?;
             Some((flown.flight.label.as_str(), x, y))
         });
-        show_tip(found);
+        // There is one place for words, which the tiles use, too.
+        if found.is_some() || self.pointed {
+            show_tip(found);
+        }
+        self.pointed = found.is_some();
     }
 
     fn paint_timeline(&mut self) {

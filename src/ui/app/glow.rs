@@ -10,6 +10,8 @@ use crate::view::stage::Stage as StageView;
 pub const TOO_QUICK: i64 = 20_000;
 /// So many new records between two drawings are a stream, not single records.
 pub const BRISK: i64 = 4;
+/// A stream is over after so many looks that saw fewer.
+pub const CALM: u32 = 10;
 
 /// How many records the leaders got between two looks at the stage.
 pub fn new_records(before: &StageView, after: &StageView) -> i64 {

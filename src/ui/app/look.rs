@@ -23,11 +23,13 @@ impl App {
 
     /// Looks at everything again; what did not change keeps its allocation.
     pub(super) fn refresh(&mut self) {
-        let stage = self.session.stage(&self.looking.focus(&self.shown.stage));
+        let stage = self.session.stage(&self.looking.focus(&self.shown.stage, self.fitting));
         if *self.shown.topics != *stage.topics {
             self.shown.topics = stage.topics.clone().into();
         }
         self.shown.stage = stage;
+        // Of what stands still each record can be pointed at.
+        self.brisk &= self.session.is_playing();
         self.turns = None;
         self.in_turn = false;
         keep(&mut self.shown.guarantees, self.session.guarantees());

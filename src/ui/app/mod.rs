@@ -13,11 +13,12 @@ mod turns;
 use std::rc::Rc;
 
 use gloo::events::EventListener;
-use gloo::render::AnimationFrame;
 use gloo::timers::callback::Timeout;
 use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
 
+use self::frame::{Balance, every_frame};
 use self::gesture::Begun;
 use self::lessons::{fetch_lesson, finished};
 pub use self::start::tell_panics;
@@ -44,7 +45,7 @@ use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
 use crate::ui::streams::Stream;
 use crate::ui::theme;
-use crate::ui::timeline::{self, Brush, Timeline};
+use crate::ui::timeline::{Brush, Clock, Timeline};
 use crate::ui::topbar::{Help, TopBar};
 use crate::ui::zoom::Looking;
 use crate::view::events::EventRow;
@@ -119,6 +120,7 @@ pub struct App {
     flown: Vec<Flown>,
     layer: Layer,
     brush: Brush,
+    clock: Clock,
     /// Where the hand stands in the charts of the metrics, while they are shown.
     hand: Option<metrics::Hand>,
     /// When the metrics were looked at last.
@@ -129,11 +131,14 @@ pub struct App {
     /// How many records of a log are drawn.
     fitting: i64,
     last_frame: Option<f64>,
+    balance: Balance,
     last_refresh: f64,
     /// Time went backwards, or another future began, since the last drawing.
     rewound: bool,
     /// More records arrive than could be watched one by one.
     brisk: bool,
+    /// How many looks in a row have seen few new records.
+    calm_looks: u32,
     /// Rows of a stream that are still to be drawn.
     turns: Option<Turns>,
     /// Only such rows have been drawn: nothing has moved.
@@ -165,7 +170,9 @@ pub struct App {
     painted_large: bool,
     shared: bool,
     pointer: Option<(f64, f64)>,
-    frame: Option<AnimationFrame>,
+    /// Words stand beside the message that is pointed at.
+    pointed: bool,
+    next_frame: Closure<dyn FnMut(f64)>,
     calm: Option<Timeout>,
     _listeners: Vec<EventListener>,
 }
@@ -182,9 +189,7 @@ impl Component for App {
         }
         let Opened { mut session, scenario, problems, lesson } = open();
         let looking = Looking::default();
-        // How large it is decides what of it is looked at closely.
         let stage = session.stage(&Focus::default());
-        let stage = session.stage(&looking.focus(&stage));
         let shown = Shown {
             topics: stage.topics.clone().into(),
             stage,
@@ -201,7 +206,7 @@ impl Component for App {
             comparison: None,
             lesson: session.lesson().map(Rc::new),
         };
-        let mut app = App {
+        let app = App {
             session,
             shown,
             ask: ctx.link().callback(Msg::Asked),
@@ -210,14 +215,17 @@ impl Component for App {
             flown: Vec::new(),
             layer: Layer::default(),
             brush: Brush::default(),
+            clock: Clock::default(),
             hand: None,
             measured_at: 0.0,
             unpainted: true,
             fitting: 0,
             last_frame: None,
+            balance: Balance::default(),
             last_refresh: 0.0,
             rewound: false,
             brisk: false,
+            calm_looks: 0,
             turns: None,
             in_turn: false,
             looking: Rc::new(looking),
@@ -241,11 +249,12 @@ impl Component for App {
             painted_large: false,
             shared: false,
             pointer: None,
-            frame: None,
+            pointed: false,
+            next_frame: every_frame(ctx),
             calm: None,
             _listeners: listeners(ctx),
         };
-        app.next_frame(ctx);
+        app.ask_for_a_frame();
         if let Some((lesson, part)) = lesson {
             fetch_lesson(ctx, lesson, part);
         }
@@ -255,7 +264,7 @@ impl Component for App {
     fn update(&mut self, ctx: &Context<App>, msg: Msg) -> bool {
         match msg {
             Msg::Frame(at) => {
-                self.next_frame(ctx);
+                self.ask_for_a_frame();
                 return self.pass(at);
             }
             Msg::Asked(command) => self.carry_out(ctx, command),
@@ -352,7 +361,7 @@ impl Component for App {
             self.layer.repaint();
             self.brush.forget();
         }
-        timeline::show_time(self.session.beginning(), self.session.now(), self.session.end());
+        self.clock.set(self.session.beginning(), self.session.now(), self.session.end());
         self.show_now_in_metrics();
         self.unpainted = true;
         if first {
