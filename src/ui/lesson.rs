@@ -30,11 +30,12 @@ pub fn LessonPanel(props: &Props) -> Html {
         use_effect_with(told, move |_| {
             let Some(lesson) = panel.cast::<Element>() else { return };
             let around = lesson.closest(".panel, .lesson-beside").ok().flatten();
-            let telling = lesson.query_selector(".telling").ok().flatten();
-            if let (Some(around), Some(telling)) = (around, telling.and_then(|e| e.dyn_into::<HtmlElement>().ok())) {
-                let bottom = telling.offset_top() + telling.offset_height() + 11;
-                around.set_scroll_top((bottom - around.client_height()).max(0));
-            }
+            // The way onward always stands at the bottom, below what was told.
+            let onward = lesson.query_selector(".onward").ok().flatten();
+            let last = onward.as_ref().and_then(|onward| onward.previous_element_sibling());
+            let (Some(around), Some(onward), Some(last)) = (around, html(onward), html(last)) else { return };
+            let bottom = last.offset_top() + last.offset_height() + onward.offset_height();
+            around.set_scroll_top((bottom - around.client_height()).max(0));
         });
     }
     let Some(view) = &props.view else {
@@ -65,6 +66,10 @@ pub fn LessonPanel(props: &Props) -> Html {
             </div>
         </div>
     }
+}
+
+fn html(element: Option<Element>) -> Option<HtmlElement> {
+    element?.dyn_into().ok()
 }
 
 /// The parts, each a way to its beginning.

@@ -82,7 +82,7 @@ pub fn Painted(props: &Props) -> Html {
         });
     }
     html! {
-        <canvas ref={canvas} class="stream" style={format!("--i:{};--n:{}", props.place, props.shown)} />
+        <canvas ref={canvas} class="painted" style={format!("--i:{};--n:{}", props.place, props.shown)} />
     }
 }
 

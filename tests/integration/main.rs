@@ -53,5 +53,6 @@ mod scripts;
 mod share_groups;
 mod small_cluster;
 mod stage;
+mod styles;
 mod transactions;
 mod why;

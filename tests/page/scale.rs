@@ -69,7 +69,7 @@ fn a_thousand_partitions_are_tiles_and_zoom_leads_back_to_records() {
         assert!(name.starts_with("orders-") && tip.contains("on broker 1") && tip.contains("ISR"), "{tip:?}");
         page.wait_until("the partition's records are drawn", async || {
             let script =
-                "return document.querySelectorAll(`[data-cell^='${arguments[0]}@'] :is(.rec, .stream)`).length > 0";
+                "return document.querySelectorAll(`[data-cell^='${arguments[0]}@'] :is(.rec, .painted)`).length > 0";
             level(&page).await == "records" && page.script(script, vec![name.clone().into()]).await == true
         })
         .await;
@@ -261,7 +261,7 @@ fn the_records_of_a_stream_are_painted_and_are_elements_again_when_time_stands()
         field.fill("load app orders rate=200/s keys=50 size=100 for=1h").await;
         page.press("\u{e007}").await;
         let painted = "
-            const strips = [...document.querySelectorAll('.cell .stream')];
+            const strips = [...document.querySelectorAll('.cell .painted')];
             const ink = (strip) => strip.getContext('2d').getImageData(0, 0, strip.width, strip.height).data;
             return strips.length === 9 && strips.every((strip) => ink(strip).some((part) => part > 0));";
         page.wait_until("all nine logs are painted", async || page.script(painted, vec![]).await == true).await;
@@ -270,7 +270,7 @@ fn the_records_of_a_stream_are_painted_and_are_elements_again_when_time_stands()
         let press = "
             const cell = document.querySelector('.cell.leader');
             const strip = cell.querySelector('.strip').getBoundingClientRect();
-            const stream = cell.querySelector('.stream');
+            const stream = cell.querySelector('.painted');
             const at = { bubbles: true, clientX: strip.left + strip.width / 2, clientY: stream.getBoundingClientRect().top + 9 };
             stream.dispatchEvent(new MouseEvent('click', at));
             return cell.dataset.cell;";
@@ -286,7 +286,7 @@ fn the_records_of_a_stream_are_painted_and_are_elements_again_when_time_stands()
         .await;
 
         page.find("button", "Pause").await.click().await;
-        let elements = "return [document.querySelectorAll('.cell .stream').length, document.querySelectorAll('.cell .rec[title]').length > 40]";
+        let elements = "return [document.querySelectorAll('.cell .painted').length, document.querySelectorAll('.cell .rec[title]').length > 40]";
         page.wait_until("each record is an element", async || {
             page.script(elements, vec![]).await == serde_json::json!([0, true])
         })

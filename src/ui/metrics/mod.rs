@@ -317,7 +317,7 @@ fn parts(chart: &Chart, at: Option<Instant>) -> Html {
             </span>
         }
     };
-    html! { <span class="parts">{ for chart.lines.iter().enumerate().map(one) }</span> }
+    html! { <span class="measured">{ for chart.lines.iter().enumerate().map(one) }</span> }
 }
 
 /// The picture in words.
