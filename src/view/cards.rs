@@ -54,7 +54,7 @@ pub struct PendingBatch {
     /// `alice=created`, or `12 records`.
     pub records: String,
     pub hue: Option<u16>,
-    /// `lingers`, `in flight`, `waits to retry`.
+    /// `lingers`, `in flight`, `backs off`.
     pub state: String,
 }
 
@@ -187,7 +187,7 @@ fn pending(producer: &Producer) -> Vec<PendingBatch> {
             partition: partition.to_string(),
             records: count_of(batch.count()),
             hue: None,
-            state: if batch.attempts > 0 { "waits to retry".to_string() } else { "lingers".to_string() },
+            state: if batch.attempts > 0 { "backs off".to_string() } else { "lingers".to_string() },
         })
     });
     flying.chain(waiting).take(SHOWN).collect()

@@ -146,7 +146,7 @@ impl Process {
             let mut acks = self.acks.remove(&node).unwrap_or_default();
             let session = self.sessions.entry(node).or_default();
             if session.is_new() && !acks.is_empty() {
-                // A session cannot begin with acknowledgements: the records' locks end by themselves.
+                // A session cannot begin with acknowledgements (KAFKA-18198): the records' locks end by themselves.
                 let refused = std::mem::take(&mut acks);
                 self.tell_acknowledged(turn, &refused, |_| Some(ErrorCode::InvalidShareSessionEpoch));
             }

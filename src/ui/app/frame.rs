@@ -4,7 +4,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use yew::Context;
 
-use super::glow::{BRISK, CALM, TOO_QUICK, glows, new_records};
+use super::glow::{BRISK, TOO_QUICK, glows, new_records};
 use super::turns::Turns;
 use super::{App, Msg, REFRESH};
 use crate::time::{Duration, Instant};
@@ -102,8 +102,7 @@ impl App {
         self.rewound = false;
         self.refresh();
         let many = new_records(&before, &self.shown.stage) > BRISK;
-        self.calm_looks = if many { 0 } else { self.calm_looks.saturating_add(1) };
-        self.brisk = !stopped && self.calm_looks < CALM && (many || self.brisk);
+        self.brisk = !stopped && self.flow.is_stream(many);
         // Bars and tiles are few strokes each: only records are worth taking turns.
         if many && !stopped && self.looking.level(&self.shown.stage) == Level::Records {
             self.take_turns(&before);

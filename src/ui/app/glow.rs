@@ -10,8 +10,29 @@ use crate::view::stage::Stage as StageView;
 pub const TOO_QUICK: i64 = 20_000;
 /// So many new records between two drawings are a stream, not single records.
 pub const BRISK: i64 = 4;
-/// A stream is over after so many looks that saw fewer.
-pub const CALM: u32 = 10;
+/// So many looks in a row that see more make a stream: one alone may be a jump in time.
+const STREAM: u32 = 3;
+/// It is over after so many looks that see fewer.
+const CALM: u32 = 10;
+
+/// Whether records arrive in a stream.
+#[derive(Default)]
+pub struct Flow {
+    streams: bool,
+    /// How many looks in a row have seen otherwise.
+    otherwise: u32,
+}
+
+impl Flow {
+    pub fn is_stream(&mut self, many: bool) -> bool {
+        self.otherwise = if many == self.streams { 0 } else { self.otherwise + 1 };
+        if self.otherwise == if self.streams { CALM } else { STREAM } {
+            self.streams = many;
+            self.otherwise = 0;
+        }
+        self.streams
+    }
+}
 
 /// How many records the leaders got between two looks at the stage.
 pub fn new_records(before: &StageView, after: &StageView) -> i64 {

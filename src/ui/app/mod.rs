@@ -20,6 +20,7 @@ use yew::prelude::*;
 
 use self::frame::{Balance, every_frame};
 use self::gesture::Begun;
+use self::glow::Flow;
 use self::lessons::{fetch_lesson, finished};
 pub use self::start::tell_panics;
 use self::start::{Opened, listeners, open};
@@ -137,8 +138,7 @@ pub struct App {
     rewound: bool,
     /// More records arrive than could be watched one by one.
     brisk: bool,
-    /// How many looks in a row have seen few new records.
-    calm_looks: u32,
+    flow: Flow,
     /// Rows of a stream that are still to be drawn.
     turns: Option<Turns>,
     /// Only such rows have been drawn: nothing has moved.
@@ -225,7 +225,7 @@ impl Component for App {
             last_refresh: 0.0,
             rewound: false,
             brisk: false,
-            calm_looks: 0,
+            flow: Flow::default(),
             turns: None,
             in_turn: false,
             looking: Rc::new(looking),
