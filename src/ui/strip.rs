@@ -125,6 +125,10 @@ impl Strip {
         }
         pen.clear_rect(0.0, 0.0, size.0.into(), size.1.into());
         let from = self.records.partition_point(|record| record.offset < self.first);
+        // First everything that is to be copied is drawn: between two copies the sheet stays as it is.
+        for record in &self.records[from..] {
+            sheet.face(Face::of(record));
+        }
         for record in &self.records[from..] {
             sheet.stamp(pen, record, (record.offset - self.first) as f64);
         }
