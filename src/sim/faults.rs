@@ -8,7 +8,7 @@ use crate::kafka::node::{Command, Input};
 use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef, Refused};
 use crate::sim::actor::Actor;
-use crate::sim::event::Event;
+use crate::sim::event::{Because, Event};
 use crate::sim::network::{Link, PendingMishap};
 use crate::sim::world::{Power, World};
 use crate::sorted::SortedSet;
@@ -84,6 +84,13 @@ impl World {
         let partitions = self.image().topics.get(&topic)?.partitions.len() as i32;
         let partition = crate::kafka::group::GroupCoordinator::partition_for(key, partitions);
         self.registration(&TopicPartition { topic, partition })?.leader
+    }
+
+    /// What befell the node at whose end a connection broke: whoever finds it dead tells what follows of that.
+    /// It is no step of the story that somebody waits for, so it has no root.
+    pub(super) fn fault_at_other_end(&self, input: &Input) -> Option<Because> {
+        let Input::Disconnected { peer } = input else { return None };
+        self.faults.get(peer).map(|fault| Because { root: None, ..*fault })
     }
 
     /// Tells a fault, and remembers it as the reason for later silence.

@@ -204,6 +204,7 @@ impl World {
 
     /// One node's turn: input in, effects filed.
     pub(super) fn turn(&mut self, id: NodeId, input: Input, because: Option<Because>) -> Vec<Event> {
+        let because = because.or_else(|| self.fault_at_other_end(&input));
         let answered = self.meter_input(id, &input);
         let asker = asker(&input);
         let counted = self.counted_isr_changes(id, &answered);

@@ -144,3 +144,23 @@ fn why_has_a_consumer_these_partitions_and_this_position() {
     let script = format!("{THREE}wait 1s\nseek c1 orders-0 0\n");
     check(&why(&script, consumer(), "orders-0"), &["orders-0"]);
 }
+
+/// Each attempt finds the coordinator dead, long after its connections broke: that is its reason.
+#[test]
+fn why_does_every_commit_fail() {
+    let script = "cluster brokers=3 controllers=3 seed=7\ntopic orders replica-assignment=1:2:3\nproducer app\n\
+        consumer c1 group=billing topics=orders auto.offset.reset=earliest\nuntil assigned c1 = orders-0 within 30s\n\
+        send app orders alice=created\nuntil delivered c1 orders-0 = 1 within 10s\n\
+        kill broker coordinator:billing\nwait 7s\n";
+    let script = Script::read(script).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let mut history = History::open(script.into()).expect("the cluster settles");
+    history.finish_script();
+    let told: Vec<_> = history.steps().iter().flat_map(|step| step.events.clone()).collect();
+    let failed: Vec<_> = told.iter().filter(|event| event.fact.kind() == "CommitFailed").collect();
+    assert!(failed.len() > 2, "only {} commits failed", failed.len());
+    for event in failed {
+        let causes: Vec<String> = events::causes(&history, event.id.0).into_iter().map(|row| row.text).collect();
+        check(&causes, &["commit failed: NETWORK_EXCEPTION", "died"]);
+        assert_eq!(event.root, None, "nobody set off this very attempt");
+    }
+}
