@@ -138,6 +138,14 @@ pub async fn main_path(page: Page) {
     let sliders = page.all("slider").await;
     let position = sliders.iter().find(|slider| slider.name.ends_with(&format!(" in {partition}")));
     let position = position.expect("some consumer reads the partition").name.clone();
+    // Not before it has read everything: what is read for the first time would soon push the repeated from view.
+    page.wait_until("the consumer has caught up", async || {
+        let script = "
+            const slider = [...document.querySelectorAll('input[type=range]')].find((s) => s.getAttribute('aria-label') === arguments[0]);
+            return Number(slider?.max) > 0 && slider.value === slider.max;";
+        page.script(script, vec![position.as_str().into()]).await == true
+    })
+    .await;
     move_slider(&page, &position, "0").await;
     page.wait_until("the record is delivered again", async || {
         let script = "return [...document.querySelectorAll('[aria-label=\"Recent deliveries\"] [aria-label]')]
