@@ -6,8 +6,8 @@ use std::rc::Rc;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    Document, Element, Event, EventTarget, HtmlElement, KeyboardEvent, PointerEvent, Response, ScrollIntoViewOptions,
-    ScrollLogicalPosition, Window,
+    CanvasRenderingContext2d, Document, Element, Event, EventTarget, HtmlCanvasElement, HtmlElement, KeyboardEvent,
+    PointerEvent, Response, ScrollIntoViewOptions, ScrollLogicalPosition, Window,
 };
 
 use crate::time::Duration;
@@ -67,7 +67,7 @@ pub fn drag_along(start: PointerEvent, from: i64, dropped: impl FnOnce(i64) + 's
     start.prevent_default();
     let Some(handle) = start.current_target().and_then(|target| target.dyn_into::<HtmlElement>().ok()) else { return };
     let Some(hands) = handle.parent_element().and_then(|parent| parent.dyn_into::<HtmlElement>().ok()) else { return };
-    let pitch = custom(&handle, "--pitch").trim_end_matches("px").parse().unwrap_or(26.0_f64);
+    let pitch = pixels(&handle, "--pitch");
     let first: i64 = hands.style().get_property_value("--p").ok().and_then(|p| p.trim().parse().ok()).unwrap_or(from);
     handle.set_pointer_capture(start.pointer_id()).ok();
     hands.class_list().add_1("dragged").ok();
@@ -112,7 +112,7 @@ pub fn pull(start: PointerEvent, pulled: impl Fn(i64) + 'static) {
     if start.button() != 0 || on_handle {
         return;
     }
-    let pitch = custom(&strip, "--pitch").trim_end_matches("px").parse().unwrap_or(26.0_f64);
+    let pitch = pixels(&strip, "--pitch");
     let (x, told) = (start.client_x(), Cell::new(0));
     let (id, moving) = (start.pointer_id(), strip.clone());
     let follow = Closure::<dyn FnMut(PointerEvent)>::new(move |event: PointerEvent| {
@@ -163,6 +163,32 @@ pub fn until_released(
 pub fn custom(element: &Element, name: &str) -> String {
     let style = window().get_computed_style(element).ok().flatten();
     style.and_then(|style| style.get_property_value(name).ok()).unwrap_or_default().trim().to_string()
+}
+
+/// A custom property of CSS that is a length.
+pub fn pixels(element: &Element, name: &str) -> f64 {
+    custom(element, name).trim_end_matches("px").parse().unwrap_or(26.0)
+}
+
+/// How many pixels of the screen one of CSS has across.
+pub fn screen_scale() -> f64 {
+    window().device_pixel_ratio().max(1.0)
+}
+
+/// What draws on a canvas.
+pub fn pen(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
+    canvas.get_context("2d").ok()??.dyn_into().ok()
+}
+
+/// Gives a canvas of this size in pixels of CSS as many as the screen has, and its pen the measure of CSS.
+pub fn fit_to_screen(canvas: &HtmlCanvasElement, pen: &CanvasRenderingContext2d, (width, height): (f64, f64)) {
+    let scale = screen_scale();
+    let (wide, high) = ((width * scale) as u32, (height * scale) as u32);
+    if canvas.width() != wide || canvas.height() != high {
+        canvas.set_width(wide);
+        canvas.set_height(high);
+    }
+    pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok();
 }
 
 /// Whether a medium has this feature, such as `(prefers-reduced-motion: reduce)`.

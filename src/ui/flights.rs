@@ -6,7 +6,7 @@ use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, HtmlElement}
 
 use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::ui::browser::{custom, document, prefers, window};
+use crate::ui::browser::{custom, document, fit_to_screen, pen, prefers, window};
 use crate::view::flights::{Family, Flight};
 
 pub const FAMILIES: [Family; 7] = [
@@ -329,15 +329,9 @@ impl Layer {
         self.stale = false;
         self.blank = false;
         let Some((canvas, pen)) = &self.canvas else { return };
-        let scale = window().device_pixel_ratio().max(1.0);
         let inner = |value: Result<wasm_bindgen::JsValue, _>| value.ok().and_then(|v| v.as_f64()).unwrap_or_default();
         self.size = (inner(window().inner_width()), inner(window().inner_height()));
-        let (wide, high) = ((self.size.0 * scale) as u32, (self.size.1 * scale) as u32);
-        if canvas.width() != wide || canvas.height() != high {
-            canvas.set_width(wide);
-            canvas.set_height(high);
-        }
-        pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok();
+        fit_to_screen(canvas, pen, self.size);
         self.still = prefers("(prefers-reduced-motion: reduce)");
         if self.colours.is_empty() {
             let roles = FAMILIES.iter().map(|family| role(*family));
@@ -428,7 +422,7 @@ impl Path {
 
 fn canvas() -> Option<(HtmlCanvasElement, CanvasRenderingContext2d)> {
     let canvas = document().get_element_by_id("flights")?.dyn_into::<HtmlCanvasElement>().ok()?;
-    let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+    let pen = pen(&canvas)?;
     Some((canvas, pen))
 }
 

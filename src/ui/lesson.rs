@@ -33,7 +33,9 @@ pub fn LessonPanel(props: &Props) -> Html {
             // The way onward always stands at the bottom, below what was told.
             let onward = lesson.query_selector(".onward").ok().flatten();
             let last = onward.as_ref().and_then(|onward| onward.previous_element_sibling());
-            let (Some(around), Some(onward), Some(last)) = (around, html(onward), html(last)) else { return };
+            let (Some(around), Some(onward), Some(last)) = (around, html_element(onward), html_element(last)) else {
+                return;
+            };
             let bottom = last.offset_top() + last.offset_height() + onward.offset_height();
             around.set_scroll_top((bottom - around.client_height()).max(0));
         });
@@ -68,7 +70,7 @@ pub fn LessonPanel(props: &Props) -> Html {
     }
 }
 
-fn html(element: Option<Element>) -> Option<HtmlElement> {
+fn html_element(element: Option<Element>) -> Option<HtmlElement> {
     element?.dyn_into().ok()
 }
 

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use gloo::events::EventListener;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{CanvasRenderingContext2d, Element, HtmlCanvasElement, MouseEvent};
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, MouseEvent};
 use yew::prelude::*;
 
 use crate::sorted::SortedMap;
-use crate::ui::browser::{custom, document, prefers, window};
+use crate::ui::browser::{custom, document, pen, pixels, prefers, screen_scale, window};
 use crate::ui::theme::LOOKS_CHANGED;
 use crate::view::partitions::RecordCell;
 use crate::view::transactions::TransactionFate;
@@ -135,10 +135,6 @@ impl Strip {
     }
 }
 
-fn pen(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
-    canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()
-}
-
 /// Of offsets that pass by so quickly, only those that this divides are readable.
 const RULED: i64 = 5;
 /// How many stencils stand beside each other on a sheet, and below each other.
@@ -185,7 +181,7 @@ impl Face {
 impl Sheet {
     fn new(look: Look) -> Option<Sheet> {
         let canvas: HtmlCanvasElement = document().create_element("canvas").ok()?.dyn_into().ok()?;
-        let scale = window().device_pixel_ratio().max(1.0);
+        let scale = screen_scale();
         let pen = pen(&canvas)?;
         let mut sheet =
             Sheet { canvas, pen, look, scale, faces: SortedMap::new(), digits: Default::default(), used: 0 };
@@ -330,10 +326,9 @@ impl Script {
 
 impl Look {
     fn read(canvas: &HtmlCanvasElement, density: String) -> Look {
-        let of = |name: &str| custom(canvas.unchecked_ref::<Element>(), name);
-        let pixels = |name: &str| of(name).trim_end_matches("px").parse().unwrap_or(27.0);
+        let of = |name: &str| custom(canvas, name);
         let contrast = document().document_element().and_then(|root| root.get_attribute("data-contrast"));
-        let (pitch, high, family) = (pixels("--pitch"), pixels("--high"), of("font-family"));
+        let (pitch, high, family) = (pixels(canvas, "--pitch"), pixels(canvas, "--high"), of("font-family"));
         let pen = pen(canvas);
         let script = |weight, size, middle| Script::new(pen.as_ref(), weight, size, &family, middle);
         // The mark and, 2 pixels below it, the offset stand in the middle together.

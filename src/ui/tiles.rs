@@ -4,12 +4,11 @@
 use std::rc::Rc;
 
 use gloo::events::EventListener;
-use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 use yew::prelude::*;
 
 use crate::sorted::SortedMap;
-use crate::ui::browser::{custom, document, prefers, window};
+use crate::ui::browser::{custom, document, fit_to_screen, pen, prefers, window};
 use crate::ui::command::{Ask, Command};
 use crate::ui::flights::show_tip;
 use crate::ui::part::{Part, part};
@@ -351,12 +350,9 @@ fn room(canvas: &HtmlCanvasElement) -> f64 {
 }
 
 fn prepare(canvas: &HtmlCanvasElement, width: f64, height: f64) -> Option<CanvasRenderingContext2d> {
-    let scale = window().device_pixel_ratio().max(1.0);
-    canvas.set_width((width * scale) as u32);
-    canvas.set_height((height * scale) as u32);
     canvas.style().set_property("height", &format!("{height}px")).ok()?;
-    let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
-    pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok()?;
+    let pen = pen(canvas)?;
+    fit_to_screen(canvas, &pen, (width, height));
     Some(pen)
 }
 

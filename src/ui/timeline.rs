@@ -11,7 +11,7 @@ use yew::prelude::*;
 use crate::history::Speed;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::ui::browser::{custom, document, window};
+use crate::ui::browser::{custom, document, fit_to_screen, pen};
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::part::{Part, part};
 use crate::view::timeline::{Band, Mark, MarkKind, Timeline as View};
@@ -258,15 +258,9 @@ impl Brush {
 impl Known {
     fn look() -> Option<Known> {
         let canvas = document().get_element_by_id("lane")?.dyn_into::<HtmlCanvasElement>().ok()?;
-        let scale = window().device_pixel_ratio().max(1.0);
         let (width, height) = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
-        let (wide, high) = ((width * scale) as u32, (height * scale) as u32);
-        if canvas.width() != wide || canvas.height() != high {
-            canvas.set_width(wide);
-            canvas.set_height(high);
-        }
-        let pen = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
-        pen.set_transform(scale, 0.0, 0.0, scale, 0.0, 0.0).ok()?;
+        let pen = pen(&canvas)?;
+        fit_to_screen(&canvas, &pen, (width, height));
         pen.set_font(
             "10.5px -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif",
         );

@@ -13,27 +13,6 @@ use crate::ui::flights::{Broken, show_tip};
 use crate::ui::zoom::Level;
 use crate::view::stage::Stage as StageView;
 
-/// At most so many frames in a row leave drawing to the next one.
-const PUT_OFF: u32 = 2;
-
-/// Spreads what there is to do: a frame in which the cluster had much more to compute than usual leaves
-/// drawing words and numbers to the next one.
-#[derive(Default)]
-pub(super) struct Balance {
-    /// In microseconds.
-    usual: i64,
-    put_off: u32,
-}
-
-impl Balance {
-    fn is_busy(&mut self, worked: Duration) -> bool {
-        let busy = worked.0 * 4 > self.usual * 5 + 1_000;
-        self.usual += (worked.0 - self.usual) / 16;
-        self.put_off = if busy && self.put_off < PUT_OFF { self.put_off + 1 } else { 0 };
-        self.put_off > 0
-    }
-}
-
 /// What the browser calls in every frame that is asked for.
 pub(super) fn every_frame(ctx: &Context<App>) -> Closure<dyn FnMut(f64)> {
     let link = ctx.link().clone();

@@ -18,13 +18,13 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use yew::prelude::*;
 
-use self::frame::{Balance, every_frame};
+use self::frame::every_frame;
 use self::gesture::Begun;
 use self::glow::Flow;
 use self::lessons::{fetch_lesson, finished};
 pub use self::start::tell_panics;
 use self::start::{Opened, listeners, open};
-use self::turns::Turns;
+use self::turns::{Balance, Turns};
 use crate::lesson::Lesson;
 use crate::time::Instant;
 use crate::ui::add::{AddDialog, Addition};

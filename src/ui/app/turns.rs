@@ -1,9 +1,12 @@
+//! What there is to do is spread over the frames.
+//!
 //! A stream of records changes every row in every look at the stage. So that no single frame has to
 //! draw all of it, the rows take turns: first come the clients and the panels, then a share of the
-//! rows in each frame.
+//! rows in each frame. And a frame in which the cluster had much to compute draws later.
 
 use std::rc::Rc;
 
+use crate::time::Duration;
 use crate::view::partitions::PartitionRow;
 use crate::view::stage::Stage as StageView;
 
@@ -48,4 +51,26 @@ fn has_only_moved_on(old: &PartitionRow, new: &PartitionRow) -> bool {
         && (old.leader_epoch, old.partition_epoch, old.until) == (new.leader_epoch, new.partition_epoch, new.until)
         && old.log_end <= new.log_end
         && old.cells.len() == new.cells.len()
+}
+
+/// At most so many frames in a row leave drawing to the next one.
+const PUT_OFF: u32 = 2;
+
+/// Spreads what there is to do: a frame in which the cluster had much more to compute than usual leaves
+/// drawing words and numbers to the next one.
+#[derive(Default)]
+pub struct Balance {
+    /// In microseconds.
+    usual: i64,
+    put_off: u32,
+}
+
+impl Balance {
+    /// Whether a frame that has worked so long should draw nothing but what moves.
+    pub fn is_busy(&mut self, worked: Duration) -> bool {
+        let busy = worked.0 * 4 > self.usual * 5 + 1_000;
+        self.usual += (worked.0 - self.usual) / 16;
+        self.put_off = if busy && self.put_off < PUT_OFF { self.put_off + 1 } else { 0 };
+        self.put_off > 0
+    }
 }
