@@ -170,9 +170,10 @@ pub fn pixels(element: &Element, name: &str) -> f64 {
     custom(element, name).trim_end_matches("px").parse().unwrap_or(26.0)
 }
 
-/// How many pixels of the screen one of CSS has across.
-pub fn screen_scale() -> f64 {
-    window().device_pixel_ratio().max(1.0)
+/// How many pixels of the screen one of this element's has across: presenter mode enlarges it.
+pub fn screen_scale(element: &Element) -> f64 {
+    let zoom = js_sys::Reflect::get(element, &"currentCSSZoom".into()).ok().and_then(|zoom| zoom.as_f64());
+    window().device_pixel_ratio().max(1.0) * zoom.filter(|zoom| *zoom > 0.0).unwrap_or(1.0)
 }
 
 /// What draws on a canvas.
@@ -182,7 +183,7 @@ pub fn pen(canvas: &HtmlCanvasElement) -> Option<CanvasRenderingContext2d> {
 
 /// Gives a canvas of this size in pixels of CSS as many as the screen has, and its pen the measure of CSS.
 pub fn fit_to_screen(canvas: &HtmlCanvasElement, pen: &CanvasRenderingContext2d, (width, height): (f64, f64)) {
-    let scale = screen_scale();
+    let scale = screen_scale(canvas);
     let (wide, high) = ((width * scale) as u32, (height * scale) as u32);
     if canvas.width() != wide || canvas.height() != high {
         canvas.set_width(wide);

@@ -110,7 +110,7 @@ impl Strip {
         let density = density.and_then(|stage| stage.get_attribute("data-density")).unwrap_or_default();
         let mut sheet = stencils.sheet.borrow_mut();
         if sheet.as_ref().is_none_or(|sheet| sheet.look.density != density) {
-            *sheet = Sheet::new(Look::read(canvas, density));
+            *sheet = Sheet::new(Look::read(canvas, density), screen_scale(canvas));
         }
         let Some(sheet) = &mut *sheet else { return };
         if self.pen.is_none() {
@@ -179,9 +179,8 @@ impl Face {
 }
 
 impl Sheet {
-    fn new(look: Look) -> Option<Sheet> {
+    fn new(look: Look, scale: f64) -> Option<Sheet> {
         let canvas: HtmlCanvasElement = document().create_element("canvas").ok()?.dyn_into().ok()?;
-        let scale = screen_scale();
         let pen = pen(&canvas)?;
         let mut sheet =
             Sheet { canvas, pen, look, scale, faces: SortedMap::new(), digits: Default::default(), used: 0 };

@@ -360,6 +360,7 @@ impl Component for App {
             self.painted_large = self.presenting;
             self.layer.repaint();
             self.brush.forget();
+            theme::tell_painters();
         }
         self.clock.set(self.session.beginning(), self.session.now(), self.session.end());
         self.show_now_in_metrics();
