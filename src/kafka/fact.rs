@@ -258,7 +258,8 @@ facts! {
     ShareAcknowledged { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, kind: AcknowledgeType },
     /// It does not: the records come back when their locks end, unless they are done with already.
     ShareAcknowledgeFailed { consumer: ClientId, partition: TopicPartition, first: Offset, last: Offset, error: ErrorCode },
-    CommitFailed { consumer: ClientId, error: ErrorCode },
+    /// `again`: as the last one at the interval did.
+    CommitFailed { consumer: ClientId, error: ErrorCode, again: bool },
     /// The consumer cannot go on with a partition: the application was told.
     ConsumerError { consumer: ClientId, error: StrBytes },
     /// A query had no checkpoint yet: it begins here (Spark's JSON).
@@ -349,6 +350,7 @@ impl Fact {
                     | Fact::DuplicateBatch { .. }
                     | Fact::BrokerRegistered { .. }
                     | Fact::SendRetried { .. }
+                    | Fact::CommitFailed { again: true, .. }
                     | Fact::ElrChanged { .. }
             )
     }

@@ -23,7 +23,7 @@ use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn, TxnOffsets};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::wire::{ClientId, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
+use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
 
 /// What one poll handed out of one partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +69,8 @@ pub(super) struct Process {
     pub sessions: SortedMap<NodeId, Session>,
     /// When positions are committed next (`auto.commit.interval.ms`); checked as a poll begins.
     pub next_auto_commit: Instant,
+    /// Why the last commit at the interval failed, if it did.
+    pub interval_error: Option<ErrorCode>,
     /// `commitSync` calls of the application that have not succeeded yet.
     pub commits: Vec<PendingCommit>,
     /// What the coordinator said is committed.
@@ -314,6 +316,7 @@ impl Process {
             buffered: VecDeque::new(),
             sessions: SortedMap::new(),
             next_auto_commit: now + config.auto_commit_interval,
+            interval_error: None,
             commits: Vec::new(),
             committed: SortedMap::new(),
             offsets_out: false,
@@ -466,7 +469,7 @@ impl PollLoop for Process {
             Purpose::Leave => {}
             Purpose::Commit { why, generation, .. } => {
                 self.member.coordinator_unknown(turn.now, retry_at);
-                self.commit_failed(turn, config, why, generation, crate::wire::ErrorCode::NetworkException);
+                self.commit_failed(turn, config, why, generation, ErrorCode::NetworkException);
             }
             Purpose::OffsetFetch(_) => {
                 self.member.coordinator_unknown(turn.now, retry_at);

@@ -160,12 +160,12 @@ impl Process {
             }
             if !matches!(self.member.phase, Phase::Stable | Phase::Revoking { .. }) {
                 self.commits.remove(0);
-                turn.tell(Fact::CommitFailed { consumer: self.id, error: ErrorCode::RebalanceInProgress });
+                self.tell_failed_commit(turn, ErrorCode::RebalanceInProgress, false);
                 continue;
             }
             if commit.deadline <= turn.now {
                 self.commits.remove(0);
-                turn.tell(Fact::CommitFailed { consumer: self.id, error: ErrorCode::RequestTimedOut });
+                self.tell_failed_commit(turn, ErrorCode::RequestTimedOut, false);
                 continue;
             }
             let offsets = commit.offsets.clone();
@@ -224,11 +224,15 @@ impl Process {
 
     fn commit_succeeded(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, why: CommitFor) {
         match why {
-            CommitFor::Interval => {}
+            CommitFor::Interval => self.interval_error = None,
             CommitFor::Revocation => self.revocation_committed(turn, config),
             CommitFor::Application => self.forget_application_commit(),
             CommitFor::Close => self.close = Close::Leaving,
         }
+    }
+
+    fn tell_failed_commit(&self, turn: &mut Turn<'_>, error: ErrorCode, again: bool) {
+        turn.tell(Fact::CommitFailed { consumer: self.id, error, again });
     }
 
     /// What a refused commit says of the member (OffsetCommitResponseHandler).
@@ -291,7 +295,11 @@ impl Process {
             }
             _ => {}
         }
-        turn.tell(Fact::CommitFailed { consumer: self.id, error });
+        let before = match why {
+            CommitFor::Interval => self.interval_error.replace(error),
+            _ => None,
+        };
+        self.tell_failed_commit(turn, error, before == Some(error));
         match why {
             CommitFor::Interval if retriable => self.next_auto_commit = self.next_auto_commit.min(later),
             CommitFor::Interval => {}

@@ -379,8 +379,9 @@ impl Fact {
                 let (who, error) = (names.client(*consumer), error_name(*error));
                 format!("{who}: {} of {partition} could not be acknowledged: {error}", offsets(*first, *last))
             }
-            Fact::CommitFailed { consumer, error } => {
-                format!("{}: commit failed: {}", names.client(*consumer), error_name(*error))
+            Fact::CommitFailed { consumer, error, again } => {
+                let again = if *again { " again" } else { "" };
+                format!("{}: commit failed{again}: {}", names.client(*consumer), error_name(*error))
             }
             Fact::ConsumerError { consumer, error } => {
                 format!("{}: {error}", names.client(*consumer))
