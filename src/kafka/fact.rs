@@ -247,6 +247,8 @@ facts! {
     /// What the consumer reads from now on; it has read `kept` all the time (KIP-429).
     Assigned { consumer: ClientId, partitions: Vec<TopicPartition>, kept: Vec<TopicPartition>, round: Round },
     Revoked { consumer: ClientId, partitions: Vec<TopicPartition>, lost: bool },
+    /// The application has not polled for `max.poll.interval.ms`: its member leaves the group (KIP-62).
+    PollOverdue { consumer: ClientId, interval: Duration },
     PositionSet { consumer: ClientId, partition: TopicPartition, to: Offset, reason: PositionReason },
     /// The consumer's position lies outside of the log: what it was to read next is gone, or never was.
     PositionOutOfRange { consumer: ClientId, partition: TopicPartition, at: Offset },

@@ -148,6 +148,10 @@ pub enum Command {
     },
     Pause,
     Resume,
+    /// From the next poll on the application takes so long for each record.
+    Handle {
+        each: Duration,
+    },
     /// `close()`: the client leaves in good order.
     Close,
     /// A controlled shutdown (SIGTERM) of a broker or controller.

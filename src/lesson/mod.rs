@@ -17,7 +17,7 @@ pub struct Lesson {
 }
 
 /// The lessons in reading order.
-pub const LESSONS: [Lesson; 16] = [
+pub const LESSONS: [Lesson; 17] = [
     Lesson {
         id: "a-broker-dies",
         title: "A broker dies",
@@ -82,6 +82,12 @@ pub const LESSONS: [Lesson; 16] = [
         id: "at-least-once",
         title: "At least once",
         says: "A consumer dies between reading and committing: somebody reads those records again.",
+        minutes: 4,
+    },
+    Lesson {
+        id: "slow-application",
+        title: "Alive, but not polling",
+        says: "An application that takes too long between two polls loses its partitions, however healthy it is.",
         minutes: 4,
     },
     Lesson {

@@ -156,6 +156,9 @@ impl Check<'_> {
             Action::Pause { consumer } | Action::Resume { consumer } => {
                 self.client(consumer, &[ClientKind::Consumer]);
             }
+            Action::Handle { consumer, .. } => {
+                self.client(consumer, &[ClientKind::Consumer, ClientKind::ShareConsumer]);
+            }
             Action::Close { client } => self.client(client, &ClientKind::ALL),
             Action::KillClient { name } | Action::StartClient { name } => self.client_of_kind(name),
             Action::ResetOffsets { topic, .. } => self.topic(topic),

@@ -71,6 +71,7 @@
 //! acknowledge SHARE-CONSUMER accept|release|reject [PARTITION OFFSET]   of one record, or of all that it holds
 //! seek CONSUMER PARTITION OFFSET|earliest|latest|2s
 //! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT   a stream that is closed is stopped
+//! handle CONSUMER 200ms                              its application takes that long for each record; `0ms`: none
 //! reset-offsets GROUP TOPIC to=earliest|latest|OFFSET|2s
 //! reset-offsets GROUP TOPIC shift=-5
 //! ```

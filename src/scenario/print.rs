@@ -101,6 +101,7 @@ fn act(action: &Action, kind: &str) -> String {
         | Action::SendOffsets { .. }
         | Action::Pause { .. }
         | Action::Resume { .. }
+        | Action::Handle { .. }
         | Action::Close { .. }
         | Action::ResetOffsets { .. } => traffic(action),
         Action::KillClient { name } => format!("kill {kind} {}", word(name)),
@@ -194,6 +195,7 @@ fn traffic(action: &Action) -> String {
         Action::SendOffsets { producer, consumer } => format!("offsets {} {}", word(producer), word(consumer)),
         Action::Pause { consumer } => format!("pause {}", word(consumer)),
         Action::Resume { consumer } => format!("resume {}", word(consumer)),
+        Action::Handle { consumer, each } => format!("handle {} {each}", word(consumer)),
         Action::Close { client } => format!("close {}", word(client)),
         Action::ResetOffsets { group, topic, to } => {
             let to = match to {

@@ -18,6 +18,7 @@ pub const VERBS: &[&str] = &[
     "seek",
     "pause",
     "resume",
+    "handle",
     "close",
     "reset-offsets",
     "kill",

@@ -184,6 +184,7 @@ impl World {
             }
             Action::Pause { consumer } => (consumer, Command::Pause),
             Action::Resume { consumer } => (consumer, Command::Resume),
+            Action::Handle { consumer, each } => (consumer, Command::Handle { each: *each }),
             Action::Close { client } => (client, Command::Close),
             _ => return Ok(Vec::new()),
         };

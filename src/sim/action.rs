@@ -187,6 +187,11 @@ pub enum Action {
     Resume {
         consumer: String,
     },
+    /// The application of a consumer takes so long for each record.
+    Handle {
+        consumer: String,
+        each: Duration,
+    },
     Close {
         client: String,
     },

@@ -285,6 +285,8 @@ fn consumer(props: &ManageDialog, name: &str) -> Html {
                 if let Some(card) = card {
                     <h3>{ "Position" }</h3>
                     { form(forms::seek(card), "", ask) }
+                    <h3>{ "Application" }</h3>
+                    { form(forms::handle(card), "", ask) }
                 }
             }
         </>
@@ -326,6 +328,8 @@ fn share_consumer(ask: &Ask, card: &ConsumerCard) -> Html {
                 { act(ask, "", &format!("Close share-consumer {name}"), format!("close {name}"), "What it holds is released, and it leaves its group.") }
                 <h3>{ "Acknowledge" }</h3>
                 { form(forms::acknowledge(card), "", ask) }
+                <h3>{ "Application" }</h3>
+                { form(forms::handle(card), "", ask) }
             }
         </>
     }

@@ -82,7 +82,7 @@ pub struct ConsumerCard {
     pub kind: &'static str,
     pub running: bool,
     pub frozen: bool,
-    /// What it does in a word: `polling`, `joining`, `rebalancing`, `paused`, `stopped`.
+    /// What it does in a word: `polling`, `busy`, `joining`, `paused`, `frozen`, `stopped`.
     pub activity: String,
     /// The generation (or member epoch) that it is in, where its group is in another.
     pub other_generation: Option<i32>,
@@ -267,7 +267,7 @@ fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &Consumer) -
         kind: "consumer",
         running,
         frozen: member.frozen,
-        activity: activity(member, consumer, running).to_string(),
+        activity: activity(look.world, member, consumer, running).to_string(),
         other_generation: consumer.generation().filter(|own| now.is_some_and(|now| now != *own)),
         more,
         lag: held.iter().filter_map(|(partition, position)| Some(look.lag(partition, (*position)?))).sum(),
@@ -311,11 +311,13 @@ impl Look<'_> {
     }
 }
 
-fn activity(member: &Member, consumer: &Consumer, running: bool) -> &'static str {
+fn activity(world: &World, member: &Member, consumer: &Consumer, running: bool) -> &'static str {
     if !running {
         "stopped"
     } else if member.frozen {
         "frozen"
+    } else if consumer.busy_until(world.now).is_some() {
+        "busy"
     } else if !consumer.is_stable() {
         "joining"
     } else if consumer.is_paused() {

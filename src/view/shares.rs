@@ -9,7 +9,7 @@ use crate::kafka::share::{RecordState, SharePartition};
 use crate::sim::queries::Reader;
 use crate::sim::{Member, Power, World};
 use crate::view::cards::{ConsumerCard, Look, SHOWN, reading, recently, some_of};
-use crate::view::inspect::{Inspection, Row, Section, or_none, section};
+use crate::view::inspect::{Inspection, Row, Section, application, or_none, section};
 use crate::view::report::delivered;
 use crate::wire::{Offset, StrBytes, TopicPartition};
 
@@ -78,6 +78,7 @@ pub fn inspect_consumer(world: &World, name: &str) -> Option<Inspection> {
         ("member", or_none(consumer.member_id())),
         ("member epoch", or_none(consumer.epoch())),
         ("assigned", list(consumer.assignment())),
+        ("application", application(consumer.busy_until(world.now))),
         ("holds", if held.is_empty() { "nothing".to_string() } else { held.join(", ") }),
         (
             "records delivered",

@@ -1,5 +1,5 @@
-//! A consumer and its application: an endless loop of `poll`, which handles records in no time
-//! (KafkaConsumer). Here are its face and the order of a poll; `poll_loop` is what it does at any input as
+//! A consumer and its application: an endless loop of `poll`, which handles records in no time, or as slowly
+//! as `pace` says (KafkaConsumer). Here are its face and the order of a poll; `poll_loop` is what it does at any input as
 //! a share consumer does, `consumer_group` its part in the group, `consumer_rebalance` what a rebalance of
 //! the classic protocol does to it, `consumer_heartbeat` its way through the consumer protocol,
 //! `consumer_fetch` its positions and records.
@@ -15,6 +15,7 @@ use crate::kafka::client::fetcher::{Buffered, Session, Wanted};
 use crate::kafka::client::membership::{Membership, Offsets, Phase};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
+use crate::kafka::client::pace::Pace;
 use crate::kafka::client::poll_loop::PollLoop;
 use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo, Subscription};
 use crate::kafka::config::ConsumerConfig;
@@ -22,7 +23,7 @@ use crate::kafka::fact::{Fact, PositionReason};
 use crate::kafka::node::{Alarm, Command, Input, Node, SeekTo, Turn, TxnOffsets};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
 
 /// What one poll handed out of one partition.
@@ -49,6 +50,8 @@ pub struct Consumer {
     delivered: Packed<DeliveredBatch>,
     /// Records that the application was given.
     delivered_count: u64,
+    /// How long the application takes for each record, whichever process it runs in.
+    record_time: Duration,
     process: Option<Process>,
     /// The earliest alarm, computed at the end of every input.
     alarm: Option<(Instant, Alarm)>,
@@ -78,6 +81,7 @@ pub(super) struct Process {
     /// OFFSET_FETCH is on its way, or not again before this instant.
     pub offsets_out: bool,
     pub offsets_at: Instant,
+    pub pace: Pace,
     pub close: Close,
     /// What the polls of this turn handed out.
     pub delivered: Vec<DeliveredBatch>,
@@ -150,6 +154,7 @@ impl Consumer {
             bootstrap,
             delivered: Packed::default(),
             delivered_count: 0,
+            record_time: Duration::default(),
             process: None,
             alarm: None,
         }
@@ -247,6 +252,11 @@ impl Consumer {
         self.process.as_ref()?.member.coordinator()
     }
 
+    /// Until when the application handles the records of its last poll, before it polls again.
+    pub fn busy_until(&self, now: Instant) -> Option<Instant> {
+        self.process.as_ref()?.pace.busy_until(now)
+    }
+
     /// Whether the application has paused everything that it is assigned.
     pub fn is_paused(&self) -> bool {
         let mut assigned = self.assigned().peekable();
@@ -264,8 +274,9 @@ impl Consumer {
         if self.config.consumer_protocol {
             member = member.by_consumer_protocol(str_bytes(&turn.uuid().to_string()));
         }
-        self.process =
-            Some(Process::new(self.id, self.bootstrap.clone(), &self.topics, member, &self.config, turn.now));
+        let mut process = Process::new(self.id, self.bootstrap.clone(), &self.topics, member, &self.config, turn.now);
+        process.pace.set(self.record_time);
+        self.process = Some(process);
     }
 
     fn finish(&mut self, turn: &mut Turn<'_>) {
@@ -286,6 +297,9 @@ impl Node for Consumer {
     fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
         if let Input::Start = input {
             self.start(turn);
+        }
+        if let Input::Command(Command::Handle { each }) = input {
+            self.record_time = each;
         }
         let Some(process) = &mut self.process else { return };
         process.run_once(turn, &self.config, self.alarm, input);
@@ -321,6 +335,7 @@ impl Process {
             committed: SortedMap::new(),
             offsets_out: false,
             offsets_at: Instant(i64::MIN),
+            pace: Pace::default(),
             close: Close::No,
             delivered: Vec::new(),
         }
@@ -389,7 +404,7 @@ impl PollLoop for Process {
     }
 
     fn check_poll_interval(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, frozen: bool) {
-        if frozen {
+        if frozen || self.pace.is_overdue(turn.now, config.max_poll_interval) {
             self.poll_timed_out(turn, config);
         }
     }
@@ -404,6 +419,7 @@ impl PollLoop for Process {
             }),
             Command::Pause => self.subscription.assigned.values_mut().for_each(|a| a.paused = true),
             Command::Resume => self.subscription.assigned.values_mut().for_each(|a| a.paused = false),
+            Command::Handle { each } => self.pace.set(each),
             Command::Close => self.close(),
             // What other clients' applications call.
             _ => {}
@@ -483,6 +499,9 @@ impl PollLoop for Process {
     }
 
     fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if self.pace.is_busy(turn.now) && self.close == Close::No {
+            return self.run_heartbeat_thread(turn, config);
+        }
         self.poll_group(turn, config);
         if self.close != Close::Leaving {
             self.update_positions(turn, config);
@@ -493,6 +512,7 @@ impl PollLoop for Process {
 
     fn alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
         self.group_alarms(config, alarms);
+        alarms.extend(self.pace.alarms(config.max_poll_interval));
         let looking = |a: &Assigned| matches!(a.state, FetchState::AwaitReset { .. } | FetchState::AwaitValidation);
         let tries = self.subscription.assigned.values().filter(|a| looking(a));
         alarms.extend(tries.map(|a| Some((a.next_try, Alarm::RetryBackoff))));

@@ -457,9 +457,15 @@ impl Process {
             .iter()
             .position(|b| self.subscription.assigned.get(&b.partition).is_some_and(|a| a.is_fetchable()))
         {
-            let taken = self.hand_out_from(turn, index, left, Offset(i64::MAX));
-            left = if taken >= left { limit } else { left - taken };
+            left -= self.hand_out_from(turn, index, left, Offset(i64::MAX)).min(left);
+            if left == 0 {
+                if self.pace.takes_time() {
+                    break;
+                }
+                left = limit;
+            }
         }
+        self.pace.polled(turn.now, limit - left);
     }
 
     /// What one poll takes of one partition's buffer, of the records below an offset: how many.

@@ -18,10 +18,7 @@ impl Process {
         if self.close != Close::No {
             return self.poll_close(turn, config);
         }
-        if self.member.heartbeats() && self.member.session_ends <= turn.now {
-            self.member.session_ends = turn.now + config.session_timeout;
-            self.member.coordinator_unknown(turn.now, turn.now);
-        }
+        self.check_session(turn, config);
         if self.member.modern.is_some() {
             self.poll_heartbeats(turn, config);
         } else {
@@ -31,6 +28,26 @@ impl Process {
         }
         self.auto_commit(turn, config);
         self.commit_for_application(turn, config);
+    }
+
+    /// While the application handles records. What it calls meanwhile is done, too.
+    pub(super) fn run_heartbeat_thread(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.find_coordinator(turn, config);
+        self.check_session(turn, config);
+        if self.member.modern.is_some() {
+            self.poll_heartbeats(turn, config);
+        } else {
+            self.heartbeat(turn, config);
+        }
+        self.commit_for_application(turn, config);
+    }
+
+    /// A coordinator that has not answered for a whole session may be none any more.
+    fn check_session(&mut self, turn: &Turn<'_>, config: &ConsumerConfig) {
+        if self.member.heartbeats() && self.member.session_ends <= turn.now {
+            self.member.session_ends = turn.now + config.session_timeout;
+            self.member.coordinator_unknown(turn.now, turn.now);
+        }
     }
 
     pub(super) fn group_alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
@@ -63,16 +80,21 @@ impl Process {
         }
     }
 
-    /// The node was not run for longer than `max.poll.interval.ms`: the heartbeat thread finds the
-    /// poll overdue and leaves the group; a static member only stops its heartbeats.
+    /// The heartbeat thread finds the poll overdue by `max.poll.interval.ms` and leaves the group. A static
+    /// member does not say so: its session ends if it stays away (maybeLeaveGroup, KIP-345).
     pub(super) fn poll_timed_out(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if self.member.modern.is_some() && self.member.phase == Phase::Stable {
+        let by_heartbeat = self.member.modern.is_some() && self.member.phase == Phase::Stable;
+        if !by_heartbeat && !self.member.heartbeats() {
+            return;
+        }
+        turn.tell(Fact::PollOverdue { consumer: self.id, interval: config.max_poll_interval });
+        if by_heartbeat {
             return self.leave_for_a_poll(turn, config);
         }
-        if self.member.heartbeats() && !self.member.is_static() {
+        if !self.member.is_static() {
             self.send_leave(turn, config, "consumer poll timeout has expired.");
-            self.member.reset(true, "consumer pro-actively leaving the group", turn.now);
         }
+        self.member.reset(true, "consumer pro-actively leaving the group", turn.now);
     }
 
     // ---- the coordinator ----
@@ -310,8 +332,13 @@ impl Process {
     }
 
     fn revocation_committed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        if matches!(self.member.phase, Phase::Revoking { .. }) {
-            self.join(turn, config);
+        if let Phase::Revoking { deadline, .. } = &mut self.member.phase {
+            // Only a poll joins: the next one does.
+            if self.pace.is_busy(turn.now) {
+                *deadline = turn.now;
+            } else {
+                self.join(turn, config);
+            }
         }
         self.reconciliation_committed(turn, None);
     }

@@ -207,6 +207,10 @@ impl Process {
         if matches!(modern.step, Step::Joining | Step::Reconciling { .. }) {
             return;
         }
+        // What the application has is committed before anything changes, and only a poll commits (canCommit).
+        if config.auto_commit && self.pace.is_busy(turn.now) {
+            return;
+        }
         let Some(told) = &modern.told else { return };
         let Some(target) = by_name(told, &mut self.metadata) else { return };
         modern.told = None;
@@ -268,7 +272,7 @@ impl Process {
     pub(super) fn leave_for_a_poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         self.send_consumer_leave(turn, config);
         self.give_up(turn, self.subscription.partitions(), true);
-        self.member.join_by_heartbeat(turn.now);
+        self.member.join_by_heartbeat(self.pace.busy_until(turn.now).unwrap_or(turn.now));
     }
 
     /// The last heartbeat: a static member will be back.

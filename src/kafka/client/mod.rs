@@ -26,6 +26,7 @@ pub mod idempotence;
 pub mod membership;
 pub mod metadata;
 pub mod network;
+mod pace;
 mod packing;
 pub mod partitioner;
 mod poll_loop;

@@ -1,5 +1,6 @@
 //! A share consumer and its application (KafkaShareConsumer, KIP-932): an endless loop of `poll`. With
-//! implicit acknowledgement the application handles records in no time and the next poll accepts them;
+//! implicit acknowledgement the application handles records, in no time or as slowly as `pace` says, and the
+//! next poll accepts them;
 //! with explicit acknowledgement somebody has to say of each record what became of it before the next
 //! poll. Here are its face and the order of a poll; `share_heartbeat` is its part in the group,
 //! `share_records` what it fetches, hands out and acknowledges.
@@ -10,6 +11,7 @@ use crate::kafka::client::DeliveredBatch;
 use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
+use crate::kafka::client::pace::Pace;
 use crate::kafka::client::poll_loop::{CLOSE_TIMEOUT, PollLoop};
 use crate::kafka::client::share_fetch::{Acks, Id, ShareBuffered, ShareSession};
 use crate::kafka::client::share_heartbeat::ShareMembership;
@@ -18,7 +20,7 @@ use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Command, Input, Node, Turn};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes, topic_name};
 
 /// A run of records that one poll handed out.
@@ -40,6 +42,8 @@ pub struct ShareConsumer {
     bootstrap: Vec<NodeId>,
     /// What the application was given, over all its processes.
     delivered: Packed<ShareDelivery>,
+    /// How long the application takes for each record, whichever process it runs in.
+    record_time: Duration,
     process: Option<Process>,
     /// The earliest alarm, computed at the end of every input.
     alarm: Option<(Instant, Alarm)>,
@@ -66,8 +70,10 @@ pub(super) struct Process {
     pub commit: bool,
     /// A poll has found nothing: more records are to be fetched.
     pub wants_more: bool,
-    /// The last poll was then, and the application does not poll again before it has acknowledged.
+    /// The last poll was then, and the application does not poll again before it has handled its records, and
+    /// acknowledged them where it has to.
     pub stalled_since: Option<Instant>,
+    pub pace: Pace,
     /// No fetch from the partition's leader before this instant.
     pub next_try: SortedMap<TopicPartition, Instant>,
     pub close: Close,
@@ -121,6 +127,7 @@ impl ShareConsumer {
             config,
             bootstrap,
             delivered: Packed::default(),
+            record_time: Duration::default(),
             process: None,
             alarm: None,
         }
@@ -186,12 +193,19 @@ impl ShareConsumer {
         })
     }
 
+    /// Until when the application handles the records of its last poll, before it polls again.
+    pub fn busy_until(&self, now: Instant) -> Option<Instant> {
+        self.process.as_ref()?.pace.busy_until(now)
+    }
+
     pub fn metadata(&self) -> Option<&Metadata> {
         self.process.as_ref().map(|process| &process.metadata)
     }
 
     fn start(&mut self, turn: &mut Turn<'_>) {
         let member_id = str_bytes(&turn.uuid().to_string());
+        let mut pace = Pace::default();
+        pace.set(self.record_time);
         self.process = Some(Process {
             id: self.id,
             network: Network::default(),
@@ -204,6 +218,7 @@ impl ShareConsumer {
             commit: false,
             wants_more: false,
             stalled_since: None,
+            pace,
             next_try: SortedMap::new(),
             close: Close::No,
             delivered: Vec::new(),
@@ -225,6 +240,9 @@ impl Node for ShareConsumer {
     fn handle(&mut self, turn: &mut Turn<'_>, input: Input) {
         if let Input::Start = input {
             self.start(turn);
+        }
+        if let Input::Command(Command::Handle { each }) = input {
+            self.record_time = each;
         }
         let Some(process) = &mut self.process else { return };
         process.run_once(turn, &self.config, self.alarm, input);
@@ -284,6 +302,7 @@ impl PollLoop for Process {
         match command {
             Command::Acknowledge { record, kind } => self.acknowledge(turn, record, kind),
             Command::Commit => self.commit = true,
+            Command::Handle { each } => self.pace.set(each),
             Command::Close => self.close(turn),
             // What other clients' applications call.
             _ => {}
@@ -338,10 +357,14 @@ impl PollLoop for Process {
     }
 
     fn poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        let was_away = self.member.away;
         self.poll_group(turn, config);
         match self.close {
             Close::No => {
                 self.hand_out(turn, config);
+                if was_away && !self.member.away {
+                    self.poll_group(turn, config);
+                }
                 self.send_fetches(turn, config);
                 self.send_acknowledgements(turn, config);
             }
@@ -353,6 +376,7 @@ impl PollLoop for Process {
     fn alarms(&self, config: &ConsumerConfig, alarms: &mut Vec<Option<(Instant, Alarm)>>) {
         self.group_alarms(alarms);
         alarms.extend(self.next_try.values().map(|at| Some((*at, Alarm::RetryBackoff))));
+        alarms.extend(self.pace.alarms(config.max_poll_interval));
         alarms.push(self.stalled_since.map(|since| (since + config.max_poll_interval, Alarm::Poll)));
         if let Close::Closing { until } = self.close {
             alarms.push(Some((until, Alarm::RetryBackoff)));

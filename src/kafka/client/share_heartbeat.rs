@@ -203,6 +203,7 @@ impl Process {
 
     /// The application did not poll for longer than `max.poll.interval.ms`: the member leaves.
     pub(super) fn leave_for_a_poll(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        turn.tell(Fact::PollOverdue { consumer: self.id, interval: config.max_poll_interval });
         self.send_leave(turn, config);
         self.lose_assignment(turn);
         self.member.join(turn.now);

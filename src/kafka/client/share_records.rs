@@ -19,10 +19,11 @@ impl Process {
 
     /// The application polls until nothing is left, or until it has to acknowledge records first.
     pub(super) fn hand_out(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        while self.begin_poll(config.share_explicit) {
+        let limit = config.max_poll_records.max(1) as u32;
+        while !self.pace.is_busy(turn.now) && self.begin_poll(config.share_explicit) {
             self.stalled_since = None;
             self.member.away = false;
-            let mut left = config.max_poll_records.max(1) as u32;
+            let mut left = limit;
             while let Some(buffered) = self.buffered.front_mut().filter(|_| left > 0) {
                 let (runs, gaps) = buffered.take(left);
                 let (node, id) = (buffered.node, buffered.id.clone());
@@ -41,7 +42,9 @@ impl Process {
                 self.wants_more = true;
                 return;
             }
-            self.stalled_since = config.share_explicit.then_some(turn.now);
+            self.pace.polled(turn.now, limit.saturating_sub(left));
+            let stalls = config.share_explicit || self.pace.takes_time();
+            self.stalled_since = stalls.then_some(turn.now);
         }
     }
 

@@ -356,6 +356,12 @@ impl Fact {
                 let verb = if *lost { "lost" } else { "gives up" };
                 format!("{} {verb} {}", names.client(*consumer), list(partitions))
             }
+            Fact::PollOverdue { consumer, interval } => {
+                let who = names.client(*consumer);
+                format!(
+                    "{who} has not polled for {interval} (max.poll.interval.ms): it takes no part in its group until it does"
+                )
+            }
             Fact::PositionSet { consumer, partition, to, reason } => {
                 let why = match reason {
                     PositionReason::Committed => "the committed offset",

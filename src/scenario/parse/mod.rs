@@ -91,6 +91,7 @@ fn statement(verb: &Word, a: &mut Args<'_>) -> Option<Statement> {
         "acknowledge" => traffic::acknowledge(a),
         "seek" => traffic::seek(a),
         "pause" => traffic::pause(a),
+        "handle" => traffic::handle(a),
         "resume" => traffic::resume(a),
         "close" => traffic::close(a),
         "reset-offsets" => traffic::reset_offsets(a),

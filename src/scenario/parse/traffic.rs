@@ -135,6 +135,14 @@ pub fn resume(a: &mut Args<'_>) -> Option<Statement> {
     a.finish(Statement::Act(Action::Resume { consumer }))
 }
 
+pub fn handle(a: &mut Args<'_>) -> Option<Statement> {
+    let consumer = a.client("consumer")?;
+    let expected = "how long its application takes for a record, such as `200ms`";
+    let word = a.word(expected)?;
+    let each = a.read(word, expected, quantity::duration)?;
+    a.finish(Statement::Act(Action::Handle { consumer, each }))
+}
+
 pub fn close(a: &mut Args<'_>) -> Option<Statement> {
     let client = a.client("client")?;
     a.finish(Statement::Act(Action::Close { client }))

@@ -31,6 +31,7 @@ seek c1 orders-1 earliest
 seek c1 orders-2 2s
 commit c1
 pause c1
+handle c1 200ms
 resume c1
 kill stream s2
 start stream s2

@@ -310,6 +310,17 @@ pub fn seek(card: &ConsumerCard) -> Form {
     }
 }
 
+/// How long its application takes for a record.
+pub fn handle(card: &ConsumerCard) -> Form {
+    Form {
+        button: format!("Slow down {}", card.name),
+        effect: "It polls when it has handled what it was given. Later than max.poll.interval.ms, it is out of its group.",
+        before: format!("handle {}", word(&card.name)),
+        template: " {each}",
+        fields: vec![Field::text("each", "", "200ms", "how long its application takes for each record; 0ms: no time")],
+    }
+}
+
 /// KafkaShareConsumer.acknowledge
 pub fn acknowledge(card: &ConsumerCard) -> Form {
     let types = [("accept", "accept: done"), ("release", "release: somebody else"), ("reject", "reject: nobody")];

@@ -6,8 +6,8 @@ mod catalogue;
 use crate::scenario::lex::quote;
 
 pub use catalogue::{
-    acknowledge, add_partitions, broker_process, controller_process, delete_records, disk, elect, ids, link, load,
-    message, offsets, reassign, reset_offsets, seek, send, transaction,
+    acknowledge, add_partitions, broker_process, controller_process, delete_records, disk, elect, handle, ids, link,
+    load, message, offsets, reassign, reset_offsets, seek, send, transaction,
 };
 
 /// A form, or with no fields a button.
@@ -135,6 +135,7 @@ mod tests {
             load("app", stage),
             send("app", stage),
             seek(&group.consumers[0]),
+            handle(&group.consumers[0]),
             acknowledge(
                 stage.groups.iter().flat_map(|g| &g.consumers).find(|card| card.name == "w").expect("it is there"),
             ),

@@ -4,7 +4,7 @@ use crate::kafka::client::Consumer;
 use crate::kafka::client::producer::Producer;
 use crate::sim::World;
 use crate::view::inspect::groups::lag_section;
-use crate::view::inspect::{Inspection, Row, Section, or_none, partitions, section};
+use crate::view::inspect::{Inspection, Row, Section, application, or_none, partitions, section};
 use crate::wire::str_bytes;
 
 pub(super) fn producer(world: &World, name: &str) -> Option<Inspection> {
@@ -76,6 +76,7 @@ pub(super) fn consumer(world: &World, name: &str) -> Option<Inspection> {
         rows.push(("target", target));
     }
     rows.push(("records delivered", consumer.delivered_count().to_string()));
+    rows.push(("application", application(consumer.busy_until(world.now))));
     let member = section("Membership", rows);
     let positions = Section {
         title: "Positions".to_string(),

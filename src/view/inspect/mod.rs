@@ -9,6 +9,7 @@ mod nodes;
 use serde::Serialize;
 
 use crate::sim::World;
+use crate::time::Instant;
 use crate::view::{shares, streams};
 use crate::wire::{BrokerId, ControllerId, Offset, TopicPartition};
 
@@ -99,6 +100,11 @@ pub(in crate::view) fn section(title: &str, rows: Vec<(&str, String)>) -> Sectio
 
 pub(in crate::view) fn or_none<T: ToString>(value: Option<T>) -> String {
     value.map_or("none".to_string(), |value| value.to_string())
+}
+
+/// What the application of a consumer does, until when if it does not poll.
+pub(in crate::view) fn application(busy_until: Option<Instant>) -> String {
+    busy_until.map_or("polls".to_string(), |until| format!("handles records until {until}, then polls"))
 }
 
 fn partitions(partitions: &[TopicPartition]) -> String {
