@@ -147,6 +147,11 @@ impl Run {
 
     /// Does the one thing that is due first, if it is due by `limit`; else moves time on to `limit`.
     pub fn advance(&mut self, limit: Instant) -> Option<Step> {
+        self.advance_until(limit, |_| false)
+    }
+
+    /// The same, but not beyond the script's last line where nothing more is wanted then.
+    fn advance_until(&mut self, limit: Instant, done: fn(&Run) -> bool) -> Option<Step> {
         loop {
             let script_at = self.script_due();
             let world_at = self.world.next().map(|(at, _)| at);
@@ -154,8 +159,9 @@ impl Run {
                 // A script line comes before what the world does at the same instant.
                 (Some(at), world_at) if at <= limit && world_at.is_none_or(|world_at| at <= world_at) => {
                     self.world.pass_time_to(at);
-                    if let Some(step) = self.go_on_with_script() {
-                        return Some(step);
+                    let step = self.go_on_with_script();
+                    if step.is_some() || done(self) {
+                        return step;
                     }
                 }
                 (_, Some(at)) if at <= limit => {
@@ -175,7 +181,7 @@ impl Run {
     /// run where it was found: what follows from a bug of the engine shows nothing.
     pub fn finish(&mut self, end: Option<Instant>, mut each: impl FnMut(&Run, Step)) {
         while !self.is_finished() && self.world.first_broken().is_none() {
-            if let Some(step) = self.advance(Instant::FAR_FUTURE) {
+            if let Some(step) = self.advance_until(Instant::FAR_FUTURE, Run::is_finished) {
                 each(self, step);
             }
         }

@@ -52,3 +52,20 @@ fn every_check_of_every_script_holds() {
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
+
+/// What a check says no more changes the end than a comment does.
+#[test]
+fn a_run_ends_where_its_script_ends() {
+    let end = |text: &str| {
+        let mut run = Run::start(read("a script", text), None).expect("the cluster settles");
+        run.finish(None, |_, _| {});
+        (run.now().0, format!("{:?}", run.world))
+    };
+    assert_eq!(end("").0, 0);
+    assert_eq!(end("cluster brokers=1 controllers=1").0, 0);
+    assert_eq!(end("wait 12s").0, 12_000_000);
+    assert_eq!(end("wait 1s\nkill broker 1\nwait 1s\nexpect broker 1 = dead").0, 2_000_000);
+    let nobody = "cluster brokers=1 controllers=1\nkill broker 1\nkill controller c1\nwait 1s";
+    assert_eq!(end(nobody).0, 1_000_000);
+    assert_eq!(end("topic orders"), end("topic orders\nexpect leader orders-0 != none"));
+}
