@@ -109,7 +109,8 @@ impl Properties {
             | Fact::IsrChangeProposed { partition, broker, .. }
             | Fact::IsrChangeRefused { partition, broker, .. }
             | Fact::ProduceRefused { partition, broker, .. }
-            | Fact::LogStartMoved { partition, broker, .. } => {
+            | Fact::LogStartMoved { partition, broker, .. }
+            | Fact::LogCompacted { partition, broker, .. } => {
                 // A replica that was deleted in the same turn has nothing left to look at.
                 let Some(key) = key_on_disk(world, *broker, partition) else { return };
                 let watch = partitions.entry(key).or_insert_with(|| Arc::new(PartitionWatch::new(partition, key.0)));

@@ -106,6 +106,11 @@ impl PartitionWatch {
         self.topic
     }
 
+    /// Up to here replicas may differ in what compaction has left of them.
+    pub fn compacted(&self) -> Offset {
+        self.written.compacted()
+    }
+
     pub fn excuse(&self) -> Option<&Excuse> {
         self.excuse.as_ref()
     }
@@ -163,6 +168,7 @@ impl PartitionWatch {
                 self.proposals.insert(broker, proposal);
             }
             Fact::LogStartMoved { .. } if replica.is_leader() => self.written.trim(log.log_start()),
+            Fact::LogCompacted { to, .. } => self.written.compact(*to),
             _ => {}
         }
     }

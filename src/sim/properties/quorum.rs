@@ -47,6 +47,21 @@ fn is_voter(world: &World, node: NodeId) -> bool {
     quorum.is_some_and(|quorum| quorum.voters().contains(&id))
 }
 
+/// Up to where a majority of the voters, as this node knows them, has the same log as it.
+fn held_by_most(world: &World, node: NodeId, log: &Log) -> Offset {
+    let NodeId::Controller(id) = node else { return Offset::ZERO };
+    let Some(quorum) = world.controller(id).and_then(|controller| controller.quorum()) else { return Offset::ZERO };
+    let newest = log.epochs().last().map(|(epoch, _)| *epoch);
+    let end = |voter: &ControllerId| {
+        let log = world.controller(*voter).map(|controller| &controller.disk.log);
+        // Logs that end in one epoch are the same up to the shorter one's end.
+        log.filter(|log| log.epochs().last().map(|(epoch, _)| *epoch) == newest).map_or(Offset::ZERO, Log::log_end)
+    };
+    let mut ends: Vec<Offset> = quorum.voters().iter().map(end).collect();
+    ends.sort_unstable_by(|a, b| b.cmp(a));
+    ends.get(ends.len() / 2).copied().unwrap_or(Offset::ZERO)
+}
+
 fn view_of(world: &World, node: NodeId) -> Option<(View, &Log)> {
     let (quorum, disk, image) = match &*world.member(node)?.actor {
         Actor::Controller(controller) => (controller.quorum()?, &controller.disk, controller.image()),
@@ -105,8 +120,10 @@ impl QuorumWatch {
         }
         // A leader that took itself out of the voters commits that and resigns in one turn, and then
         // knows of no high watermark any more (KIP-853; ResignedState).
+        // One that lost its majority before leaves without having committed it.
         if before.is_some_and(|before| before.leads) && !view.leads && !is_voter(finder.world, node) {
-            let committed = self.written.commit(node, log, view.log_end, |_| {});
+            let most = held_by_most(finder.world, node, log);
+            let committed = self.written.commit(node, log, most.min(view.log_end), |_| {});
             report(finder, Property::StateMachineSafety, node, committed);
         }
         self.check_mark(finder, node, view, log);

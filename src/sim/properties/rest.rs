@@ -32,7 +32,7 @@ fn replicas_converge(finder: &mut Finder<'_>, watch: &PartitionWatch) {
     let Some(leader) = leader.filter(|log| !log.config().compact) else { return };
     for replica in &registration.replicas {
         let Some(log) = log_of(world, *replica, name, watch.topic()) else { continue };
-        let start = leader.log_start().max(log.log_start());
+        let start = leader.log_start().max(log.log_start()).max(watch.compacted());
         let stamps = |log: &Log| -> Vec<Stamp> { log.batches(start).map(|batch| Stamp::of(&batch)).collect() };
         if log.log_end() != leader.log_end() || stamps(log) != stamps(leader) {
             let text = format!("broker {} ends at {}, the leader at {}", replica.0, log.log_end(), leader.log_end());

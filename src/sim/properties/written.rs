@@ -43,6 +43,8 @@ pub struct Written<R: Ord + Copy> {
     agreed: SortedMap<R, Offset>,
     /// What a replica appended behind that, in order.
     tails: SortedMap<R, VecDeque<Stamp>>,
+    /// Up to here some replica was compacted: what stands there, there or in a copy, is no more what was written.
+    compacted: Offset,
 }
 
 impl<R: Ord + Copy> Default for Written<R> {
@@ -53,6 +55,7 @@ impl<R: Ord + Copy> Default for Written<R> {
             uncommitted: SortedMap::new(),
             agreed: SortedMap::new(),
             tails: SortedMap::new(),
+            compacted: Offset::ZERO,
         }
     }
 }
@@ -122,6 +125,15 @@ impl<R: Ord + Copy> Written<R> {
         (stamp.last >= base).then_some(stamp)
     }
 
+    pub fn compacted(&self) -> Offset {
+        self.compacted
+    }
+
+    /// A replica was compacted up to here.
+    pub fn compact(&mut self, to: Offset) {
+        self.compacted = self.compacted.max(to);
+    }
+
     fn is_committed(&self, stamp: &Stamp) -> bool {
         self.committed_at(stamp.base) == Some(*stamp)
     }
@@ -151,13 +163,13 @@ impl<R: Ord + Copy> Written<R> {
             match known {
                 Some(known) if known == stamp => {}
                 // Compaction leaves less of a batch than was written.
-                Some(_) if log.config().compact && !as_leader => {}
+                Some(_) if stamp.base < self.compacted && !as_leader => {}
                 Some(known) => {
                     let conflict = Conflict::Differs { at: stamp.base, has: stamp.epoch, should: known.epoch };
                     result = result.and(Err(conflict));
                 }
                 None if as_leader => drop(self.uncommitted.insert((stamp.epoch, stamp.base), stamp)),
-                None if log.config().compact || self.is_forgotten(stamp.base) => {}
+                None if stamp.base < self.compacted || self.is_forgotten(stamp.base) => {}
                 None => {
                     result = result.and(Err(Conflict::NobodyWrote { at: stamp.base, epoch: stamp.epoch }));
                 }
@@ -176,11 +188,7 @@ impl<R: Ord + Copy> Written<R> {
         if known >= to {
             return Ok(());
         }
-        let mut from = known.max(log.log_start());
-        if log.config().compact {
-            // What was compacted is no more what was written.
-            from = from.max(log.cleanable(crate::time::Instant::ZERO).first_dirty);
-        }
+        let from = known.max(log.log_start()).max(self.compacted);
         for batch in log.batches(from).take_while(|batch| batch.base_offset < to) {
             let has = Stamp::of(&batch);
             match self.committed_at(has.base) {
