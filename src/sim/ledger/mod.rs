@@ -67,6 +67,8 @@ pub struct PartitionLedger {
     outcomes: Outcomes,
     /// Found when the present leader took over, or by a late acknowledgement.
     lost: Vec<Anomaly>,
+    /// The election by which they were foreseen, until the elected broker takes over.
+    foreseen: Option<EventId>,
     phantom: Vec<Anomaly>,
     reordered: Vec<Anomaly>,
 }
@@ -77,6 +79,8 @@ pub struct Ledger {
     groups: SortedMap<(String, TopicPartition), GroupLedger>,
     /// Duplicates and skips, in the order they came.
     group_anomalies: Vector<Anomaly>,
+    /// What befell the partitions of topics that were deleted since.
+    past: Vector<Anomaly>,
     /// Records acknowledged by a leader (acks=1 or all).
     pub acked: u64,
     /// Records that count as sent without anybody's word (acks=0).
@@ -106,6 +110,13 @@ impl Ledger {
             }
             Fact::LeaderElected { partition, from, to, leader_epoch, unclean, .. } if !partition.is_internal() => {
                 self.of(partition).elections.elected(*from, *to, *leader_epoch, *unclean);
+                // From a leader that lives the new one may get something more before it hears of its office.
+                let is_over = from.and_then(|id| world.broker(id)).is_none_or(|broker| !broker.is_running());
+                let log = to.filter(|_| is_over).and_then(|to| Some((to, world.broker(to)?.log(partition)?)));
+                if let Some(leader) = log {
+                    self.new_leader(world, partition, leader, id);
+                    self.of(partition).foreseen = Some(id);
+                }
             }
             Fact::HighWatermarkMoved { partition, to, leader: true, .. } if !partition.is_internal() => {
                 self.of(partition).elections.committed(*to);
@@ -124,8 +135,11 @@ impl Ledger {
                 self.position_set(world, *consumer, partition, *to, *reason, id);
             }
             Fact::TopicDeleted { topic } => {
+                let gone = self.partitions.iter().filter(|(partition, _)| partition.topic == *topic);
+                self.past.extend(gone.flat_map(|(_, ledger)| ledger.anomalies()).cloned());
                 self.partitions.retain(|partition, _| partition.topic != *topic);
-                self.groups.retain(|(_, partition), _| partition.topic != *topic);
+                let read = self.groups.iter_mut().filter(|((_, partition), _)| partition.topic == *topic);
+                read.for_each(|(_, ledger)| ledger.begin_again());
             }
             _ => {}
         }
@@ -172,8 +186,12 @@ impl Ledger {
         let elections = &ledger.elections;
         let cause =
             |first, last, records: &Bytes| elections.cause(world, partition, (leader, log), (first, last), records);
-        // What was found lost before keeps its cause.
-        let known = |base: Offset| ledger.lost.iter().find(|lost| lost.first == base).cloned();
+        // What was found lost before keeps its cause; of what was only foreseen it is known now.
+        let foreseen = ledger.foreseen.take();
+        let known = |base: Offset| {
+            let found = |lost: &&Anomaly| lost.first == base && Some(lost.event) != foreseen;
+            ledger.lost.iter().find(found).cloned()
+        };
         let mut look_up = LookUp::new(log);
         let gone = ledger.acked.iter().filter(|batch| !look_up.holds(batch.base, batch.last(), &batch.records));
         let gone = gone.filter(|batch| !ledger.outcomes.is_aborted(&batch.records));
@@ -213,23 +231,30 @@ impl Ledger {
 
     /// Every broken promise, partition by partition, then those of the groups.
     pub fn anomalies(&self) -> impl Iterator<Item = &Anomaly> {
-        let of_partitions = self.partitions.values().flat_map(|p| p.lost.iter().chain(&p.reordered).chain(&p.phantom));
-        of_partitions.chain(&self.group_anomalies)
+        self.of_partitions().chain(&self.group_anomalies)
+    }
+
+    fn of_partitions(&self) -> impl Iterator<Item = &Anomaly> {
+        self.past.iter().chain(self.partitions.values().flat_map(|ledger| ledger.anomalies()))
+    }
+
+    fn of_kind(&self, kind: AnomalyKind) -> impl Iterator<Item = &Anomaly> {
+        self.of_partitions().filter(move |anomaly| anomaly.kind == kind)
     }
 
     /// Records acknowledged and lost.
     pub fn lost(&self) -> u64 {
-        self.partitions.values().flat_map(|p| &p.lost).map(Anomaly::records).sum()
+        self.of_kind(AnomalyKind::Lost).map(Anomaly::records).sum()
     }
 
     /// How often a key's order broke.
     pub fn reordered(&self) -> u64 {
-        self.partitions.values().map(|p| p.reordered.len() as u64).sum()
+        self.of_kind(AnomalyKind::Reordered).count() as u64
     }
 
     /// Records handed to a reader that the log no longer has.
     pub fn phantom(&self) -> u64 {
-        self.partitions.values().flat_map(|p| &p.phantom).map(Anomaly::records).sum()
+        self.of_kind(AnomalyKind::Phantom).map(Anomaly::records).sum()
     }
 
     pub fn duplicated(&self, group: &str) -> u64 {
@@ -255,6 +280,10 @@ impl Anomaly {
 }
 
 impl PartitionLedger {
+    fn anomalies(&self) -> impl Iterator<Item = &Anomaly> {
+        self.lost.iter().chain(&self.reordered).chain(&self.phantom)
+    }
+
     /// What was lost of a transaction that is aborted is nobody's loss.
     fn forgive_aborted(&mut self) {
         if self.lost.is_empty() {

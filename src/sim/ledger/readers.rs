@@ -24,6 +24,12 @@ pub struct GroupLedger {
 }
 
 impl GroupLedger {
+    /// The topic is gone, and with it its offsets; what happened, happened.
+    pub(super) fn begin_again(&mut self) {
+        self.seen.clear();
+        self.expected = None;
+    }
+
     /// The part of `first..=last` that was seen before, as one span.
     fn overlap(&self, first: Offset, last: Offset) -> Option<(Offset, Offset)> {
         let touching = self.seen.range(..=last).rev().take_while(|(_, end)| **end >= first);
