@@ -111,6 +111,8 @@ pub enum Alarm {
     DeliveryTimeout,
     /// When the application's next `poll()` is.
     Poll,
+    /// When the application's next `poll()` is overdue (`max.poll.interval.ms`).
+    PollInterval,
     /// When the member's next heartbeat to its group is.
     GroupHeartbeat,
     /// When the application sends the next record of a `load`.

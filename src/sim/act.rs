@@ -13,11 +13,20 @@ use crate::sim::faults::LinkChange;
 use crate::sim::network::{Mishap, PendingMishap};
 use crate::sim::world::{ADMIN, World};
 use crate::sorted::SortedSet;
+use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, ClientId, ControllerId, NodeId, topic_name};
 
-/// An administrative operation under way, by the admin client's own number.
+/// An administrative operation under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdminOp(pub u64);
+pub enum AdminOp {
+    /// A call of the admin client, by its own number.
+    Call(u64),
+    /// A new broker registers and catches up; if it has not by then, that is the statement's error.
+    Registration { broker: BrokerId, until: Instant },
+}
+
+/// `initial.broker.registration.timeout.ms`
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What an action left behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +53,7 @@ impl World {
                 Action::ResetOffsets { group, topic, to } => {
                     self.administer(admin::reset(group, topic, *to), &mut waits_for)?
                 }
-                Action::AddBroker { id, rack } => self.add_broker_machine(*id, rack.clone())?,
+                Action::AddBroker { id, rack } => self.add_broker_machine(*id, rack.clone(), &mut waits_for)?,
                 Action::AddController { id } => self.add_controller_machine(*id, &mut waits_for)?,
                 Action::RemoveController { controller } => {
                     match self.resolve(&NodeRef::Controller(controller.clone()))? {
@@ -80,16 +89,24 @@ impl World {
         let node = NodeId::Client(ADMIN);
         let events = self.command(node, command)?;
         if let Some(Actor::Admin(admin)) = self.member(node).map(|member| &*member.actor) {
-            *waits_for = Some(AdminOp(admin.last_operation()));
+            *waits_for = Some(AdminOp::Call(admin.last_operation()));
         }
         Ok(events)
     }
 
     /// `None` while it is under way; then Kafka's answer.
     pub fn admin_outcome(&self, op: AdminOp) -> Option<Result<(), String>> {
+        let call = match op {
+            AdminOp::Call(call) => call,
+            AdminOp::Registration { broker, .. } if self.image().is_active(broker) => return Some(Ok(())),
+            AdminOp::Registration { broker, until } => {
+                let late = || format!("broker {} is not registered and unfenced yet", broker.0);
+                return (until <= self.now).then(|| Err(late()));
+            }
+        };
         match self.member(NodeId::Client(ADMIN)).map(|member| &*member.actor) {
             Some(Actor::Admin(admin)) => {
-                let outcome = admin.outcome(op.0)?;
+                let outcome = admin.outcome(call)?;
                 Some(outcome.error.as_ref().map_or(Ok(()), |error| Err(error.to_string())))
             }
             _ => None,
@@ -192,12 +209,18 @@ impl World {
         self.command(node, command)
     }
 
-    fn add_broker_machine(&mut self, id: BrokerId, rack: Option<String>) -> Result<Vec<Event>, Refused> {
+    fn add_broker_machine(
+        &mut self,
+        id: BrokerId,
+        rack: Option<String>,
+        waits_for: &mut Option<AdminOp>,
+    ) -> Result<Vec<Event>, Refused> {
         let node = NodeId::Broker(id);
         if self.members.contains_key(&node) {
             return Err(Refused::new(format!("there is a broker {} already", id.0)));
         }
         self.add_broker(id, rack);
+        *waits_for = Some(AdminOp::Registration { broker: id, until: self.now + REGISTRATION_TIMEOUT });
         Ok(self.start(node))
     }
 

@@ -1,9 +1,10 @@
 //! Whatever takes turns: the one place that lists the kinds of nodes.
 
-use crate::kafka::broker::Broker;
+use crate::kafka::broker::{Broker, ProcessState};
 use crate::kafka::client::{Admin, Consumer, Producer, ShareConsumer, StreamReader};
 use crate::kafka::controller::Controller;
 use crate::kafka::node::{Alarm, Node};
+use crate::kafka::quorum::Quorum;
 use crate::time::Instant;
 
 /// A node of any kind.
@@ -54,6 +55,18 @@ impl Actor {
             Actor::ShareConsumer(node) => node.is_running(),
             Actor::Stream(node) => node.is_running(),
             Actor::Admin(_) => true,
+        }
+    }
+
+    /// Whether its process is on its way to its end by itself: a controlled shutdown, a `close()`.
+    pub(super) fn is_ending(&self) -> bool {
+        match self {
+            Actor::Broker(node) => node.state() == ProcessState::ShuttingDown,
+            Actor::Controller(node) => node.quorum().is_some_and(Quorum::is_shutting_down),
+            Actor::Producer(node) => node.is_closing(),
+            Actor::Consumer(node) => node.is_closing(),
+            Actor::ShareConsumer(node) => node.is_closing(),
+            Actor::Stream(_) | Actor::Admin(_) => false,
         }
     }
 

@@ -62,3 +62,45 @@ pub struct Step {
     pub node: Option<NodeId>,
     pub events: Vec<Event>,
 }
+
+/// Whether what a node does at this alarm goes on with what last reached it, rather than being a
+/// round that comes anyway.
+pub(super) fn continues_a_story(alarm: Alarm) -> bool {
+    match alarm {
+        Alarm::Load
+        | Alarm::Poll
+        | Alarm::NoOpRecord
+        | Alarm::BrokerHeartbeat
+        | Alarm::GroupHeartbeat
+        | Alarm::HighWatermarkCheckpoint
+        | Alarm::LogRetention
+        | Alarm::LogFlush
+        | Alarm::LogCleaner
+        | Alarm::ProducerExpiry
+        | Alarm::OffsetsExpiry
+        | Alarm::TransactionalIdExpiry
+        | Alarm::MetadataRefresh
+        | Alarm::LeaderRebalance
+        | Alarm::QuorumFetchWait => false,
+        Alarm::PollInterval
+        | Alarm::Election
+        | Alarm::QuorumFetchTimeout
+        | Alarm::CheckQuorum
+        | Alarm::AppendLinger
+        | Alarm::QuorumRequest
+        | Alarm::BrokerSession
+        | Alarm::RequestTimeout
+        | Alarm::IsrShrink
+        | Alarm::AlterPartitionRetry
+        | Alarm::FetcherBackoff
+        | Alarm::DelayedOperation
+        | Alarm::Group
+        | Alarm::Transaction
+        | Alarm::ShareCoordinator
+        | Alarm::AcquisitionLock
+        | Alarm::Linger
+        | Alarm::RetryBackoff
+        | Alarm::DeliveryTimeout
+        | Alarm::Shutdown => true,
+    }
+}

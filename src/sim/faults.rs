@@ -114,6 +114,7 @@ impl World {
         if !Arc::make_mut(&mut member.actor).kill() {
             return Vec::new();
         }
+        member.starts_again = false;
         let events = self.fault(node, Fact::Killed { node });
         self.process_ended(node, Power::Dead, events.first().map(Event::because));
         events
@@ -125,6 +126,7 @@ impl World {
         if member.power == Power::Off {
             return Vec::new();
         }
+        member.starts_again = false;
         match Arc::make_mut(&mut member.actor) {
             Actor::Broker(broker) => broker.power_off(),
             Actor::Controller(controller) => controller.power_off(),
@@ -145,8 +147,11 @@ impl World {
         events
     }
 
+    /// What shuts down is started when it has.
     pub(super) fn start(&mut self, node: NodeId) -> Vec<Event> {
-        if self.members.get(&node).is_none_or(|member| member.power == Power::Running) {
+        let Some(member) = self.members.get_mut(&node) else { return Vec::new() };
+        if member.power == Power::Running {
+            member.starts_again |= member.actor.is_ending();
             return Vec::new();
         }
         let mut events = self.fault(node, Fact::Started { node });
@@ -154,6 +159,11 @@ impl World {
         self.silenced.remove(&node);
         events.extend(self.switch_on(node));
         events
+    }
+
+    pub(super) fn start_again(&mut self, node: NodeId) -> Vec<Event> {
+        let wanted = self.members.get_mut(&node).is_some_and(|member| std::mem::take(&mut member.starts_again));
+        if wanted { self.start(node) } else { Vec::new() }
     }
 
     pub(super) fn wipe(&mut self, node: NodeId) -> Result<Vec<Event>, Refused> {
@@ -253,10 +263,12 @@ impl World {
         self.members.get(&node).is_some_and(|member| member.power == Power::Running && !member.frozen)
     }
 
-    /// The controller that leads the quorum in the newest epoch.
+    /// The controller that leads the quorum in the newest epoch that any running controller knows of.
     pub fn active_controller(&self) -> Option<crate::wire::ControllerId> {
         let active = self.controllers().filter(|(_, member, c)| member.power == Power::Running && c.is_active());
-        active.max_by_key(|(_, _, c)| c.epoch()).map(|(id, _, _)| id)
+        let newest = self.newest_quorum()?.epoch();
+        let (id, _, _) = active.max_by_key(|(_, _, c)| c.epoch()).filter(|(_, _, c)| c.epoch() == newest)?;
+        Some(id)
     }
 }
 

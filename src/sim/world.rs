@@ -13,7 +13,7 @@ use crate::sim::action::ClusterSetup;
 use crate::sim::actor::Actor;
 use crate::sim::connection::ConnectionId;
 use crate::sim::disk::SlowDisk;
-use crate::sim::event::{Because, Cause, Event, EventId, Step};
+use crate::sim::event::{Because, Cause, Event, EventId, Step, continues_a_story};
 use crate::sim::ledger::Ledger;
 use crate::sim::metrics::Meters;
 use crate::sim::network::{InFlight, Mishap, Network, Outgoing, Payload};
@@ -48,6 +48,8 @@ pub struct Member {
     pub frozen: bool,
     /// What arrived while it was frozen.
     pub(super) inbox: Vec<(Input, Option<Because>)>,
+    /// It shuts down, and somebody starts it as soon as it has.
+    pub(super) starts_again: bool,
     /// The alarm that stands in the index.
     alarm: Option<(Instant, Alarm)>,
     /// The last event that it told or that reached it.
@@ -252,6 +254,9 @@ impl World {
         }
         self.refresh_alarm(id);
         events.append(&mut self.untold);
+        if ended {
+            events.extend(self.start_again(id));
+        }
         events
     }
 
@@ -402,6 +407,7 @@ impl World {
             incarnation: 0,
             frozen: false,
             inbox: Vec::new(),
+            starts_again: false,
             alarm: None,
             last_event: None,
         };
@@ -520,47 +526,6 @@ impl World {
 
     pub fn registration(&self, partition: &TopicPartition) -> Option<&PartitionRegistration> {
         self.image().partition(partition)
-    }
-}
-
-/// Whether what a node does at this alarm goes on with what last reached it, rather than being a
-/// round that comes anyway.
-fn continues_a_story(alarm: Alarm) -> bool {
-    match alarm {
-        Alarm::Load
-        | Alarm::Poll
-        | Alarm::NoOpRecord
-        | Alarm::BrokerHeartbeat
-        | Alarm::GroupHeartbeat
-        | Alarm::HighWatermarkCheckpoint
-        | Alarm::LogRetention
-        | Alarm::LogFlush
-        | Alarm::LogCleaner
-        | Alarm::ProducerExpiry
-        | Alarm::OffsetsExpiry
-        | Alarm::TransactionalIdExpiry
-        | Alarm::MetadataRefresh
-        | Alarm::LeaderRebalance
-        | Alarm::QuorumFetchWait => false,
-        Alarm::Election
-        | Alarm::QuorumFetchTimeout
-        | Alarm::CheckQuorum
-        | Alarm::AppendLinger
-        | Alarm::QuorumRequest
-        | Alarm::BrokerSession
-        | Alarm::RequestTimeout
-        | Alarm::IsrShrink
-        | Alarm::AlterPartitionRetry
-        | Alarm::FetcherBackoff
-        | Alarm::DelayedOperation
-        | Alarm::Group
-        | Alarm::Transaction
-        | Alarm::ShareCoordinator
-        | Alarm::AcquisitionLock
-        | Alarm::Linger
-        | Alarm::RetryBackoff
-        | Alarm::DeliveryTimeout
-        | Alarm::Shutdown => true,
     }
 }
 

@@ -200,6 +200,11 @@ impl Consumer {
         self.alarm = None;
     }
 
+    /// `close()` was called and is not done.
+    pub fn is_closing(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.close != Close::No)
+    }
+
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }

@@ -47,7 +47,7 @@ impl Pace {
     }
 
     pub fn alarms(&self, max_poll_interval: Duration) -> [Option<(Instant, Alarm)>; 2] {
-        let at = |at: Instant| (at, Alarm::Poll);
-        [self.busy.map(|(_, until)| at(until)), self.busy.map(|(since, _)| at(since + max_poll_interval))]
+        let done = self.busy.map(|(_, until)| (until, Alarm::Poll));
+        [done, self.busy.map(|(since, _)| (since + max_poll_interval, Alarm::PollInterval))]
     }
 }

@@ -159,6 +159,11 @@ impl ShareConsumer {
         self.alarm = None;
     }
 
+    /// `close()` was called and is not done.
+    pub fn is_closing(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.close != Close::No)
+    }
+
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
@@ -377,7 +382,7 @@ impl PollLoop for Process {
         self.group_alarms(alarms);
         alarms.extend(self.next_try.values().map(|at| Some((*at, Alarm::RetryBackoff))));
         alarms.extend(self.pace.alarms(config.max_poll_interval));
-        alarms.push(self.stalled_since.map(|since| (since + config.max_poll_interval, Alarm::Poll)));
+        alarms.push(self.stalled_since.map(|since| (since + config.max_poll_interval, Alarm::PollInterval)));
         if let Close::Closing { until } = self.close {
             alarms.push(Some((until, Alarm::RetryBackoff)));
         }

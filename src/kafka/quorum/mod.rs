@@ -404,6 +404,10 @@ impl Quorum {
         self.poll(disk, turn);
     }
 
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutdown_by.is_some()
+    }
+
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
