@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use highwater::kafka::config::BrokerConfig;
-use highwater::kafka::controller::image::MetadataImage;
+use highwater::kafka::controller::image::{MetadataImage, PartitionRegistration};
 use highwater::kafka::controller::record::MetadataRecord;
 use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::fact::error_name;
@@ -114,7 +114,12 @@ impl Loaded {
     fn ask(&mut self, version: i16, at: Instant, request: Request) {
         let mut image = MetadataImage::new();
         for (id, name) in ["bar", "foo"].into_iter().enumerate() {
-            image.replay(&MetadataRecord::Topic { name: topic_name(name), id: Uuid::from_u128(id as u128 + 1) });
+            let topic = Uuid::from_u128(id as u128 + 1);
+            image.replay(&MetadataRecord::Topic { name: topic_name(name), id: topic });
+            for partition in 0..4 {
+                let registration = PartitionRegistration::new(vec![BrokerId(1)], vec![BrokerId(1)]);
+                image.replay(&MetadataRecord::Partition { topic, partition, registration });
+            }
         }
         let context = Context {
             from: NodeId::Client(ClientId(1)),

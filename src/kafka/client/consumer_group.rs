@@ -298,9 +298,11 @@ impl Process {
                 | ErrorCode::RequestTimedOut
                 | ErrorCode::NetworkException
         ) || error == ErrorCode::StaleMemberEpoch && self.has_newer_epoch(generation);
+        // By the consumer protocol nobody waits for a topic that was deleted (autoCommitSyncBeforeRebalanceWithRetries).
+        let is_gone = error == ErrorCode::UnknownTopicOrPartition && self.member.modern.is_some();
         let later = turn.now + config.retry_backoff;
         match why {
-            CommitFor::Revocation if retriable => {
+            CommitFor::Revocation if retriable && !is_gone => {
                 if let Phase::Revoking { retry_at, .. } = &mut self.member.phase {
                     *retry_at = Some(later);
                     return;

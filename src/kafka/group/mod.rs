@@ -406,7 +406,7 @@ fn route(
         Request::LeaveGroup(leave) if consumer.is_some() => work.leave_consumer_group(shard, image, context, leave),
         Request::LeaveGroup(leave) => work.leave(shard, context, leave),
         Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
-        Request::TxnOffsetCommit(commit) => work.txn_commit(shard, context, commit),
+        Request::TxnOffsetCommit(commit) => work.txn_commit(shard, image, context, commit),
         Request::DeleteGroups(_) => work.delete_group_and_state(shard, group_of(request)?, context.reply()),
         Request::Heartbeat(heartbeat) => {
             if consumer.is_some() {

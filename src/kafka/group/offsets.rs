@@ -142,7 +142,7 @@ impl Offsets {
 }
 
 impl Work<'_, '_> {
-    /// Last writer wins, backwards too. Topics that the cluster does not know are refused one by one
+    /// Last writer wins, backwards too. Partitions that the cluster does not know are refused one by one
     /// (KafkaApis), everything else as a whole.
     pub fn commit(
         &mut self,
@@ -164,12 +164,12 @@ impl Work<'_, '_> {
         let mut facts = Vec::new();
         let mut response = OffsetCommitResponse::default();
         for topic in &request.topics {
-            let known = image.topics.contains_key(&topic.name);
             let mut answer = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
             for part in &topic.partitions {
+                let partition = TopicPartition { topic: topic.name.clone(), partition: part.partition_index };
                 let metadata = part.committed_metadata.clone().unwrap_or_default();
                 let result = match valid {
-                    _ if !known => Err(ErrorCode::UnknownTopicOrPartition),
+                    _ if image.partition(&partition).is_none() => Err(ErrorCode::UnknownTopicOrPartition),
                     Err(error) => Err(error),
                     Ok(()) if self.is_metadata_too_large(&metadata) => Err(ErrorCode::OffsetMetadataTooLarge),
                     Ok(()) => Ok(()),
@@ -179,7 +179,6 @@ impl Work<'_, '_> {
                 if result.is_err() {
                     continue;
                 }
-                let partition = TopicPartition { topic: topic.name.clone(), partition: part.partition_index };
                 let value = CommittedOffset {
                     offset: Offset(part.committed_offset),
                     leader_epoch: LeaderEpoch(part.committed_leader_epoch),

@@ -5,7 +5,7 @@ use super::share::ShareGroupState;
 use super::share::persister::{InitializeState, PersisterAnswer, PersisterRequest};
 use super::tests::Room;
 use super::*;
-use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
+use crate::kafka::controller::record::MetadataRecord;
 use crate::kafka::coordinator::Coordinator;
 use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::wire::messages::{
@@ -28,16 +28,6 @@ fn heartbeat(member: &str, epoch: i32) -> ShareGroupHeartbeatRequest {
 }
 
 impl Room {
-    /// Two partitions of `orders`.
-    fn with_orders() -> Room {
-        let mut room = Room::new();
-        for partition in 0..2 {
-            let registration = PartitionRegistration::new(vec![BrokerId(1)], vec![BrokerId(1)]);
-            room.image.replay(&MetadataRecord::Partition { topic: Uuid::from_u128(1), partition, registration });
-        }
-        room
-    }
-
     /// A heartbeat that is written and committed: its answer.
     fn beat(&mut self, member: &str, epoch: i32) -> ShareGroupHeartbeatResponse {
         let asked = self.send(heartbeat(member, epoch));
@@ -77,7 +67,7 @@ fn assigned(answer: &ShareGroupHeartbeatResponse) -> Option<Vec<i32>> {
 
 #[test]
 fn a_partition_is_assigned_when_its_state_is_there_and_not_before() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     let joined = room.beat("m1", 0);
     assert_eq!((joined.member_epoch, assigned(&joined)), (1, Some(Vec::new())));
     let request = room.asked_of_persister().expect("the persister is asked");
@@ -96,7 +86,7 @@ fn a_partition_is_assigned_when_its_state_is_there_and_not_before() {
 
 #[test]
 fn what_could_not_be_initialised_is_tried_again_with_the_next_heartbeat() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     room.beat("m1", 0);
     let request = room.asked_of_persister().expect("the persister is asked");
     room.persister_says(request, Err(ErrorCode::CoordinatorNotAvailable));
@@ -107,7 +97,7 @@ fn what_could_not_be_initialised_is_tried_again_with_the_next_heartbeat() {
 
 #[test]
 fn what_nobody_heard_of_for_thirty_seconds_is_asked_again() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     room.beat("m1", 0);
     room.asked_of_persister().expect("the persister is asked");
     room.wait(Duration::from_secs(29));
@@ -120,7 +110,7 @@ fn what_nobody_heard_of_for_thirty_seconds_is_asked_again() {
 
 #[test]
 fn nothing_is_asked_of_the_persister_when_the_write_fails() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     let mut turn = Turn::new(room.now, &mut room.effects);
     let (from, correlation) = (NodeId::Client(crate::wire::ClientId(1)), Correlation(9));
     room.coordinator.handle(&mut turn, &room.image, from, correlation, &heartbeat("m1", 0).into());
@@ -133,7 +123,7 @@ fn nothing_is_asked_of_the_persister_when_the_write_fails() {
 
 #[test]
 fn several_members_share_partitions_and_a_silent_one_is_removed() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     room.beat("m1", 0);
     let request = room.asked_of_persister().expect("the persister is asked");
     room.persister_says(request, Ok(()));
@@ -167,7 +157,7 @@ fn several_members_share_partitions_and_a_silent_one_is_removed() {
 
 #[test]
 fn a_new_coordinator_knows_the_group_and_its_partitions() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     room.beat("m1", 0);
     let request = room.asked_of_persister().expect("the persister is asked");
     room.persister_says(request, Ok(()));
@@ -190,7 +180,7 @@ fn a_new_coordinator_knows_the_group_and_its_partitions() {
 
 #[test]
 fn a_deleted_topic_is_nobodys_partition_any_more() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     room.beat("m1", 0);
     let request = room.asked_of_persister().expect("the persister is asked");
     room.persister_says(request, Ok(()));
@@ -207,7 +197,7 @@ fn a_deleted_topic_is_nobodys_partition_any_more() {
 
 #[test]
 fn groups_of_different_kinds_keep_apart() {
-    let mut room = Room::with_orders();
+    let mut room = Room::new();
     room.beat("m1", 0);
     let consumer = ConsumerGroupHeartbeatRequest::default()
         .with_group_id(group_id())

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::classic::GroupState;
 use super::*;
-use crate::kafka::controller::record::MetadataRecord;
+use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
 use crate::kafka::coordinator::Coordinator;
 use crate::kafka::node::Effects;
 use crate::sorted::SortedMap;
@@ -46,7 +46,12 @@ impl Room {
 
     pub fn without_partitions() -> Room {
         let mut image = MetadataImage::new();
-        image.replay(&MetadataRecord::Topic { name: topic_name("orders"), id: Uuid::from_u128(1) });
+        let topic = Uuid::from_u128(1);
+        image.replay(&MetadataRecord::Topic { name: topic_name("orders"), id: topic });
+        for partition in 0..2 {
+            let registration = PartitionRegistration::new(vec![BrokerId(1)], vec![BrokerId(1)]);
+            image.replay(&MetadataRecord::Partition { topic, partition, registration });
+        }
         Room {
             coordinator: GroupCoordinator::new(BrokerId(1), &BrokerConfig::default()),
             image,

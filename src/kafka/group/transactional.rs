@@ -1,6 +1,7 @@
 //! TXN_OFFSET_COMMIT: offsets that are committed if, and only if, a producer's transaction is
 //! (OffsetMetadataManager.commitTransactionalOffset; KIP-98, KIP-447).
 
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::group::records::{CommittedOffset, GroupRecord};
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
 use crate::wire::messages::txn_offset_commit_response::{
@@ -11,9 +12,11 @@ use crate::wire::{ErrorCode, LeaderEpoch, Offset, TopicPartition, code};
 
 impl Work<'_, '_> {
     /// Nothing is told when the write is done: the offsets are not committed before the transaction is.
+    /// Partitions that the cluster does not know are refused one by one (KafkaApis).
     pub fn txn_commit(
         &mut self,
         shard: &mut Shard,
+        image: &MetadataImage,
         context: &Context,
         request: &TxnOffsetCommitRequest,
     ) -> Option<Decided> {
@@ -27,8 +30,13 @@ impl Work<'_, '_> {
         for topic in &request.topics {
             let mut answer = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
             for part in &topic.partitions {
+                let partition = TopicPartition { topic: topic.name.clone(), partition: part.partition_index };
                 let metadata = part.committed_metadata.clone().unwrap_or_default();
-                let refused = self.is_metadata_too_large(&metadata).then_some(ErrorCode::OffsetMetadataTooLarge);
+                let refused = match image.partition(&partition) {
+                    None => Some(ErrorCode::UnknownTopicOrPartition),
+                    Some(_) if self.is_metadata_too_large(&metadata) => Some(ErrorCode::OffsetMetadataTooLarge),
+                    Some(_) => None,
+                };
                 let row = TxnOffsetCommitResponsePartition::default().with_partition_index(part.partition_index);
                 answer.partitions.push(row.with_error_code(code(refused)));
                 if refused.is_some() {
@@ -41,7 +49,6 @@ impl Work<'_, '_> {
                     commit_timestamp: now,
                     expire_timestamp: None,
                 };
-                let partition = TopicPartition { topic: topic.name.clone(), partition: part.partition_index };
                 records.push(GroupRecord::Offset { group: request.group_id.clone(), partition, value: Some(value) });
             }
             response.topics.push(answer);
