@@ -13,6 +13,9 @@ use crate::kafka::replica::fetcher::FollowerLogs;
 use crate::time::{Duration, Instant};
 use crate::wire::{StrBytes, TopicPartition};
 
+/// What a round of the cleaner takes at least: without a pause it would never end.
+const CLEANER_ROUND: Duration = Duration::from_millis(1);
+
 /// When each is due next.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timers {
@@ -58,10 +61,11 @@ impl Timers {
 impl Process {
     pub(super) fn maintain(&mut self, disk: &mut Disk, turn: &mut Turn<'_>) {
         let config = self.config.clone();
+        // KafkaScheduler.schedule: what has no interval is done once.
         let due = |timer: &mut Instant, interval: Duration| {
             let is_due = *timer <= turn.now;
             if is_due {
-                *timer = turn.now + interval;
+                *timer = if interval.0 > 0 { turn.now + interval } else { Instant::FAR_FUTURE };
             }
             is_due
         };
@@ -70,7 +74,7 @@ impl Process {
         let checkpoint = due(&mut timers.checkpoint, config.high_watermark_checkpoint_interval);
         let retention = due(&mut timers.retention, config.retention_check_interval);
         let flush = due(&mut timers.flush, config.log_flush_scheduler_interval);
-        let cleaner = due(&mut timers.cleaner, config.log_cleaner_backoff);
+        let cleaner = due(&mut timers.cleaner, config.log_cleaner_backoff.max(CLEANER_ROUND));
         let producers = due(&mut timers.producers, config.producer_id_expiration_check_interval);
         if isr {
             self.shrink_isrs(disk, turn);

@@ -84,7 +84,7 @@ impl Active {
             ahead: Ahead::begin(config.clone(), committed, now),
             waiting: VecDeque::new(),
             expired: Vec::new(),
-            no_op_at: now + config.metadata_max_idle_interval,
+            no_op_at: next_no_op(&config, now),
             sweep_at: now + sweep_interval(&config),
             balance_at: config.auto_leader_rebalance.then(|| now + config.leader_imbalance_check_interval),
             unclean_election_at: now + UNCLEAN_ELECTION_INTERVAL,
@@ -153,7 +153,7 @@ impl Active {
         self.align(tools);
         let now = tools.turn.now;
         if now >= self.no_op_at {
-            self.no_op_at = now + self.config.metadata_max_idle_interval;
+            self.no_op_at = next_no_op(&self.config, now);
             self.replay_and_append(vec![MetadataRecord::NoOp], tools);
         }
         if now >= self.sweep_at {
@@ -317,6 +317,12 @@ impl Active {
             );
         }
     }
+}
+
+/// Never, where `metadata.max.idle.interval.ms` is 0.
+fn next_no_op(config: &BrokerConfig, now: Instant) -> Instant {
+    let interval = config.metadata_max_idle_interval;
+    if interval.0 > 0 { now + interval } else { Instant::FAR_FUTURE }
 }
 
 /// QuorumController.maybeFenceStaleBrokerPeriodNs (KAFKA-17793): an eighth of the session timeout.

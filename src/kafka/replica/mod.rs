@@ -340,7 +340,8 @@ impl Partition {
         if !self.is_leader() {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        if !log.config().delete {
+        // With neither policy records are still deleted below the start (Partition.deleteRecordsOnLeader).
+        if log.config().compact && !log.config().delete {
             return Err(ErrorCode::PolicyViolation);
         }
         let before = if before == Offset::UNKNOWN { log.high_watermark() } else { before };

@@ -15,7 +15,8 @@ impl Observe for World {
     }
 
     fn leader(&self, partition: &TopicPartition) -> Option<Option<BrokerId>> {
-        Some(self.registration(partition)?.leader)
+        // A partition that is not there, deleted say, has no leader.
+        Some(self.registration(partition).and_then(|registration| registration.leader))
     }
 
     fn leader_epoch(&self, partition: &TopicPartition) -> Option<i64> {
@@ -148,7 +149,6 @@ impl Observe for World {
     }
 
     fn committed(&self, group: &str, partition: &TopicPartition) -> Option<Option<i64>> {
-        self.registration(partition)?;
         Some(World::committed(self, group, partition).map(|offset| offset.0))
     }
 
@@ -239,8 +239,8 @@ impl Observe for World {
     }
 
     fn under_replicated(&self) -> i64 {
-        self.partitions().filter(|(_, registration)| registration.isr.len() < registration.replicas.len()).count()
-            as i64
+        // OngoingReassignmentState.replicationFactor: a replica that is only being added is not missed yet.
+        self.partitions().filter(|(_, of)| of.isr.len() < of.replicas.len() - of.adding.len()).count() as i64
     }
 
     fn diverged(&self) -> i64 {

@@ -53,8 +53,9 @@ impl World {
                 continue;
             }
             leads += 1;
-            // Partition.isUnderReplicated
-            under_replicated += i64::from(replica.isr().len() < replica.remotes().count() + 1);
+            // Partition.isUnderReplicated: a replica that is only being added is not missed yet.
+            let added = self.registration(partition).map_or(0, |registration| registration.adding.len());
+            under_replicated += i64::from(replica.isr().len() + added < replica.remotes().count() + 1);
             if let Some(log) = self.broker(id).and_then(|broker| broker.log(partition)) {
                 under_min += i64::from(replica.is_under_min_isr(log));
                 at_min += i64::from(replica.is_at_min_isr(log));
