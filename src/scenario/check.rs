@@ -204,7 +204,7 @@ impl Check<'_> {
     }
 
     fn create_topic(&mut self, name: &str, factor: Option<i16>, assignment: Option<&[Vec<BrokerId>]>) {
-        if self.names.topics.contains_key(name) {
+        if self.names.topics.contains_key(name) && !self.names.deleted.contains(name) {
             self.wrong(name, format!("Topic '{name}' already exists."));
         }
         for replica in assignment.into_iter().flatten().flatten() {

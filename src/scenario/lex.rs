@@ -66,11 +66,7 @@ fn glyphs(text: &str, line: u32) -> Result<(Vec<Glyph>, Option<String>), ScriptE
                 return Ok((glyphs, Some(comment.trim_end().to_string())));
             }
             '\\' if quoted => {
-                let (c, used) = escape(&chars[i..]).ok_or_else(|| {
-                    let shown: String = chars[i..].iter().take(2).collect();
-                    let span = Span { line, column, length: 2 };
-                    ScriptError::unknown(span, "escape", &shown, ["\\\"", "\\\\", "\\n", "\\t", "\\u{…}"])
-                })?;
+                let (c, used) = escape(&chars[i..]).ok_or_else(|| no_escape(&chars[i..], line, column))?;
                 glyphs.push(Glyph { c: Some(c), quoted: true, column });
                 i += used - 1;
             }
@@ -106,6 +102,18 @@ fn escape(chars: &[char]) -> Option<(char, usize)> {
         }
         _ => None,
     }
+}
+
+fn no_escape(chars: &[char], line: u32, column: u32) -> ScriptError {
+    if chars.get(1) == Some(&'u') {
+        let end = chars.iter().position(|c| *c == '}').map_or(2, |end| end + 1);
+        let shown: String = chars[..end].iter().take(12).collect();
+        let span = Span { line, column, length: shown.chars().count() as u32 };
+        return ScriptError::expected(span, "the number of a character such as `\\u{1F600}`", &shown);
+    }
+    let shown: String = chars.iter().take(2).collect();
+    let span = Span { line, column, length: 2 };
+    ScriptError::unknown(span, "escape", &shown, ["\\\"", "\\\\", "\\n", "\\t", "\\u{…}"])
 }
 
 fn words(glyphs: &[Glyph], line: u32) -> Vec<Word> {

@@ -151,8 +151,9 @@
 //! `log-start`, `lso`, `records`, `flushed` (up to where the log survives a loss of power), `segments`
 //! (their base offsets), `log-bytes`, `cleaned` (up to where it is compacted) and `producers` (how many it remembers)
 //! are those of the leader. `replicas`, `segments`, `values` and `records` are compared in order, other
-//! lists as sets; of records, `null` is a tombstone. About what there is not (a partition
-//! that is not there, the log of a dead broker) nothing holds, neither `=` nor `!=`.
+//! lists as sets; of records, `null` is a tombstone. A partition that was deleted has no leader. About what else
+//! there is not (its ISR, the log of a dead broker) nothing holds, neither `=` nor `!=`. A topic may be named from
+//! the line on that creates it, also after it was deleted.
 //!
 //! # Lessons
 //!

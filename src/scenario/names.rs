@@ -45,6 +45,9 @@ pub struct Names {
     pub config: BrokerConfig,
     /// With the number of partitions; `None` when the line that says it is itself wrong.
     pub topics: SortedMap<String, Option<i32>>,
+    /// Those of them that were deleted. They may be named all the same: to ask whether they are gone, and because
+    /// whoever uses them may have them made again (`auto.create.topics.enable`).
+    pub deleted: SortedSet<String>,
     pub clients: SortedMap<String, ClientKind>,
     /// Producers with a `transactional.id`.
     pub transactional: SortedSet<String>,
@@ -65,6 +68,7 @@ impl Names {
             controllers: (1..=3).collect(),
             config: BrokerConfig::default(),
             topics: SortedMap::new(),
+            deleted: SortedSet::new(),
             clients: SortedMap::new(),
             transactional: SortedSet::new(),
             groups: SortedSet::new(),
@@ -137,9 +141,10 @@ impl Names {
                 let count = assignment.as_ref().map(|lists| lists.len() as i32);
                 let count = count.or(*partitions).unwrap_or(self.config.num_partitions);
                 self.topics.insert(name.clone(), Some(count));
+                self.deleted.remove(name);
             }
             Action::DeleteTopic { name } => {
-                self.topics.remove(name);
+                self.deleted.insert(name.clone());
             }
             Action::CreatePartitions { name, total } => {
                 if let Some(Some(count)) = self.topics.get_mut(name) {
