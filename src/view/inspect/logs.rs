@@ -1,6 +1,7 @@
 //! A partition in the inspector, one of its replicas, or a record in its batch.
 
 use crate::kafka::log::Log;
+use crate::kafka::replica::NEVER;
 use crate::sim::World;
 use crate::view::inspect::{Inspection, Row, Section, hex_dump, or_none, section};
 use crate::view::transactions;
@@ -85,13 +86,17 @@ pub(super) fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -
         }
         sections.push(section("As this broker knows it", rows));
         for (other, remote) in replica.remotes() {
-            let caught_up = world.now.since(remote.last_caught_up);
+            let known = |offset: Offset| if offset < Offset::ZERO { "unknown".to_string() } else { offset.to_string() };
+            let caught_up = match remote.last_caught_up {
+                NEVER => "never".to_string(),
+                at => format!("{} ms ago", world.now.since(at).millis()),
+            };
             sections.push(Section {
                 title: format!("Follower {} as the leader sees it", other.0),
                 rows: vec![
-                    Row::new("log end offset", remote.log_end.to_string()),
-                    Row::new("log start offset", remote.log_start.to_string()),
-                    Row::new("last caught up", format!("{} ms ago", caught_up.millis())),
+                    Row::new("log end offset", known(remote.log_end)),
+                    Row::new("log start offset", known(remote.log_start)),
+                    Row::new("last caught up", caught_up),
                 ],
             });
         }

@@ -3,8 +3,9 @@
 use crate::sim::{Payload, World};
 use crate::time::Instant;
 use crate::view::cards::node_name;
-use crate::view::inspect::{Inspection, Row, Section, hex_dump, section};
-use crate::wire::{Body, NodeId};
+use crate::view::inspect::fields::fields;
+use crate::view::inspect::{Inspection, Section, hex_dump, section};
+use crate::wire::NodeId;
 
 /// A node as the script names it: `2`, `c1`, `app`.
 fn script_name(world: &World, node: NodeId) -> String {
@@ -35,11 +36,7 @@ pub(super) fn message(world: &World, id: u64) -> Option<Inspection> {
             ("version", envelope.api().version().to_string()),
         ],
     );
-    let body = match &envelope.body {
-        Body::Request(request) => format!("{request:#?}"),
-        Body::Response(response) => format!("{response:#?}"),
-    };
-    let fields = Section { title: "Fields".to_string(), rows: fields(&body) };
+    let fields = Section { title: "Fields".to_string(), rows: fields(&envelope.body) };
     Some(Inspection {
         title: format!("{} {kind}", envelope.api().name()),
         sections: vec![travel, fields],
@@ -52,12 +49,4 @@ pub(super) fn message(world: &World, id: u64) -> Option<Inspection> {
             script_name(world, message.to)
         )),
     })
-}
-
-/// The lines of a pretty-printed message that name a field, with their indentation kept.
-fn fields(pretty: &str) -> Vec<Row> {
-    const SHOWN: usize = 200;
-    let named = pretty.lines().filter(|line| !line.contains("unknown_tagged_fields"));
-    let pairs = named.filter_map(|line| line.split_once(": "));
-    pairs.take(SHOWN).map(|(name, value)| Row::new(name, value.trim_end_matches(','))).collect()
 }

@@ -1,6 +1,7 @@
 //! The inspector: everything about one thing, as titled rows of names and values.
 
 mod clients;
+mod fields;
 mod groups;
 mod logs;
 mod message;
