@@ -22,6 +22,8 @@ const FEW: i64 = 8;
 const STRIDE: i64 = 6;
 /// At most so many places that a follower has not filled yet are drawn.
 const MISSING_SHOWN: i64 = 12;
+/// How many places it takes to say how far a replica is behind.
+const ROOM_FOR_BEHIND: i64 = 3;
 
 /// How the columns are laid out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -259,8 +261,11 @@ fn Cell(props: &CellProps) -> Html {
     }
     let memory = memory.borrow();
     let newest = row.cells.iter().map(|cell| cell.log_end).max().unwrap_or(0);
+    // A replica that is so far behind that nothing of it would be seen shows its own end, and how far that is.
+    let behind = newest - cell.log_end;
+    let adrift = row.until.is_none() && cell.log_end > cell.log_start && behind >= props.shown;
     // The right end of what is shown.
-    let widest = row.until.unwrap_or(newest);
+    let widest = if adrift { cell.log_end + ROOM_FOR_BEHIND } else { row.until.unwrap_or(newest) };
     let base = (widest - RECORDS_SHOWN).max(0) / PLACES * PLACES;
     let place = |offset: i64| format!("--i:{}", offset - base);
     let first = (widest - props.shown).max(0);
@@ -287,7 +292,7 @@ fn Cell(props: &CellProps) -> Html {
             }
         })
     };
-    let missing = cell.log_end.max(first)..widest.min(cell.log_end + MISSING_SHOWN);
+    let missing = cell.log_end.max(first)..if adrift { 0 } else { widest.min(cell.log_end + MISSING_SHOWN) };
     html! {
         <div class={classes!("cell", class, props.differs.then_some("differs"))} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
             aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
@@ -312,6 +317,9 @@ fn Cell(props: &CellProps) -> Html {
                     <div class="records">
                         { for missing.map(|offset| html! { <s key={offset as u64} class="rec missing" style={place(offset)} /> }) }
                     </div>
+                    if adrift {
+                        <span class="behind-by" style={place(cell.log_end)}>{ format!("{behind} behind") }</span>
+                    }
                     <div class="records" key={memory.falls}>
                         { for memory.fallen.iter().map(|record| draw(record, base, "fallen")) }
                     </div>

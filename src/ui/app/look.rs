@@ -60,7 +60,13 @@ impl App {
         let since = Some(self.session.beginning()).filter(|beginning| *beginning > Instant::ZERO);
         let dropped = since.is_some() && self.shown.since.is_none();
         self.shown.since = since;
-        for sentence in self.session.news().into_iter().chain(dropped.then(|| DROPPED.to_string())) {
+        let mut sentences = self.session.news();
+        if sentences.len() > NEWS_KEPT {
+            // What set it off comes first, and nobody listens to a hundred leaders moving.
+            let more = sentences.split_off(NEWS_KEPT - 1).len();
+            sentences.push(format!("And {more} things more, in the list of events."));
+        }
+        for sentence in sentences.into_iter().chain(dropped.then(|| DROPPED.to_string())) {
             let id = self.news.last().map_or(0, |(id, _)| id + 1);
             self.news.push((id, sentence));
         }

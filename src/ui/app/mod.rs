@@ -404,7 +404,7 @@ impl Component for App {
                 <canvas id="flights" aria-hidden="true" />
                 <div id="flight-tip" hidden=true aria-hidden="true" />
                 <div class="news" role="status" aria-live="polite">
-                    { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ text }</p> }) }
+                    { for self.news.iter().map(|(id, text)| html! { <p key={*id}>{ format!("{text} ") }</p> }) }
                 </div>
                 if !self.problems.is_empty() && !matches!(self.over, Some(Over::Add(_) | Over::Manage(_) | Over::Cut)) { { self.problems() } }
                 { match &self.over {
