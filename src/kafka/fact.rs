@@ -116,6 +116,8 @@ facts! {
     BrokerInControlledShutdown { broker: BrokerId },
     BrokerUnregistered { broker: BrokerId },
     TopicCreated { topic: TopicName, partitions: i32, replication_factor: i32 },
+    /// A topic that a client or a coordinator needs could not be made (AutoTopicCreationManager).
+    TopicNotCreated { broker: BrokerId, topic: TopicName, error: ErrorCode, reason: StrBytes },
     TopicDeleted { topic: TopicName },
     PartitionsAdded { topic: TopicName, from: i32, to: i32 },
     ConfigChanged { resource: StrBytes, name: StrBytes, value: Option<StrBytes> },
@@ -232,8 +234,9 @@ facts! {
     SendFailed { producer: ClientId, partition: TopicPartition, first_record: u64, count: u32, error: ErrorCode },
     /// A batch will be sent again.
     SendRetried { producer: ClientId, partition: TopicPartition, count: u32, error: Option<ErrorCode> },
-    /// The client could not send: told to the application at once (no metadata, buffer exhausted, too large).
-    SendRejected { producer: ClientId, topic: TopicName, error: StrBytes },
+    /// The call of `send` failed, and `code` is the record's outcome (no metadata, buffer exhausted, too large);
+    /// or the call was wrong, and threw an exception.
+    SendRejected { producer: ClientId, topic: TopicName, error: StrBytes, code: Option<ErrorCode> },
     /// The application began a transaction; no broker knows of it yet.
     TxnBegun { producer: ClientId },
     /// The group's coordinator wrote a consumer's offsets as part of the transaction.

@@ -118,6 +118,7 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
             Family::Controller
         }
         ApiKey::Metadata
+        | ApiKey::ApiVersions
         | ApiKey::FindCoordinator
         | ApiKey::CreateTopics
         | ApiKey::DeleteTopics

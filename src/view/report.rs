@@ -413,7 +413,7 @@ fn results(result: &crate::kafka::client::BatchResult) -> Vec<Value> {
         .map(|(index, record)| {
             json!({
                 "topic": result.partition.topic.0.as_str(),
-                "partition": result.partition.partition,
+                "partition": Some(result.partition.partition).filter(|partition| *partition >= 0),
                 "key": bytes(record.key.as_ref()),
                 "value": bytes(record.value.as_ref()),
                 "offset": if base < 0 { base } else { base + index as i64 },

@@ -136,7 +136,7 @@ fn decided(event: &Event) -> Vec<Subject> {
         Fact::StreamFailed { stream, .. } => one(Subject::Node(NodeId::Client(*stream))),
         Fact::RecordSent { producer, .. } => one(Subject::Sent(NodeId::Client(*producer))),
         Fact::Acknowledged { producer, .. } => one(Subject::Acked(NodeId::Client(*producer))),
-        Fact::SendFailed { producer, error, .. } => {
+        Fact::SendFailed { producer, error, .. } | Fact::SendRejected { producer, code: Some(error), .. } => {
             let producer = NodeId::Client(*producer);
             vec![Subject::Failed(producer), Subject::FailedWith(producer, error_name(*error))]
         }

@@ -130,6 +130,7 @@ apis! {
     Metadata, "METADATA", MetadataRequest, MetadataResponse;
     OffsetCommit, "OFFSET_COMMIT", OffsetCommitRequest, OffsetCommitResponse;
     OffsetFetch, "OFFSET_FETCH", OffsetFetchRequest, OffsetFetchResponse;
+    ApiVersions, "API_VERSIONS", ApiVersionsRequest, ApiVersionsResponse;
     FindCoordinator, "FIND_COORDINATOR", FindCoordinatorRequest, FindCoordinatorResponse;
     JoinGroup, "JOIN_GROUP", JoinGroupRequest, JoinGroupResponse;
     Heartbeat, "HEARTBEAT", HeartbeatRequest, HeartbeatResponse;

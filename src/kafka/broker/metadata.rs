@@ -5,21 +5,24 @@
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
 use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
+use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::kafka::share::SharePartitionKey;
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
+use crate::wire::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::wire::messages::find_coordinator_response::Coordinator;
 use crate::wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::wire::messages::{
-    CreateTopicsRequest, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse,
+    ApiVersionsResponse, CreateTopicsRequest, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
+    MetadataResponse,
 };
 use crate::wire::{
-    BrokerId, Correlation, ErrorCode, NodeId, Response, StrBytes, TopicName, Uuid, code, partition_of_key, str_bytes,
-    topic_name,
+    ApiKey, BrokerId, Correlation, ErrorCode, NodeId, Response, StrBytes, TopicName, Uuid, code, error,
+    partition_of_key, str_bytes, topic_name,
 };
 
 /// `request.timeout.ms`: how long a topic counts as being made without an answer.
@@ -34,6 +37,8 @@ const PORT: i32 = 9092;
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct TopicCreation {
     in_flight: SortedMap<TopicName, InFlight>,
+    /// Why the controller made no such topic, the last time it was asked.
+    refused: SortedMap<TopicName, ErrorCode>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,11 +73,34 @@ impl TopicCreation {
         }
     }
 
-    /// True if the response answered a request of this part. Whatever it says: clients look again.
-    pub fn handle_response(&mut self, correlation: Correlation, _response: &Response) -> bool {
+    /// True if the response answered a request of this part. Whatever it says, clients look again; what is
+    /// refused is told when the reason is new.
+    pub fn handle_response(
+        &mut self,
+        turn: &mut Turn<'_>,
+        broker: BrokerId,
+        correlation: Correlation,
+        response: &Response,
+    ) -> bool {
         let before = self.in_flight.len();
         self.in_flight.retain(|_, request| request.correlation != correlation);
-        self.in_flight.len() < before
+        let answered = self.in_flight.len() < before;
+        if let (true, Response::CreateTopics(response)) = (answered, response) {
+            for topic in &response.topics {
+                match error(topic.error_code) {
+                    // Another broker was quicker, or the controller is another one by now.
+                    None | Some(ErrorCode::TopicAlreadyExists | ErrorCode::NotController) => {
+                        self.refused.remove(&topic.name);
+                    }
+                    Some(error) if self.refused.insert(topic.name.clone(), error) != Some(error) => {
+                        let (topic, reason) = (topic.name.clone(), topic.error_message.clone().unwrap_or_default());
+                        turn.tell(Fact::TopicNotCreated { broker, topic, error, reason });
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        answered
     }
 
     pub fn disconnected(&mut self, peer: NodeId) {
@@ -120,6 +148,38 @@ pub fn metadata(
         .with_brokers(brokers.iter().map(|id| broker_row(image, *id)).collect())
         .with_controller_id(contact.unwrap_or(BrokerId(-1)))
         .with_topics(topics)
+}
+
+/// API_VERSIONS: what can be asked of a broker, each in the one version that all nodes speak, and the features
+/// of the cluster (ApiVersionManager).
+pub fn api_versions(image: &MetadataImage) -> ApiVersionsResponse {
+    let of_controllers = |api: ApiKey| {
+        matches!(
+            api,
+            ApiKey::Vote
+                | ApiKey::BeginQuorumEpoch
+                | ApiKey::EndQuorumEpoch
+                | ApiKey::FetchSnapshot
+                | ApiKey::AlterPartition
+                | ApiKey::BrokerRegistration
+                | ApiKey::BrokerHeartbeat
+                | ApiKey::AllocateProducerIds
+        )
+    };
+    let apis = ApiKey::ALL.iter().filter(|api| !of_controllers(**api)).map(|api| {
+        let version = api.version();
+        ApiVersion::default().with_api_key(api.key()).with_min_version(version).with_max_version(version)
+    });
+    let features = image.features.iter().map(|(name, level)| {
+        FinalizedFeatureKey::default()
+            .with_name(name.clone())
+            .with_max_version_level(*level)
+            .with_min_version_level(*level)
+    });
+    ApiVersionsResponse::default()
+        .with_api_keys(apis.collect())
+        .with_finalized_features(features.collect())
+        .with_finalized_features_epoch(image.offset.0)
 }
 
 /// FIND_COORDINATOR, version 4 and later: each key's coordinator is the leader of the key's partition of
@@ -305,6 +365,8 @@ mod tests {
     use super::*;
     use crate::kafka::controller::record::MetadataRecord;
     use crate::kafka::node::Effects;
+    use crate::wire::messages::CreateTopicsResponse;
+    use crate::wire::messages::create_topics_response::CreatableTopicResult;
     use crate::wire::messages::metadata_request::MetadataRequestTopic;
     use crate::wire::{Body, BrokerEpoch, LeaderEpoch, PartitionEpoch, Request};
 
@@ -384,10 +446,19 @@ mod tests {
         assert_eq!(request.topics.len(), 1);
         answer(&mut effects, &mut creation, &ask(&["new"]));
         assert!(effects.sends.is_empty());
-        let nothing = crate::wire::messages::CreateTopicsResponse::default().into();
-        assert!(creation.handle_response(envelope.correlation, &nothing));
-        answer(&mut effects, &mut creation, &ask(&["new"]));
-        assert_eq!(effects.sends.len(), 1);
+        let mut correlation = envelope.correlation;
+        for told in [1, 0] {
+            let refused = CreatableTopicResult::default()
+                .with_name(topic_name("new"))
+                .with_error_code(ErrorCode::InvalidReplicationFactor.code());
+            let refused = CreateTopicsResponse::default().with_topics(vec![refused]).into();
+            let mut turn = Turn::new(Instant::ZERO, &mut effects);
+            assert!(creation.handle_response(&mut turn, BrokerId(1), correlation, &refused));
+            let facts = std::mem::take(&mut effects.facts);
+            assert_eq!(facts.len(), told, "the same reason is told once: {facts:?}");
+            answer(&mut effects, &mut creation, &ask(&["new"]));
+            correlation = effects.sends.pop().expect("another request").1.correlation;
+        }
     }
 
     #[test]

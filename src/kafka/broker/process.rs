@@ -10,7 +10,7 @@ use crate::kafka::broker::fetch_session::Sessions;
 use crate::kafka::broker::forwarding::{Forwarder, is_forwarded};
 use crate::kafka::broker::lifecycle::{BrokerLifecycle, BrokerState, LifecycleEvent};
 use crate::kafka::broker::maintenance::Timers;
-use crate::kafka::broker::metadata::{TopicCreation, find_coordinator, metadata};
+use crate::kafka::broker::metadata::{TopicCreation, api_versions, find_coordinator, metadata};
 use crate::kafka::broker::persister::Persister;
 use crate::kafka::broker::producer_ids::ProducerIds;
 use crate::kafka::broker::purgatory::Purgatory;
@@ -272,6 +272,7 @@ impl Process {
                 let answer = metadata(turn, image, config, &mut self.topic_creation, controller, asked);
                 turn.respond(from, correlation, answer);
             }
+            Request::ApiVersions(_) => turn.respond(from, correlation, api_versions(&self.image)),
             Request::FindCoordinator(asked) => {
                 let (image, config, controller) = (&self.image, &self.config, self.controller());
                 let answer = find_coordinator(turn, image, config, &mut self.topic_creation, controller, asked);
@@ -349,7 +350,7 @@ impl Process {
             return;
         }
         let _taken = self.producer_ids.handle_response(turn, from, correlation, response)
-            || self.topic_creation.handle_response(correlation, response)
+            || self.topic_creation.handle_response(turn, self.id, correlation, response)
             || self.forwarder.handle_response(turn, from, correlation, response);
     }
 

@@ -127,6 +127,11 @@ impl<T> Network<T> {
         self.connections.get(&node).is_none_or(|c| c.blocked_until <= now)
     }
 
+    /// Whether the connection to the node is open: something came over it since it last broke.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.connections.get(&node).is_some_and(|c| c.proven)
+    }
+
     /// How many requests to the node wait for their answers.
     pub fn in_flight_to(&self, node: NodeId) -> u32 {
         self.connections.get(&node).map_or(0, |c| c.in_flight)

@@ -20,7 +20,7 @@ use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::batch::NewRecord;
-use crate::wire::{Body, ClientId, ErrorCode, NodeId, StrBytes, TopicName, TopicPartition, str_bytes};
+use crate::wire::{Body, ClientId, ErrorCode, NodeId, TopicName, TopicPartition, str_bytes};
 
 /// A producer, running or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,9 @@ enum Call {
 enum Stop {
     /// The call waits: for metadata or for memory. Why, for the application.
     Blocks(String),
-    /// The call failed at once.
+    /// The call failed: that is the outcome of the record.
+    Failed(ErrorCode, String),
+    /// The call was wrong, and throws an exception.
     Rejected(String),
 }
 
@@ -113,7 +115,8 @@ impl Producer {
     /// The process dies: what it had buffered is lost, and the application never learns more.
     pub fn kill(&mut self) {
         self.remember_numbers();
-        self.ledger.lost += self.ledger.pending();
+        self.ledger.lost += self.ledger.pending() + self.waiting();
+        self.ledger.sent += self.waiting();
         self.process = None;
         self.alarm = None;
     }
@@ -122,14 +125,19 @@ impl Producer {
         self.process.is_some()
     }
 
+    /// `close()` was called and is not done.
+    pub fn is_closing(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.closing)
+    }
+
     /// Whether steady traffic comes from it.
     pub fn is_loading(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.loads.is_empty())
     }
 
-    /// Records that the producer took.
+    /// Records that the application called `send` for.
     pub fn sent(&self) -> u64 {
-        self.ledger.sent
+        self.ledger.sent + self.waiting()
     }
 
     pub fn acked(&self) -> u64 {
@@ -141,7 +149,7 @@ impl Producer {
         &self.ledger.failed
     }
 
-    /// Records that `send` refused at once.
+    /// Calls of `send` that were wrong.
     pub fn rejected(&self) -> u64 {
         self.ledger.rejected
     }
@@ -151,9 +159,17 @@ impl Producer {
         self.ledger.lost
     }
 
-    /// Records taken whose outcome the application does not know yet.
+    /// Records whose outcome the application does not know yet.
     pub fn pending(&self) -> u64 {
-        self.ledger.pending()
+        self.ledger.pending() + self.waiting()
+    }
+
+    /// Those of them whose call of `send` has not returned.
+    fn waiting(&self) -> u64 {
+        let Some(Process { calls, loads, .. }) = &self.process else { return 0 };
+        let sends = calls.iter().filter(|call| matches!(call, Call::Send(_))).count();
+        let of_loads = loads.iter().filter(|load| load.blocked_since.is_some()).count();
+        (sends + of_loads) as u64
     }
 
     /// Every batch with an outcome, in the order of the outcomes.
@@ -240,7 +256,7 @@ impl Producer {
         let Some(process) = &mut self.process else { return };
         const CLOSED: &str = "Cannot perform operation after producer has been closed";
         match command {
-            Command::Send(record) if process.closing => reject(&mut self.ledger, turn, &record.topic, CLOSED),
+            Command::Send(record) if process.closing => self.ledger.reject(turn, &record.topic, CLOSED),
             Command::Send(record) => process.calls.push_back(Call::Send(record)),
             Command::Transaction(call) if process.closing => {
                 refuse(&self.ledger, turn, &call, CLOSED.to_string());
@@ -251,10 +267,11 @@ impl Producer {
             }
             Command::Close => {
                 process.closing = true;
+                process.called = false;
                 process.loads.clear();
                 for call in process.calls.drain(..) {
                     if let Call::Send(record) = call {
-                        reject(&mut self.ledger, turn, &record.topic, "Producer closed while send in progress");
+                        self.ledger.reject(turn, &record.topic, "Producer closed while send in progress");
                     }
                 }
             }
@@ -351,15 +368,13 @@ impl Process {
                     return;
                 }
             };
-            match self.send(turn, config, ledger, numbering, &record) {
-                Ok(()) => {}
-                Err(Stop::Rejected(why)) => reject(ledger, turn, &record.topic, &why),
-                Err(Stop::Blocks(why)) => {
-                    let since = *self.blocked_since.get_or_insert(turn.now);
-                    if turn.now < since + config.max_block {
-                        return;
-                    }
-                    reject(ledger, turn, &record.topic, &why);
+            let stop = self.send(turn, config, ledger, numbering, &record);
+            if let Err(stop) = stop {
+                let since = *self.blocked_since.get_or_insert(turn.now);
+                let partition =
+                    TopicPartition { topic: record.topic.clone(), partition: record.partition.unwrap_or(-1) };
+                if self.blocks(turn, config, ledger, (since, stop), (partition, &new_record(&record, turn.now))) {
+                    return;
                 }
             }
             self.calls.pop_front();
@@ -371,6 +386,30 @@ impl Process {
             self.loads[index] = load;
         }
         self.loads.retain(|load| load.due < load.until);
+    }
+
+    /// What becomes of a call of `send` that did not come through: whether it goes on waiting, as it has done
+    /// `since`. An error of one record is an error of its transaction (maybeTransitionToErrorState).
+    fn blocks(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ProducerConfig,
+        ledger: &mut Ledger,
+        (since, stop): (Instant, Stop),
+        (partition, record): (TopicPartition, &NewRecord),
+    ) -> bool {
+        let (error, why) = match stop {
+            Stop::Blocks(_) if turn.now < since + config.max_block => return true,
+            Stop::Blocks(why) => (ErrorCode::RequestTimedOut, why),
+            Stop::Failed(error, why) => (error, why),
+            Stop::Rejected(why) => {
+                ledger.reject(turn, &partition.topic, &why);
+                return false;
+            }
+        };
+        ledger.fail_send(turn, partition, record, error, &why);
+        self.sender.batch_failed(turn, ledger, error);
+        false
     }
 
     /// One call about a transaction: whether it is done, for good or ill. A commit or abort that takes longer
@@ -428,12 +467,7 @@ impl Process {
         record: &ProducerRecord,
     ) -> Result<(), Stop> {
         let topic = self.topic(config, numbering, &record.topic, record.partition)?;
-        let new = NewRecord {
-            timestamp: record.timestamp.unwrap_or(turn.now.millis()),
-            key: record.key.clone(),
-            value: record.value.clone(),
-            headers: record.headers.clone(),
-        };
+        let new = new_record(record, turn.now);
         check_size(config, &new)?;
         let count = self.sender.accumulator.topics[topic as usize].queues.len() as i32;
         let by_key = record.key.as_ref().filter(|_| !config.ignore_keys).map(|key| partition_for_key(key, count));
@@ -469,7 +503,7 @@ impl Process {
         let Sender { metadata, accumulator, .. } = &mut self.sender;
         metadata.want(name);
         if metadata.refusal(name) == Some(ErrorCode::InvalidTopicException) {
-            return Err(Stop::Rejected(format!("Invalid topics: [{}]", name.0)));
+            return Err(Stop::Failed(ErrorCode::InvalidTopicException, format!("Invalid topics: [{}]", name.0)));
         }
         if let Some(partition) = partition.filter(|p| *p < 0) {
             let why =
@@ -519,25 +553,30 @@ impl Process {
 fn check_size(config: &ProducerConfig, record: &NewRecord) -> Result<(), Stop> {
     let size = i64::from(size_upper_bound(record));
     if size > i64::from(config.max_request_size) {
-        return Err(Stop::Rejected(format!(
+        let why = format!(
             "The message is {size} bytes when serialized which is larger than {}, which is the value of the \
              max.request.size configuration.",
             config.max_request_size
-        )));
+        );
+        return Err(Stop::Failed(ErrorCode::MessageTooLarge, why));
     }
     if size > config.buffer_memory {
-        return Err(Stop::Rejected(format!(
+        let why = format!(
             "The message is {size} bytes when serialized which is larger than the total memory buffer you have \
              configured with the buffer.memory configuration."
-        )));
+        );
+        return Err(Stop::Failed(ErrorCode::MessageTooLarge, why));
     }
     Ok(())
 }
 
-fn reject(ledger: &mut Ledger, turn: &mut Turn<'_>, topic: &TopicName, why: &str) {
-    ledger.rejected += 1;
-    let error: StrBytes = str_bytes(why);
-    turn.tell(Fact::SendRejected { producer: ledger.id, topic: topic.clone(), error });
+fn new_record(record: &ProducerRecord, now: Instant) -> NewRecord {
+    NewRecord {
+        timestamp: record.timestamp.unwrap_or(now.millis()),
+        key: record.key.clone(),
+        value: record.value.clone(),
+        headers: record.headers.clone(),
+    }
 }
 
 fn refuse(ledger: &Ledger, turn: &mut Turn<'_>, call: &TxnCall, why: String) {

@@ -209,6 +209,11 @@ pub fn size_upper_bound(record: &NewRecord) -> u32 {
     BATCH_OVERHEAD + RECORD_OVERHEAD + contents_size(record)
 }
 
+/// A record that never came into a batch, as a batch of one.
+pub(super) fn encode_alone(record: &NewRecord) -> Bytes {
+    Batch::build_compressed(&header(None, false), Compression::None, std::slice::from_ref(record)).bytes().clone()
+}
+
 fn header(stamp: Option<Stamp>, transactional: bool) -> BatchHeader {
     let stamp = stamp.unwrap_or(Stamp { producer_id: ProducerId(-1), epoch: -1, base_sequence: -1 });
     BatchHeader {

@@ -195,9 +195,10 @@ fn a_topic_that_does_not_appear_blocks_the_call_until_max_block_ms() {
     let mut bench = producer(ONE, |_| {});
     bench.send("nothing", None, "1");
     bench.run_to(59_999);
-    assert_eq!((bench.node.blocked(), bench.node.rejected()), (1, 0));
+    assert_eq!((bench.node.blocked(), bench.node.pending()), (1, 1));
     bench.run_to(60_000);
-    assert_eq!((bench.node.blocked(), bench.node.rejected()), (0, 1));
+    assert_eq!((bench.node.blocked(), bench.node.pending()), (0, 0));
+    assert_eq!(bench.node.failed().get(&ErrorCode::RequestTimedOut.code()), Some(&1));
     let told = bench.facts.iter().find_map(|f| match f {
         Fact::SendRejected { error, .. } => Some(error.to_string()),
         _ => None,

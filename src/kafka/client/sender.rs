@@ -11,7 +11,7 @@ use crate::kafka::client::accumulator::Accumulator;
 use crate::kafka::client::idempotence::IdentityState;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
-use crate::kafka::client::producer_batch::ProducerBatch;
+use crate::kafka::client::producer_batch::{ProducerBatch, encode_alone};
 use crate::kafka::client::transaction::Transactions;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::fact::Fact;
@@ -19,13 +19,15 @@ use crate::kafka::node::{Alarm, Turn};
 use crate::packed::Packed;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::wire::messages::ProduceRequest;
+use crate::wire::batch::NewRecord;
 use crate::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicPartition};
+use crate::wire::messages::{ApiVersionsRequest, ProduceRequest};
+use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicName, TopicPartition, str_bytes};
 
 /// What the application learned of one batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchResult {
+    /// Partition -1: the call of `send` failed before there was one.
     pub partition: TopicPartition,
     /// The batch as it was sent (its offsets count from 0); empty when it failed before it was encoded.
     pub records: Bytes,
@@ -42,12 +44,12 @@ pub struct BatchResult {
 pub struct Ledger {
     pub id: ClientId,
     pub acks: i16,
-    /// Records that the producer took.
+    /// Records that the producer took, or that failed in the call of `send`.
     pub sent: u64,
     pub acked: u64,
     /// Records that failed, by the error's code.
     pub failed: SortedMap<i16, u64>,
-    /// Sends that the producer refused at once.
+    /// Calls of `send` that were wrong and threw an exception.
     pub rejected: u64,
     /// Records whose fate was unknown when the process died.
     pub lost: u64,
@@ -58,6 +60,8 @@ pub struct Ledger {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Purpose {
     Metadata,
+    /// Opens a connection.
+    Connection,
     ProducerId,
     /// Who coordinates the transaction, or the group whose offsets go into it.
     Coordinator,
@@ -121,6 +125,33 @@ impl Ledger {
         self.record(partition, batch, batch.bytes().cloned().unwrap_or_default(), Err(error));
     }
 
+    /// The outcome of a call of `send` that failed (KafkaProducer.FutureFailure).
+    pub fn fail_send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: TopicPartition,
+        record: &NewRecord,
+        error: ErrorCode,
+        why: &str,
+    ) {
+        self.sent += 1;
+        *self.failed.entry(error.code()).or_default() += 1;
+        turn.tell(Fact::SendRejected {
+            producer: self.id,
+            topic: partition.topic.clone(),
+            error: str_bytes(why),
+            code: Some(error),
+        });
+        let records = encode_alone(record);
+        self.results.push_back(BatchResult { partition, records, first_record: 0, count: 1, outcome: Err(error) });
+    }
+
+    /// A call of `send` that should not have been made.
+    pub fn reject(&mut self, turn: &mut Turn<'_>, topic: &TopicName, why: &str) {
+        self.rejected += 1;
+        turn.tell(Fact::SendRejected { producer: self.id, topic: topic.clone(), error: str_bytes(why), code: None });
+    }
+
     fn record(
         &mut self,
         partition: TopicPartition,
@@ -160,7 +191,15 @@ impl Sender {
         self.resolve_sequences(turn, ledger);
         self.bump_epoch(turn, ledger);
         self.ask_identity(turn, config);
-        self.expire(turn, config, ledger);
+        self.send_what_is_due(turn, config, ledger, flush);
+        // What can be sent at last goes out, even if it is too late for the application (sendProducerData).
+        if self.expire(turn, config, ledger) {
+            self.send_what_is_due(turn, config, ledger, flush);
+        }
+        self.metadata.maybe_refresh(&mut self.network, turn, Purpose::Metadata);
+    }
+
+    fn send_what_is_due(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger, flush: bool) {
         if self.has_fatal_error() {
             self.abort_all(turn, ledger);
         }
@@ -168,7 +207,6 @@ impl Sender {
             let flush = flush || self.is_completing();
             self.send_ready(turn, config, ledger, flush);
         }
-        self.metadata.maybe_refresh(&mut self.network, turn, Purpose::Metadata);
     }
 
     pub fn answered(
@@ -189,6 +227,7 @@ impl Sender {
             (Purpose::Coordinator, Response::FindCoordinator(response)) => {
                 self.coordinator_found(turn, config, response);
             }
+            (Purpose::Connection, Response::ApiVersions(_)) => {}
             (Purpose::Transaction, response) => self.task_answered(turn, config, ledger, response),
             (Purpose::Produce(batches), Response::Produce(response)) => {
                 self.produce_answered(turn, config, ledger, batches, response);
@@ -252,6 +291,9 @@ impl Sender {
         }
         let nodes: Vec<NodeId> = self.accumulator.led.iter().map(|(node, _)| *node).collect();
         for node in nodes {
+            if !self.is_connected(turn, config, node, flush) {
+                continue;
+            }
             while self.network.ready(node, turn.now)
                 && i64::from(self.network.in_flight_to(node)) < i64::from(config.max_in_flight)
             {
@@ -264,6 +306,35 @@ impl Sender {
         }
     }
 
+    /// NetworkClient.ready: no batch is drained, and no attempt used up, before the connection is up. It is opened
+    /// when there is something to send.
+    fn is_connected(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, node: NodeId, flush: bool) -> bool {
+        if self.network.is_up(node) {
+            return true;
+        }
+        let opens = self.network.in_flight_to(node) > 0;
+        if !opens && self.network.ready(node, turn.now) && self.is_due_for(turn.now, node, flush) {
+            let request = ApiVersionsRequest::default()
+                .with_client_software_name(str_bytes("apache-kafka-java"))
+                .with_client_software_version(str_bytes("4.2.0"));
+            self.network.send(turn, node, request, config.request_timeout, Purpose::Connection);
+        }
+        false
+    }
+
+    fn is_due_for(&self, now: Instant, node: NodeId, flush: bool) -> bool {
+        let led = self.accumulator.led.iter().find(|(leader, _)| *leader == node);
+        led.is_some_and(|(_, places)| {
+            places.iter().any(|(topic, partition)| self.is_due(now, *topic, *partition, flush))
+        })
+    }
+
+    fn is_due(&self, now: Instant, topic: u32, partition: i32, flush: bool) -> bool {
+        let queue = self.accumulator.queue(topic, partition);
+        let due = self.accumulator.sendable_at(queue, flush).is_some_and(|at| at <= now);
+        due && self.may_drain(topic, partition)
+    }
+
     /// RecordAccumulator.drainBatchesForOneNode: one batch of each partition, up to a request's size.
     fn drain(&mut self, now: Instant, config: &ProducerConfig, node: NodeId, flush: bool) -> Vec<ProducerBatch> {
         let Some(index) = self.accumulator.led.iter().position(|(n, _)| *n == node) else { return Vec::new() };
@@ -274,12 +345,11 @@ impl Sender {
         let mut looked = 0;
         for step in 0..count {
             let (topic, partition) = self.accumulator.led[index].1[((start + step) % count) as usize];
-            let queue = self.accumulator.queue(topic, partition);
-            let due = self.accumulator.sendable_at(queue, flush).is_some_and(|at| at <= now);
-            if !due || !self.may_drain(topic, partition) {
+            if !self.is_due(now, topic, partition, flush) {
                 looked = step + 1;
                 continue;
             }
+            let queue = self.accumulator.queue(topic, partition);
             let Some(first) = queue.batches.front() else { continue };
             if !batches.is_empty() && size + i64::from(first.size()) > i64::from(config.max_request_size) {
                 break;

@@ -7,7 +7,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::wire::messages::{InitProducerIdResponse, MetadataResponse, ProducerId};
+use crate::wire::messages::{ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, ProducerId};
 use crate::wire::{ApiKey, Body, BrokerId, Correlation, Envelope, NodeId, Request, Response, Uuid, topic_name};
 
 /// One client, its clock, and what it sent.
@@ -20,7 +20,7 @@ pub struct Bench<N> {
     pub sent: Vec<(NodeId, Correlation, Request)>,
     /// Topics, with the leader and leader epoch of each partition: what METADATA answers.
     pub topics: SortedMap<String, Vec<(i32, i32)>>,
-    /// METADATA and INIT_PRODUCER_ID are answered at once, and counted.
+    /// METADATA, API_VERSIONS and INIT_PRODUCER_ID are answered at once, and those of METADATA counted.
     pub automatic: bool,
     pub metadata_requests: u32,
 }
@@ -54,6 +54,7 @@ impl<N: Node> Bench<N> {
                     let names = asked.topics.iter().flatten().filter_map(|t| t.name.clone()).collect::<Vec<_>>();
                     Some(Response::from(self.metadata(names.iter().map(|n| n.0.as_str()))))
                 }
+                Request::ApiVersions(_) if self.automatic => Some(Response::from(ApiVersionsResponse::default())),
                 Request::InitProducerId(_) if self.automatic => Some(Response::from(
                     InitProducerIdResponse::default().with_producer_id(ProducerId(7)).with_producer_epoch(0),
                 )),

@@ -6,24 +6,26 @@ use bytes::Bytes;
 
 use crate::kafka::fact::{Fact, Names, PositionReason, RecordsFate};
 use crate::time::Duration;
-use crate::wire::{BrokerId, ControllerId, ErrorCode, Offset, TopicPartition};
+use crate::wire::{BrokerId, ControllerId, ErrorCode, NodeId, Offset, TopicPartition};
 
 impl Fact {
     /// The sentence.
     pub fn text(&self, names: &dyn Names) -> String {
         match self {
-            Fact::Killed { node } => format!("{} died", names.node(*node)),
-            Fact::PoweredOff { node } => format!("{} lost power: what it had not flushed is gone", names.node(*node)),
-            Fact::Started { node } => format!("{} starts", names.node(*node)),
+            Fact::Killed { node } => format!("{} died", process(names, *node)),
+            Fact::PoweredOff { node } => {
+                format!("{} lost power: what it had not flushed is gone", process(names, *node))
+            }
+            Fact::Started { node } => format!("{} starts", process(names, *node)),
             Fact::Stopping { node } => {
-                format!("{} begins a controlled shutdown", names.node(*node))
+                format!("{} begins a controlled shutdown", process(names, *node))
             }
-            Fact::Stopped { node } => format!("{} has stopped", names.node(*node)),
+            Fact::Stopped { node } => format!("{} has stopped", process(names, *node)),
             Fact::Frozen { node } => {
-                format!("{} is frozen: alive, but nothing runs", names.node(*node))
+                format!("{} is frozen: alive, but nothing runs", process(names, *node))
             }
-            Fact::Thawed { node } => format!("{} runs again", names.node(*node)),
-            Fact::Wiped { node } => format!("{} lost its disk", names.node(*node)),
+            Fact::Thawed { node } => format!("{} runs again", process(names, *node)),
+            Fact::Wiped { node } => format!("{} lost its disk", process(names, *node)),
             Fact::Cut { sides } => {
                 let sides: Vec<String> = sides
                     .iter()
@@ -91,6 +93,10 @@ impl Fact {
                 format!("broker {} is shutting down", broker.0)
             }
             Fact::BrokerUnregistered { broker } => format!("broker {} is unregistered", broker.0),
+            Fact::TopicNotCreated { broker, topic, error, reason } => {
+                let (broker, error) = (broker.0, error_name(*error));
+                format!("broker {broker}: topic {} could not be created: {error}. {reason}", topic.0)
+            }
             Fact::TopicCreated { topic, partitions, replication_factor } => {
                 format!("topic {} created: {partitions} partitions, {replication_factor} replicas", topic.0)
             }
@@ -310,7 +316,8 @@ impl Fact {
             Fact::Acknowledged { producer, partition, base_offset, count, .. } => {
                 let name = names.client(*producer);
                 if base_offset.0 < 0 {
-                    format!("{name}: {count} records to {partition} count as sent")
+                    let verb = if *count == 1 { "counts" } else { "count" };
+                    format!("{name}: {} to {partition} {verb} as sent", self::count(*count as i32, "record"))
                 } else {
                     format!(
                         "{name}: {partition} acknowledged {}",
@@ -319,13 +326,14 @@ impl Fact {
                 }
             }
             Fact::SendFailed { producer, partition, count, error, .. } => {
-                format!("{}: {count} records to {partition} failed: {}", names.client(*producer), error_name(*error))
+                let (name, records) = (names.client(*producer), self::count(*count as i32, "record"));
+                format!("{name}: {records} to {partition} failed: {}", error_name(*error))
             }
             Fact::SendRetried { producer, partition, error, .. } => {
                 let why = error.map_or("connection lost or no answer".to_string(), error_name);
                 format!("{}: sends again to {partition}: {why}", names.client(*producer))
             }
-            Fact::SendRejected { producer, topic, error } => {
+            Fact::SendRejected { producer, topic, error, .. } => {
                 format!("{}: record to {} rejected: {error}", names.client(*producer), topic.0)
             }
             Fact::TxnBegun { producer } => format!("{} begins a transaction", names.client(*producer)),
@@ -493,6 +501,14 @@ fn text(bytes: &Bytes) -> String {
 }
 
 /// `1 member`, `2 members`
+/// A consumer may have the name of a controller.
+fn process(names: &dyn Names, node: NodeId) -> String {
+    match node {
+        NodeId::Controller(id) => format!("controller {id}"),
+        other => names.node(other),
+    }
+}
+
 fn count(number: i32, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::kafka::client::accumulator::Append;
 use crate::kafka::client::partitioner::partition_for_key;
-use crate::kafka::client::producer::{Process, Stop, check_size, reject};
+use crate::kafka::client::producer::{Process, Stop, check_size};
 use crate::kafka::client::sender::Ledger;
 use crate::kafka::config::ProducerConfig;
 use crate::kafka::node::Turn;
@@ -67,6 +67,10 @@ impl Load {
         self.due = self.since + self.rate.due(self.number);
     }
 
+    fn record(&self, now: Instant, key: Option<Bytes>) -> NewRecord {
+        NewRecord { timestamp: now.millis(), key, value: Some(self.value.clone()), headers: Vec::new() }
+    }
+
     fn place_keys(&mut self, partitions: i32) {
         if self.partitions != partitions {
             self.partitions = partitions;
@@ -86,20 +90,14 @@ impl Process {
         load: &mut Load,
     ) {
         while self.calls.is_empty() && load.due <= turn.now && load.due < load.until {
-            match self.send_due(turn, config, ledger, numbering, load) {
-                Ok(()) => {}
-                Err(Stop::Rejected(why)) => {
-                    reject(ledger, turn, &load.topic, &why);
-                    load.advance();
+            if let Err(stop) = self.send_due(turn, config, ledger, numbering, load) {
+                let since = *load.blocked_since.get_or_insert(turn.now);
+                let partition = TopicPartition { topic: load.topic.clone(), partition: -1 };
+                let record = load.record(turn.now, load.keys.last().cloned());
+                if self.blocks(turn, config, ledger, (since, stop), (partition, &record)) {
+                    return;
                 }
-                Err(Stop::Blocks(why)) => {
-                    let since = *load.blocked_since.get_or_insert(turn.now);
-                    if turn.now < since + config.max_block {
-                        return;
-                    }
-                    reject(ledger, turn, &load.topic, &why);
-                    load.advance();
-                }
+                load.advance();
             }
             load.blocked_since = None;
         }
@@ -116,9 +114,7 @@ impl Process {
     ) -> Result<(), Stop> {
         let topic = self.topic(config, numbering, &load.topic, None)?;
         load.place_keys(self.sender.accumulator.topics[topic as usize].queues.len() as i32);
-        let timestamp = turn.now.millis();
-        let value = Some(load.value.clone());
-        check_size(config, &NewRecord { timestamp, key: load.keys.last().cloned(), value, headers: Vec::new() })?;
+        check_size(config, &load.record(turn.now, load.keys.last().cloned()))?;
         while load.due <= turn.now && load.due < load.until {
             let (key, place) = match load.keys.len() as u64 {
                 0 => (None, None),
@@ -127,7 +123,7 @@ impl Process {
                     (Some(load.keys[drawn].clone()), Some(load.places[drawn]).filter(|_| !config.ignore_keys))
                 }
             };
-            let record = NewRecord { timestamp, key, value: Some(load.value.clone()), headers: Vec::new() };
+            let record = load.record(turn.now, key);
             let partition = place.unwrap_or_else(|| self.sender.accumulator.stick(turn, topic));
             self.join_transaction(topic, partition)?;
             match self.sender.accumulator.append(turn, topic, partition, place.is_none(), record) {

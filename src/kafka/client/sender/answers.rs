@@ -130,6 +130,7 @@ impl Sender {
         self.metadata.request_update();
         match purpose {
             Purpose::Metadata => self.metadata.failed(turn),
+            Purpose::Connection => {}
             Purpose::ProducerId => self.identity_failed(turn, config),
             Purpose::Coordinator => self.task_failed(turn, config, false),
             Purpose::Transaction => self.task_failed(turn, config, true),
@@ -255,8 +256,8 @@ impl Sender {
         }
     }
 
-    /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed.
-    pub(super) fn expire(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger) {
+    /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed: whether there were any.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger) -> bool {
         let mut expired: Vec<ProducerBatch> = Vec::new();
         for purpose in self.network.purposes_mut() {
             let Purpose::Produce(batches) = purpose else { continue };
@@ -266,6 +267,9 @@ impl Sender {
             }
         }
         expired.extend(self.accumulator.expire(turn.now, config.delivery_timeout));
+        if expired.is_empty() {
+            return false;
+        }
         for batch in expired {
             if batch.stamp.is_some() && batch.attempts > 0 {
                 // It may have been written: later batches wait until the rest in flight is known.
@@ -275,6 +279,7 @@ impl Sender {
         }
         self.resolve_sequences(turn, ledger);
         self.bump_epoch(turn, ledger);
+        true
     }
 
     pub(super) fn unmute(&mut self, config: &ProducerConfig, batch: &ProducerBatch) {

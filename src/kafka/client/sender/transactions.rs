@@ -262,9 +262,9 @@ impl Sender {
         }
     }
 
-    /// TransactionManager.maybeTransitionToErrorState: a batch that failed for good takes the transaction
+    /// TransactionManager.maybeTransitionToErrorState: a record that failed for good takes the transaction
     /// with it, or the producer. What retries could not mend can be aborted.
-    pub(super) fn batch_failed(&mut self, turn: &mut Turn<'_>, ledger: &Ledger, error: ErrorCode) {
+    pub fn batch_failed(&mut self, turn: &mut Turn<'_>, ledger: &Ledger, error: ErrorCode) {
         use ErrorCode as E;
         let fatal = matches!(error, E::ProducerFenced | E::InvalidProducerIdMapping | E::UnsupportedVersion);
         let exhausted = errors::is_retriable(error) || error == E::InvalidTxnState;
