@@ -303,7 +303,7 @@ impl Part for Consumer {
                             <b class="behind" title="Its group is in another one.">{ format!(" · {} {own}", round_word(&self.protocol)) }</b>
                         }
                     </span>
-                    <button class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
+                    <button key={verb} class={classes!("quiet", act)} aria-label={format!("{verb} consumer {name}")}
                         onclick={on(&self.ask, Command::Act(format!("{act} consumer {name}")))}>{ verb }</button>
                     { part(ManageButton { thing: Thing::Consumer(name.clone()), ask: self.ask.clone() }) }
                 </header>

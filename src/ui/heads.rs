@@ -31,7 +31,7 @@ impl Part for BrokerHead {
         };
         let button = |verb: &str, act: &str, class: &'static str, title: &'static str| {
             html! {
-                <button class={class} aria-label={format!("{verb} broker {id}")} title={title}
+                <button key={verb.to_string()} class={class} aria-label={format!("{verb} broker {id}")} title={title}
                     onclick={on(&self.ask, Command::Act(format!("{act} broker {id}")))}>{ verb.to_string() }</button>
             }
         };
@@ -89,7 +89,7 @@ fn slim(props: &BrokerHead, class: &'static str) -> Html {
                 data-node={format!("broker {id}")} title={format!("{name}: {note}")}>
                 <button class="title" aria-label={format!("Inspect broker {id}")}
                     onclick={on(&props.ask, Command::Select(Selection::Broker(*id)))}><span class="led" aria-hidden="true" />{ id }</button>
-                <button class={classes!("mini", look)} aria-label={format!("{verb} broker {id}")} title={format!("{verb} broker {id}")}
+                <button key={verb} class={classes!("mini", look)} aria-label={format!("{verb} broker {id}")} title={format!("{verb} broker {id}")}
                     onclick={on(&props.ask, Command::Act(format!("{act} broker {id}")))}>{ sign }</button>
             </section>
         </div>

@@ -13,6 +13,7 @@ mod dock;
 mod embed;
 mod events;
 mod flights;
+mod focus;
 mod form;
 mod guarantees;
 mod heads;

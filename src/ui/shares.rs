@@ -27,7 +27,7 @@ impl Part for ShareConsumer {
                 <header>
                     <button class="title" onclick={on(&self.ask, Command::Select(Selection::Consumer(name.clone())))}>{ name }</button>
                     <span class={classes!("aside", "activity")}>{ &card.activity }</span>
-                    <button class={classes!("quiet", act)} aria-label={format!("{verb} share-consumer {name}")}
+                    <button key={verb} class={classes!("quiet", act)} aria-label={format!("{verb} share-consumer {name}")}
                         onclick={on(&self.ask, Command::Act(format!("{act} share-consumer {name}")))}>{ verb }</button>
                     { part(ManageButton { thing: Thing::Consumer(name.clone()), ask: self.ask.clone() }) }
                 </header>

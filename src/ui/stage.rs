@@ -339,7 +339,7 @@ impl Part for Chip {
         let number = name.trim_start_matches('c').parse().unwrap_or_default();
         let (act, verb) = if runs { ("kill", "Kill") } else { ("start", "Start") };
         html! {
-            <div class={classes!("chip", class)} data-node={format!("controller {name}")}>
+            <div class={classes!("chip", class)} role="group" aria-label={format!("Controller {name}")} data-node={format!("controller {name}")}>
                 <button class="what" onclick={on(&self.ask, Command::Select(Selection::Controller(number)))}
                     title={format!("Metadata log: end {log_end}, high watermark {high_watermark}")}>
                     <span class="sign" aria-hidden="true">{ sign }</span>
@@ -352,7 +352,7 @@ impl Part for Chip {
                         if runs { <span>{ "end " }<i>{ log_end }</i></span> }
                     </span>
                 </button>
-                <button class={classes!("quiet", act)} aria-label={format!("{verb} controller {name}")}
+                <button key={verb} class={classes!("quiet", act)} aria-label={format!("{verb} controller {name}")}
                     onclick={on(&self.ask, Command::Act(format!("{act} controller {name}")))}>{ verb }</button>
             </div>
         }

@@ -34,7 +34,7 @@ impl Part for Stream {
                 <header>
                     <button class="title" onclick={on(&self.ask, Command::Select(Selection::Stream(name.clone())))}>{ name }</button>
                     <span class={classes!("aside", "activity")}>{ card.activity }</span>
-                    <button class={classes!("quiet", act)} aria-label={format!("{verb} stream {name}")}
+                    <button key={verb} class={classes!("quiet", act)} aria-label={format!("{verb} stream {name}")}
                         onclick={on(&self.ask, Command::Act(format!("{act} stream {name}")))}>{ verb }</button>
                     { part(ManageButton { thing: Thing::Stream(name.clone()), ask: self.ask.clone() }) }
                 </header>

@@ -10,6 +10,7 @@ mod look;
 mod start;
 mod turns;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use gloo::events::EventListener;
@@ -37,6 +38,7 @@ use crate::ui::dialog::Over;
 use crate::ui::dock::Dock;
 use crate::ui::embed::{self, Controls, EmbedDialog, Embedded};
 use crate::ui::flights::{Flown, Layer};
+use crate::ui::focus::Held;
 use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
 use crate::ui::manage::{ManageButton, ManageDialog, Thing};
@@ -172,6 +174,8 @@ pub struct App {
     pointer: Option<(f64, f64)>,
     /// Words stand beside the message that is pointed at.
     pointed: bool,
+    /// What had the focus before the page was drawn again.
+    held: RefCell<Option<Held>>,
     next_frame: Closure<dyn FnMut(f64)>,
     calm: Option<Timeout>,
     _listeners: Vec<EventListener>,
@@ -250,6 +254,7 @@ impl Component for App {
             shared: false,
             pointer: None,
             pointed: false,
+            held: RefCell::default(),
             next_frame: every_frame(ctx),
             calm: None,
             _listeners: listeners(ctx),
@@ -352,6 +357,9 @@ impl Component for App {
     }
 
     fn rendered(&mut self, _: &Context<App>, first: bool) {
+        if let Some(held) = self.held.take() {
+            held.fall_back();
+        }
         if std::mem::take(&mut self.in_turn) {
             return;
         }
@@ -372,6 +380,7 @@ impl Component for App {
     }
 
     fn view(&self, ctx: &Context<App>) -> Html {
+        self.held.replace(Held::now());
         let ask = &self.ask;
         let controls = self.embedded.as_ref().map_or(Controls::All, |embedded| embedded.controls);
         let in_past = self.session.is_in_past();
