@@ -152,8 +152,10 @@ impl Session {
         self.playback.rate(&self.history)
     }
 
+    /// Looks at this instant, and stays there: time does not run away under the hand.
     pub fn seek(&mut self, at: Instant) {
-        self.history.seek(at);
+        self.playback.playing = false;
+        self.history.seek(at.min(self.history.end()));
     }
 
     pub fn step_forward(&mut self) {

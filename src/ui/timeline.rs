@@ -57,7 +57,7 @@ impl Part for Timeline {
                     { part(SpeedSlider { speed: self.speed, rate: self.rate, ask: ask.clone() }) }
                     <div class="lane">
                         <canvas id="lane" aria-hidden="true" />
-                        <input id="time" type="range" aria-label="Time" min="0" step="1" oninput={seek(ask)} />
+                        <input id="time" type="range" aria-label="Time" min="0" step="1" oninput={seek(ask)} onkeydown={walk(ask)} />
                         if let Some(since) = self.since {
                             <span class="since" title="So long a history is not kept whole. The script still leads through all of it: share it, or carry it out again.">
                                 { format!("from {since}") }
@@ -144,6 +144,27 @@ fn seek(ask: &Ask) -> Callback<InputEvent> {
     let ask = ask.clone();
     Callback::from(move |event: InputEvent| {
         let millis = event.target_unchecked_into::<HtmlInputElement>().value_as_number();
+        ask.emit(Command::Seek(Instant::from_millis(millis as i64)));
+    })
+}
+
+/// A press of an arrow key moves the hand by so much of the whole: a millisecond would not be seen.
+const STRIDES: f64 = 100.0;
+
+fn walk(ask: &Ask) -> Callback<KeyboardEvent> {
+    let ask = ask.clone();
+    Callback::from(move |event: KeyboardEvent| {
+        let way = match event.key().as_str() {
+            "ArrowRight" | "ArrowUp" => 1.0,
+            "ArrowLeft" | "ArrowDown" => -1.0,
+            _ => return,
+        };
+        event.prevent_default();
+        let slider: HtmlInputElement = event.target_unchecked_into();
+        let end = |text: String| text.parse().unwrap_or(0.0_f64);
+        let (first, last) = (end(slider.min()), end(slider.max()));
+        let stride = ((last - first) / STRIDES).round().max(1.0);
+        let millis = (slider.value_as_number() + way * stride).clamp(first, last.max(first));
         ask.emit(Command::Seek(Instant::from_millis(millis as i64)));
     })
 }

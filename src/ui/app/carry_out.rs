@@ -47,7 +47,7 @@ impl App {
             Command::NextEvent => self.session.next_event(),
             Command::PreviousEvent => self.session.previous_event(),
             Command::JumpToNow => self.session.jump_to_now(),
-            Command::Seek(at) => self.session.seek(at.min(self.session.end())),
+            Command::Seek(at) => self.session.seek(at),
             Command::JumpToEvent(id) => self.session.jump_to_event(id),
             Command::Speed(speed) => self.session.set_speed(speed),
             Command::Select(selection) => {
