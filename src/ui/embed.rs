@@ -119,6 +119,9 @@ pub fn EmbedDialog(props: &Props) -> Html {
             state.set(event.target_unchecked_into::<HtmlSelectElement>().value());
         })
     };
+    let offer = |chosen: &str, value: &'static str, word: &str| {
+        html! { <option {value} selected={chosen == value}>{ word }</option> }
+    };
     let content = match &props.link {
         Err(problem) => html! { <p>{ problem }</p> },
         Ok(link) => {
@@ -136,16 +139,16 @@ pub fn EmbedDialog(props: &Props) -> Html {
                     <div class="choices">
                         <label>{ "Controls" }
                             <select onchange={choose(&controls)}>
-                                <option value="">{ "all but the panels" }</option>
-                                <option value="min">{ "play and time" }</option>
-                                <option value="none">{ "none" }</option>
+                                { offer(&controls, "", "all but the panels") }
+                                { offer(&controls, "min", "play and time") }
+                                { offer(&controls, "none", "none") }
                             </select>
                         </label>
                         <label>{ "Theme" }
                             <select onchange={choose(&theme)}>
-                                <option value="">{ "the reader’s" }</option>
-                                <option value="light">{ "light" }</option>
-                                <option value="dark">{ "dark" }</option>
+                                { offer(&theme, "", "the reader’s") }
+                                { offer(&theme, "light", "light") }
+                                { offer(&theme, "dark", "dark") }
                             </select>
                         </label>
                     </div>
