@@ -57,7 +57,6 @@ pub struct Row {
     pub level: Level,
     pub fitting: i64,
     pub brisk: bool,
-    pub stencils: Stencils,
     pub rewound: bool,
     /// How it stands in another future that this one is compared with.
     pub differs: Option<Rc<Differs>>,
@@ -91,7 +90,7 @@ impl Part for Row {
                 );
             }
             let differs = self.differs.as_ref().is_some_and(|differs| differs.brokers.contains(&broker));
-            html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={self.rewound} brisk={self.brisk} stencils={self.stencils.clone()} {differs} {tab} ask={self.ask.clone()} /> }
+            html! { <Cell key={broker} row={row.clone()} {index} {shown} rewound={self.rewound} brisk={self.brisk} {differs} {tab} ask={self.ask.clone()} /> }
         };
         html! {
             <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
@@ -201,7 +200,6 @@ struct CellProps {
     shown: i64,
     rewound: bool,
     brisk: bool,
-    stencils: Stencils,
     /// Its log ends elsewhere in the future that this one is compared with.
     differs: bool,
     /// It is where the Tab key enters the grid.
@@ -250,6 +248,7 @@ impl Memory {
 #[component]
 fn Cell(props: &CellProps) -> Html {
     let memory = use_mut_ref(Memory::default);
+    let painted = use_context::<Stencils>().is_some_and(|stencils| stencils.wanted) && props.brisk;
     let row = &props.row;
     let cell = &row.cells[props.index];
     let leads = cell.role == ReplicaRole::Leader;
@@ -305,8 +304,8 @@ fn Cell(props: &CellProps) -> Html {
             <div class="strip" aria-hidden="true" onpointerdown={drag} onwheel={wheel}>
                 <div class="track" style={format!("--end:{}", widest - base)}>
                     <b class="water" style={place(cell.high_watermark)} />
-                    if props.brisk && props.stencils.wanted {
-                        <Painted records={cell.records.clone()} {first} place={first - base} shown={props.shown} stencils={props.stencils.clone()} />
+                    if painted {
+                        <Painted records={cell.records.clone()} {first} place={first - base} shown={props.shown} />
                     } else {
                         <div class="records">
                             { for cell.records.iter().filter(|record| record.offset >= first).map(|record| {

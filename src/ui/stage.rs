@@ -149,11 +149,11 @@ fn Partitions(props: &PartitionsProps) -> Html {
         html! {
             <div class={classes!("rows", tiles.then_some("unseen"))} role="rowgroup" onfocusin={reached}
                 style={(!tiles).then(|| format!("padding-block:{before}px {after}px"))}>
-                { rows(props, &columns, &stencils, shown) }
+                { rows(props, &columns, shown) }
             </div>
         }
     } else {
-        rows(props, &columns, &stencils, shown)
+        rows(props, &columns, shown)
     };
     html! {
         <div {class} {style} ref={scroller} {onscroll}>
@@ -164,19 +164,19 @@ fn Partitions(props: &PartitionsProps) -> Html {
                         keyed(broker.id, BrokerHead { broker: broker.clone(), slim: columns.is_slim(broker.id), selected: props.selected == Some(broker.id), ask: ask.clone() })
                     })) }
                 </div>
-                { body }
+                <ContextProvider<Stencils> context={(*stencils).clone()}>{ body }</ContextProvider<Stencils>>
             </div>
             if tiles { <Tiles stage={stage.clone()} columns={columns.clone()} at={*at} ask={ask.clone()} /> }
         </div>
     }
 }
 
-fn rows(props: &PartitionsProps, columns: &Rc<Columns>, stencils: &Stencils, shown: Range<usize>) -> Html {
+fn rows(props: &PartitionsProps, columns: &Rc<Columns>, shown: Range<usize>) -> Html {
     let first = shown.start;
     let row = |(place, row): (usize, &Rc<_>)| {
         let row: Rc<crate::view::partitions::PartitionRow> = Rc::clone(row);
         html! {
-            { keyed(row.name.clone(), Row { row: row.clone(), columns: columns.clone(), index: first + place, fitting: props.fitting, differs: differs(props.compared.as_deref(), &row.name), brisk: props.brisk, stencils: stencils.clone(), entry: place == 0, level: props.level, rewound: props.rewound, ask: props.ask.clone() }) }
+            { keyed(row.name.clone(), Row { row: row.clone(), columns: columns.clone(), index: first + place, fitting: props.fitting, differs: differs(props.compared.as_deref(), &row.name), brisk: props.brisk, entry: place == 0, level: props.level, rewound: props.rewound, ask: props.ask.clone() }) }
         }
     };
     props.stage.rows[shown].iter().enumerate().map(row).collect()

@@ -24,17 +24,23 @@ const GAP: f64 = 2.5;
 const MARK: f64 = 13.0;
 const OFFSET: f64 = 9.5;
 
-/// What all strips of a stage paint with.
+/// What all strips of a stage paint with; they find it in their context.
 #[derive(Clone)]
 pub struct Stencils {
     sheet: Rc<RefCell<Option<Sheet>>>,
+    /// Takes the sheet away when the page looks otherwise, whether any strip is painted then or not. It
+    /// hears of that before every strip, being there before them.
+    _fresh: Rc<EventListener>,
     /// What is painted does not follow the colours of the system: where those are wished for, nothing is.
     pub wanted: bool,
 }
 
 impl Stencils {
     pub fn new() -> Stencils {
-        Stencils { sheet: Rc::default(), wanted: !prefers("(forced-colors: active)") }
+        let sheet: Rc<RefCell<Option<Sheet>>> = Rc::default();
+        let old = sheet.clone();
+        let fresh = EventListener::new(&window(), LOOKS_CHANGED, move |_| drop(old.take()));
+        Stencils { sheet, _fresh: Rc::new(fresh), wanted: !prefers("(forced-colors: active)") }
     }
 }
 
@@ -52,17 +58,17 @@ pub struct Props {
     pub place: i64,
     /// How many records there is room for.
     pub shown: i64,
-    pub stencils: Stencils,
 }
 
 #[component]
 pub fn Painted(props: &Props) -> Html {
     let canvas = use_node_ref();
     let strip = use_mut_ref(Strip::default);
+    let stencils = use_context::<Stencils>();
     {
-        let (strip, canvas, stencils) = (strip.clone(), canvas.clone(), props.stencils.clone());
+        let (strip, canvas, stencils) = (strip.clone(), canvas.clone(), stencils.clone());
         use_effect_with((props.records.clone(), props.first, props.shown), move |(records, first, shown)| {
-            if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
+            if let Some((canvas, stencils)) = canvas.cast::<HtmlCanvasElement>().zip(stencils) {
                 let mut strip = strip.borrow_mut();
                 (strip.records, strip.first, strip.room) = (records.clone(), *first, *shown);
                 strip.draw(&canvas, &stencils);
@@ -70,12 +76,11 @@ pub fn Painted(props: &Props) -> Html {
         });
     }
     {
-        let (canvas, stencils) = (canvas.clone(), props.stencils.clone());
+        let canvas = canvas.clone();
         use_effect_with((), move |()| {
             let listener = EventListener::new(&window(), LOOKS_CHANGED, move |_| {
-                if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
-                    stencils.sheet.take();
-                    strip.borrow_mut().draw(&canvas, &stencils);
+                if let Some((canvas, stencils)) = canvas.cast::<HtmlCanvasElement>().zip(stencils.as_ref()) {
+                    strip.borrow_mut().draw(&canvas, stencils);
                 }
             });
             move || drop(listener)
