@@ -32,9 +32,12 @@ pub fn Dialog(props: &Props) -> Html {
     {
         let dialog = dialog.clone();
         use_effect_with((), move |()| {
-            if let Some(dialog) = dialog.cast::<HtmlDialogElement>() {
+            let dialog = dialog.cast::<HtmlDialogElement>();
+            if let Some(dialog) = &dialog {
                 dialog.show_modal().ok();
             }
+            // Closed, and not only taken away, it gives the focus back to what opened it.
+            move || dialog.iter().for_each(HtmlDialogElement::close)
         });
     }
     let close = {
