@@ -202,7 +202,7 @@ pub fn is_typing(event: &Event) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
     target.is_some_and(|target| match target.tag_name().as_str() {
         "TEXTAREA" | "SELECT" => true,
-        "INPUT" => target.get_attribute("type").as_deref() != Some("range"),
+        "INPUT" => !matches!(target.get_attribute("type").as_deref(), Some("range" | "checkbox" | "radio")),
         _ => false,
     })
 }
@@ -210,7 +210,18 @@ pub fn is_typing(event: &Event) -> bool {
 /// Whether a key press belongs to the control that has the focus: Space presses a button.
 pub fn is_on_control(event: &Event) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
-    target.is_some_and(|target| matches!(target.tag_name().as_str(), "BUTTON" | "A" | "SUMMARY"))
+    target.is_some_and(|target| match target.tag_name().as_str() {
+        "BUTTON" | "A" | "SUMMARY" => true,
+        "INPUT" => target.get_attribute("type").as_deref() != Some("range"),
+        _ => false,
+    })
+}
+
+/// Leaves the field that is typed into.
+pub fn stop_typing() {
+    if let Some(field) = document().active_element().and_then(|field| field.dyn_into::<HtmlElement>().ok()) {
+        field.blur().ok();
+    }
 }
 
 /// Scrolls the page to what would otherwise answer unseen: where all stands in one column, the

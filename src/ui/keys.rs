@@ -2,7 +2,7 @@
 
 use web_sys::KeyboardEvent;
 
-use crate::ui::browser::{document, is_on_control, is_typing};
+use crate::ui::browser::{document, is_on_control, is_typing, stop_typing};
 use crate::ui::command::{Command, Tab};
 use crate::ui::dialog::Over;
 use crate::ui::zoom::Zoom;
@@ -29,6 +29,10 @@ pub fn command(event: &KeyboardEvent, now: &Situation<'_>) -> Option<Command> {
     if key == "Escape" {
         // The browser itself folds up what unfolded.
         if document().query_selector(":popover-open").is_ok_and(|open| open.is_some()) {
+            return None;
+        }
+        if is_typing(event) && !now.covered {
+            stop_typing();
             return None;
         }
         return Some(if now.covered { Command::Open(None) } else { Command::Dismiss });
