@@ -11,6 +11,7 @@ use crate::ui::branches::Branches;
 use crate::ui::command::{Ask, Command, Tab, on};
 use crate::ui::console::{Console, Said};
 use crate::ui::events::Events;
+use crate::ui::focus;
 use crate::ui::guarantees::Guarantees;
 use crate::ui::inspect::Inspector;
 use crate::ui::lesson::LessonPanel;
@@ -71,7 +72,7 @@ pub fn Dock(props: &Props) -> Html {
         // Events stand beside the panel in front, unless that takes all the room.
         let behind = props.tab != tab && (tab != Tab::Events || props.tab == Tab::Metrics);
         let reached = behind.then(|| on(ask, Command::Show(tab)));
-        let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"));
+        let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"), behind.then_some("behind"));
         // What is only read must be scrolled by keys too.
         let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees | Tab::Lesson | Tab::Metrics).then_some("0");
         html! {
@@ -79,7 +80,7 @@ pub fn Dock(props: &Props) -> Html {
         }
     };
     html! {
-        <section class={classes!("dock", format!("shows-{}", slug(props.tab)))} aria-label="Panels">
+        <section class={classes!("dock", format!("shows-{}", slug(props.tab)))} aria-label="Panels" onkeydown={focus::step_over}>
             <div ref={tabs} class="tabs" role="tablist" aria-label="Panels" onkeydown={walk}>
                 { for Tab::ALL.iter().map(|tab| {
                     let chosen = props.tab == *tab;
@@ -111,6 +112,7 @@ pub fn Dock(props: &Props) -> Html {
             { panel(Tab::Events, html! {
                 { part(Events { rows: props.events.clone(), causes: props.causes.clone(), only_what_matters: props.only_what_matters, ask: ask.clone() }) }
             }) }
+            <div class="end visually-hidden" tabindex="-1" />
         </section>
     }
 }

@@ -1,12 +1,13 @@
-//! Where the focus goes when what has it goes away: to what stood around it. It would fall back to the
-//! beginning of the page otherwise, or lie on whatever button comes to stand in the same place.
+//! Where the focus goes. When what has it goes away, to what stood around that: it would fall back to the
+//! beginning of the page otherwise, or lie on whatever button comes to stand in the same place. And in the
+//! dock, past the panels that are behind.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement};
+use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use crate::ui::browser::document;
 
-/// What the focus may fall back to: a card, a panel, a list of branches.
+/// What the focus may fall back to: a card, or a panel.
 const AROUND: &str = "[data-node], .group, .panel";
 
 /// What has the focus, and what stands around it, from the inside out.
@@ -35,5 +36,39 @@ impl Held {
             next.set_attribute("tabindex", "-1").ok();
         }
         next.unchecked_into::<HtmlElement>().focus().ok();
+    }
+}
+
+/// What can have the focus in the dock. Of a panel behind only the console's line is to be seen.
+const STOPS: &str = ".dock :is(button, input, select, textarea, a[href], summary, [tabindex='0'])\
+    :not([tabindex='-1'], :disabled, .panel.behind, .panel.behind :not(.console form *))";
+
+/// The Tab key steps over the panels behind, which are there for whoever reads without looking.
+pub fn step_over(event: KeyboardEvent) {
+    if event.key() != "Tab" || event.default_prevented() {
+        return;
+    }
+    let here = document().active_element();
+    let Ok(stops) = document().query_selector_all(STOPS) else { return };
+    let stops: Vec<HtmlElement> =
+        (0..stops.length()).filter_map(|at| stops.item(at)?.dyn_into::<HtmlElement>().ok()).collect();
+    let Some(place) = stops.iter().position(|stop| here.as_ref() == Some(stop.unchecked_ref())) else { return };
+    // What is folded up does not take the focus.
+    let takes_it = |stop: &HtmlElement| {
+        stop.focus().ok();
+        document().active_element().as_ref() == Some(stop.unchecked_ref())
+    };
+    let moved = if event.shift_key() {
+        stops[..place].iter().rev().any(takes_it)
+    } else {
+        stops[place + 1..].iter().any(takes_it)
+    };
+    if moved {
+        event.prevent_default();
+    } else if !event.shift_key() {
+        // From its end the browser itself goes on, to what follows the dock.
+        if let Some(end) = document().query_selector(".dock > .end").ok().flatten() {
+            end.unchecked_into::<HtmlElement>().focus().ok();
+        }
     }
 }

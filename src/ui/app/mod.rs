@@ -404,11 +404,12 @@ impl Component for App {
                 }
                 { part(Stage { stage: self.shown.stage.clone(), compared: self.shown.comparison.clone(), fitting: self.fitting, cut: !self.shown.cuts.is_empty(), looking: self.looking.clone(), in_past, brisk: self.brisk, selected: self.selected_broker(), rewound: self.rewound, ask: ask.clone() }) }
                 if controls == Controls::All { { self.clients() } }
-                if self.embedded.is_none() { { self.dock() } } else if self.shown.lesson.is_some() {
-                    <section class="lesson-beside" aria-label="Lesson"><LessonPanel view={self.shown.lesson.clone()} ask={ask.clone()} /></section>
-                }
                 if controls != Controls::None {
                     { part(Timeline { playing: self.session.is_playing(), in_past, speed: self.session.speed(), rate: self.shown.rate, partition: self.focus(), since: self.shown.since, ask: ask.clone() }) }
+                }
+                // Last, because there is so much in it: who walks by Tab plays the time before.
+                if self.embedded.is_none() { { self.dock() } } else if self.shown.lesson.is_some() {
+                    <section class="lesson-beside" aria-label="Lesson"><LessonPanel view={self.shown.lesson.clone()} ask={ask.clone()} /></section>
                 }
                 <canvas id="flights" aria-hidden="true" />
                 <div id="flight-tip" hidden=true aria-hidden="true" />
