@@ -14,7 +14,7 @@ use crate::ui::shares::ShareConsumer;
 use crate::view::cards::{ConsumerCard, ConsumerPartition, DeliveredRecord, GroupCard, ProducerCard};
 use crate::view::forms;
 use crate::view::inspect::Selection;
-use crate::view::partitions::{key_hue, partition_of};
+use crate::view::partitions::{key_hue, mark, partition_of};
 use crate::view::stage::TopicView;
 
 #[derive(Properties, PartialEq)]
@@ -395,12 +395,10 @@ impl Part for Recent {
                     let key = record.key.clone().unwrap_or_default();
                     let again = if record.again { " (again)" } else { "" };
                     let title = format!("{}={} · {} @ {}{again}", key, record.value.as_deref().unwrap_or("null"), record.partition, record.offset);
-                    let mark: String = if key.chars().count() <= 2 { key.clone() } else { key.chars().take(1).collect() };
-                    let mark = if mark.is_empty() { "·".to_string() } else { mark };
                     html! {
                         <li class={classes!("sample", record.again.then_some("again"), record.hue.is_none().then_some("plain"))}
                             style={record.hue.map(|hue| format!("--h:{hue}"))} title={title.clone()} aria-label={title}>
-                            { mark }if record.again { <sup aria-hidden="true">{ "↻" }</sup> }
+                            { mark(record.key.as_deref()) }if record.again { <sup aria-hidden="true">{ "↻" }</sup> }
                         </li>
                     }
                 }) }

@@ -81,7 +81,7 @@ pub struct ReplicaCell {
 pub struct RecordCell {
     pub offset: i64,
     pub leader_epoch: i32,
-    /// What is written on the cell: the first letter of the key, `·` without one.
+    /// What is written on the cell: what tells the key from others, `·` without one.
     pub mark: String,
     /// `None`: no key, drawn without a hue.
     pub hue: Option<u16>,
@@ -248,7 +248,7 @@ fn record_cells(batch: &Batch, high_watermark: Offset, transaction: Option<Trans
         RecordCell {
             offset: record.offset,
             leader_epoch: batch.leader_epoch.0,
-            mark: mark(shown.as_deref(), control),
+            mark: if control { "◆".to_string() } else { mark(shown.as_deref()) },
             hue: key.as_ref().map(|key| key_hue(key)),
             key: shown,
             value: record.value.filter(|_| !control).map(|value| String::from_utf8_lossy(&value).into_owned()),
@@ -260,13 +260,17 @@ fn record_cells(batch: &Batch, high_watermark: Offset, transaction: Option<Trans
     records.into_iter().map(cell).collect()
 }
 
-/// A short key whole, of a longer one the first letter.
-fn mark(key: Option<&str>, control: bool) -> String {
-    match key {
-        _ if control => "◆".to_string(),
-        None | Some("") => "·".to_string(),
-        Some(key) if key.chars().count() <= 2 => key.to_string(),
-        Some(key) => key.chars().take(1).collect(),
+/// What is written on a record, in at most two characters: a short key whole, of a word its first letter,
+/// and where keys are numbered the end of the number, with the letter before it where there is room.
+pub fn mark(key: Option<&str>) -> String {
+    let Some(key) = key.filter(|key| !key.is_empty()) else { return "·".to_string() };
+    let count = key.chars().count();
+    let digits = key.chars().rev().take_while(char::is_ascii_digit).count();
+    match digits {
+        _ if count <= 2 => key.to_string(),
+        0 => key.chars().take(1).collect(),
+        1 => key.chars().take(1).chain(key.chars().skip(count - 1)).collect(),
+        _ => key.chars().skip(count - 2).collect(),
     }
 }
 
@@ -348,4 +352,19 @@ pub fn cursors(world: &World, found: &Replicas<'_>, range: &Range<usize>) -> Vec
         }
     }
     cursors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_tells_keys_apart_in_two_characters() {
+        let marks = |keys: &[&str]| keys.iter().map(|key| mark(Some(key))).collect::<Vec<_>>();
+        assert_eq!(marks(&["a", "k1", "é!"]), ["a", "k1", "é!"]);
+        assert_eq!(marks(&["alice", "bob", "σοφία"]), ["a", "b", "σ"]);
+        assert_eq!(marks(&["k10", "k49", "user-123", "2026"]), ["10", "49", "23", "26"]);
+        assert_eq!(marks(&["order-7", "user-7"]), ["o7", "u7"]);
+        assert_eq!((mark(Some("")), mark(None)), ("·".to_string(), "·".to_string()));
+    }
 }
