@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use yew::prelude::*;
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::ui::command::{Ask, Command, on};
 use crate::ui::flights::{FAMILIES, family_class, family_name};
 use crate::ui::part::Part;
@@ -38,7 +38,15 @@ impl Part for Packets {
 }
 
 fn arrival(flight: &Flight, now: Instant) -> String {
-    if flight.held { "held up by a cut".to_string() } else { format!("arrives in {}", flight.deliver_at.since(now)) }
+    if flight.held { "held up by a cut".to_string() } else { format!("arrives in {}", about(flight.deliver_at.since(now))) }
+}
+
+/// `300.4 ms`
+fn about(time: Duration) -> String {
+    match time.0 {
+        us if us < 1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        us => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
+    }
 }
 
 /// The families of messages with their colours; each can be muted.
