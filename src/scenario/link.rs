@@ -37,14 +37,18 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Foreign => f.write_str("this link holds no scenario: expected `#s=1.…` at its end"),
             LinkError::Version(version) => {
-                write!(f, "this link has format {version}, and this Highwater reads format {VERSION}: reload the page")
+                write!(f, "this link has format {version}, and this Highwater reads format {VERSION}")?;
+                // An older Highwater made it, or this page has not been loaded since a later one was out.
+                let later = version.parse::<u32>().ok() > VERSION.parse().ok();
+                if later { f.write_str(": reload the page") } else { Ok(()) }
             }
             LinkError::Damaged => {
                 f.write_str("this link is damaged: a part of it is missing or was changed. Copy it again, as a whole")
             }
             LinkError::TooLong => write!(
                 f,
-                "this scenario is too long for a link (at most {} KiB of text and {} KiB of link): share it as a file",
+                "this is too long for a link (at most {} KiB of text and {} KiB of link): \
+                 a scenario of such a length is passed on as a file",
                 LONGEST_TEXT / 1024,
                 LONGEST_LINK / 1024
             ),
