@@ -9,7 +9,7 @@ use crate::scenario::lex::quote;
 use crate::ui::command::Ask;
 use crate::ui::dialog::Dialog;
 use crate::ui::form::{Settings, Text, Typed, options, sets, submits};
-use crate::ui::part::{Part, part};
+use crate::ui::part::{Part, part, sentence};
 use crate::view::settings::{self, Of, SettingRow};
 
 /// What can be added.
@@ -176,6 +176,6 @@ impl Part for Refused {
         if self.problems.is_empty() {
             return html! {};
         }
-        html! { <div class="refused" role="alert">{ for self.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div> }
+        html! { <div class="refused" role="alert">{ for self.problems.iter().map(|problem| html! { <p>{ sentence(problem) }</p> }) }</div> }
     }
 }

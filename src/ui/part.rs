@@ -30,6 +30,12 @@ pub fn list(members: impl Iterator<Item = Html>) -> Html {
     html! { <>{ for members }</> }
 }
 
+/// A sentence, with what stands between backticks in it as code.
+pub fn sentence(text: &str) -> Html {
+    let pieces = text.split('`').enumerate();
+    pieces.map(|(at, piece)| if at % 2 == 1 { html! { <code>{ piece }</code> } } else { html! { piece } }).collect()
+}
+
 fn place(key: Option<Key>, part: Rc<dyn Drawn>) -> Html {
     VComp::new::<Place>(Rc::new(Values { part }), key).into()
 }

@@ -43,7 +43,7 @@ use crate::ui::keys;
 use crate::ui::lesson::{LessonPanel, Lessons};
 use crate::ui::manage::{ManageButton, ManageDialog, Thing};
 use crate::ui::metrics;
-use crate::ui::part::{keyed, list, part};
+use crate::ui::part::{keyed, list, part, sentence};
 use crate::ui::session::{Comparison, LessonView, Session};
 use crate::ui::stage::Stage;
 use crate::ui::streams::Stream;
@@ -565,7 +565,7 @@ impl App {
         let dismiss = on(&self.ask, Command::Dismiss);
         html! {
             <div class="problems" role="alert">
-                <div>{ for self.problems.iter().map(|problem| html! { <p>{ problem }</p> }) }</div>
+                <div>{ for self.problems.iter().map(|problem| html! { <p>{ sentence(problem) }</p> }) }</div>
                 <button aria-label="Dismiss" onclick={dismiss}>{ "×" }</button>
             </div>
         }

@@ -30,7 +30,7 @@ pub fn open() -> Opened {
     let other = match link::decode(&hash) {
         Err(LinkError::Foreign) => match asked_lesson(&hash) {
             Some(Ok(lesson)) => return default(Vec::new(), Some(lesson)),
-            Some(Err(id)) => Err(vec![format!("There is no lesson “{id}”. `Lessons` shows what there is.")]),
+            Some(Err(id)) => Err(vec![format!("There is no lesson “{id}”. “Lessons” shows what there is.")]),
             None => Err(vec![capital(&LinkError::Foreign.to_string())]),
         },
         Err(error) => Err(vec![capital(&error.to_string())]),
