@@ -13,6 +13,7 @@ const FINISHED: &str = "highwater-lessons";
 
 impl App {
     pub(super) fn begin_lesson(&mut self, lesson: &'static Lesson, part: usize, text: Option<String>) {
+        self.awaited = false;
         let text = text.ok_or_else(|| vec![format!("The lesson “{}” cannot be loaded at the moment.", lesson.title)]);
         match text.and_then(|text| Session::open_lesson(lesson, &text, part)) {
             Ok(session) => {

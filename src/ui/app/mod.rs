@@ -156,6 +156,10 @@ pub struct App {
     /// The last act was typed into the console, which shows what comes of it.
     acted_by_typing: bool,
     news: Vec<(u64, String)>,
+    /// The lesson that the address asks for has not come yet: nothing is shown, and no time passes.
+    awaited: bool,
+    /// There has been something to see.
+    opened: bool,
     over: Option<Over>,
     /// What has been set on the thing that is managed.
     settings: Vec<(String, String)>,
@@ -242,6 +246,8 @@ impl Component for App {
             problems,
             acted_by_typing: false,
             news: Vec::new(),
+            awaited: lesson.is_some(),
+            opened: false,
             over: None,
             settings: Vec::new(),
             drawing: None,
@@ -267,10 +273,13 @@ impl Component for App {
     }
 
     fn update(&mut self, ctx: &Context<App>, msg: Msg) -> bool {
+        if self.awaited && !matches!(msg, Msg::Frame(_) | Msg::Linked | Msg::Lesson(..)) {
+            return false;
+        }
         match msg {
             Msg::Frame(at) => {
                 self.ask_for_a_frame();
-                return self.pass(at);
+                return !self.awaited && self.pass(at);
             }
             Msg::Asked(command) => self.carry_out(ctx, command),
             Msg::Key(event) => {
@@ -356,11 +365,11 @@ impl Component for App {
         true
     }
 
-    fn rendered(&mut self, _: &Context<App>, first: bool) {
+    fn rendered(&mut self, _: &Context<App>, _first: bool) {
         if let Some(held) = self.held.take() {
             held.fall_back();
         }
-        if std::mem::take(&mut self.in_turn) {
+        if self.awaited || std::mem::take(&mut self.in_turn) {
             return;
         }
         self.layer.disturb();
@@ -373,6 +382,7 @@ impl Component for App {
         self.clock.set(self.session.beginning(), self.session.now(), self.session.end());
         self.show_now_in_metrics();
         self.unpainted = true;
+        let first = !std::mem::replace(&mut self.opened, true);
         if first {
             document().body().map(|body| body.class_list().add_1("ready"));
         }
@@ -380,6 +390,9 @@ impl Component for App {
     }
 
     fn view(&self, ctx: &Context<App>) -> Html {
+        if self.awaited {
+            return html! { <p class="starting" role="status">{ "Starting the lesson …" }</p> };
+        }
         self.held.replace(Held::now());
         let ask = &self.ask;
         let controls = self.embedded.as_ref().map_or(Controls::All, |embedded| embedded.controls);
@@ -487,6 +500,7 @@ impl App {
 
     /// Another run is open from now on.
     fn look_at(&mut self, session: Session, scenario: String, problems: Vec<String>) {
+        self.awaited = false;
         self.session = session;
         self.scenario = scenario.into();
         self.problems = problems;
