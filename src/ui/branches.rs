@@ -15,6 +15,8 @@ use crate::view::futures::{Drawn, Future};
 #[derive(PartialEq)]
 pub struct Branches {
     pub futures: Rc<Vec<Drawn>>,
+    /// What the future that is looked at is called.
+    pub name: AttrValue,
     pub end: Instant,
     pub comparison: Option<Rc<Comparison>>,
     pub ask: Ask,
@@ -32,13 +34,16 @@ impl Part for Branches {
                 <div class="tree" style={format!("--lines:{}", self.futures.len() + 1)}>
                     { part(Tree { futures: self.futures.clone(), end: self.end, compared }) }
                     <ul>
-                        <li class="this" aria-current="true"><b>{ "This future" }</b><span class="when">{ format!("to {}", self.end) }</span></li>
+                        <li class="this" aria-current="true">
+                            <input type="text" aria-label="Name of this future" value={self.name.clone()} maxlength="60" onchange={rename(ask, None)} />
+                            <span class="when">{ format!("to {}", self.end) }</span>
+                        </li>
                         { list(self.futures.iter().map(|drawn| {
                             keyed(drawn.future.id, Line { future: drawn.future.clone(), compared: compared == Some(drawn.future.id), ask: ask.clone() })
                         })) }
                     </ul>
                 </div>
-                if let Some(comparison) = &self.comparison { { part(Compared { comparison: comparison.clone(), ask: ask.clone() }) } }
+                if let Some(comparison) = &self.comparison { { part(Compared { name: self.name.clone(), comparison: comparison.clone(), ask: ask.clone() }) } }
             </div>
         }
     }
@@ -86,7 +91,7 @@ impl Part for Line {
         let (Future { id, name, left_at, end, .. }, ask) = (&self.future, &self.ask);
         html! {
             <li class={self.compared.then_some("compared")}>
-                <input type="text" aria-label={format!("Name of {name}")} value={name.clone()} maxlength="60" onchange={rename(ask, *id)} />
+                <input type="text" aria-label={format!("Name of {name}")} value={name.clone()} maxlength="60" onchange={rename(ask, Some(*id))} />
                 <span class="when" title="When it was left, and how far it went">{ format!("{left_at} → {end}") }</span>
                 <span class="acts">
                     <button aria-label={format!("Compare with {name}")} onclick={on(ask, Command::Compare(Some(*id)))}>{ "Compare" }</button>
@@ -98,7 +103,7 @@ impl Part for Line {
     }
 }
 
-fn rename(ask: &Ask, id: u64) -> Callback<Event> {
+fn rename(ask: &Ask, id: Option<u64>) -> Callback<Event> {
     let ask = ask.clone();
     Callback::from(move |event: Event| {
         ask.emit(Command::Rename(id, event.target_unchecked_into::<HtmlInputElement>().value()))
@@ -108,6 +113,7 @@ fn rename(ask: &Ask, id: u64) -> Callback<Event> {
 /// In what two futures differ at the last instant that both have reached.
 #[derive(PartialEq)]
 struct Compared {
+    name: AttrValue,
     comparison: Rc<Comparison>,
     ask: Ask,
 }
@@ -130,7 +136,7 @@ impl Part for Compared {
             <>
                 <p class="words" role="note">{ format!("At {at}: {lost}{marked} ") }{ close }</p>
                 <table class="partition-state" aria-label="Differences">
-                    <thead><tr><th scope="col">{ format!("At {at}") }</th><th scope="col">{ "This future" }</th><th scope="col">{ with }</th></tr></thead>
+                    <thead><tr><th scope="col">{ format!("At {at}") }</th><th scope="col">{ &self.name }</th><th scope="col">{ with }</th></tr></thead>
                     <tbody>{ for differences.iter().map(|difference| html! {
                         <tr><th scope="row">{ &difference.what }</th><td>{ &difference.here }</td><td>{ &difference.there }</td></tr>
                     }) }</tbody>

@@ -40,10 +40,11 @@ pub enum Command {
     Share,
     /// A line from a form in a dialog, which shows what is wrong with it.
     Add(String),
-    /// Of a future that was left: what differs (`None`: no more), take it up, name it, forget it.
+    /// Of a future that was left: what differs (`None`: no more), take it up, name it (`None`: the one
+    /// that is looked at), forget it.
     Compare(Option<u64>),
     GoTo(u64),
-    Rename(u64, String),
+    Rename(Option<u64>, String),
     Forget(u64),
     /// Opens what can be changed of something.
     Manage(Thing),

@@ -46,6 +46,8 @@ pub struct Props {
     pub muted: Rc<Vec<Family>>,
     pub log: Rc<Vec<Said>>,
     pub futures: Rc<Vec<Drawn>>,
+    /// What the future that is looked at is called.
+    pub future: AttrValue,
     pub end: Instant,
     pub comparison: Option<Rc<Comparison>>,
     pub lesson: Option<Rc<LessonView>>,
@@ -72,7 +74,12 @@ pub fn Dock(props: &Props) -> Html {
         // Events stand beside the panel in front, unless that takes all the room.
         let behind = props.tab != tab && (tab != Tab::Events || props.tab == Tab::Metrics);
         let reached = behind.then(|| on(ask, Command::Show(tab)));
-        let class = classes!("panel", format!("of-{}", slug(tab)), (props.tab == tab).then_some("front"), behind.then_some("behind"));
+        let class = classes!(
+            "panel",
+            format!("of-{}", slug(tab)),
+            (props.tab == tab).then_some("front"),
+            behind.then_some("behind")
+        );
         // What is only read must be scrolled by keys too.
         let tabindex = matches!(tab, Tab::PartitionState | Tab::Guarantees | Tab::Lesson | Tab::Metrics).then_some("0");
         html! {
@@ -105,7 +112,7 @@ pub fn Dock(props: &Props) -> Html {
             </> }) }
             { panel(Tab::Console, html! { <Console log={props.log.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::Branches, html! {
-                { part(Branches { futures: props.futures.clone(), end: props.end, comparison: props.comparison.clone(), ask: ask.clone() }) }
+                { part(Branches { futures: props.futures.clone(), name: props.future.clone(), end: props.end, comparison: props.comparison.clone(), ask: ask.clone() }) }
             }) }
             { panel(Tab::Lesson, html! { <LessonPanel view={props.lesson.clone()} ask={ask.clone()} /> }) }
             { panel(Tab::PartitionState, html! { <PartitionState stage={props.stage.clone()} /> }) }

@@ -38,7 +38,11 @@ impl Part for Packets {
 }
 
 fn arrival(flight: &Flight, now: Instant) -> String {
-    if flight.held { "held up by a cut".to_string() } else { format!("arrives in {}", about(flight.deliver_at.since(now))) }
+    if flight.held {
+        "held up by a cut".to_string()
+    } else {
+        format!("arrives in {}", about(flight.deliver_at.since(now)))
+    }
 }
 
 /// `300.4 ms`

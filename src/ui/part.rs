@@ -33,7 +33,15 @@ pub fn list(members: impl Iterator<Item = Html>) -> Html {
 /// A sentence, with what stands between backticks in it as code.
 pub fn sentence(text: &str) -> Html {
     let pieces = text.split('`').enumerate();
-    pieces.map(|(at, piece)| if at % 2 == 1 { html! { <code>{ piece }</code> } } else { html! { piece } }).collect()
+    pieces
+        .map(|(at, piece)| {
+            if at % 2 == 1 {
+                html! { <code>{ piece }</code> }
+            } else {
+                html! { piece }
+            }
+        })
+        .collect()
 }
 
 fn place(key: Option<Key>, part: Rc<dyn Drawn>) -> Html {

@@ -54,6 +54,8 @@ pub struct Session {
     checked: usize,
     /// The futures that were left.
     futures: Futures,
+    /// What the one that is looked at is called, once it has a name.
+    name: Option<String>,
     /// What leads to each of them: a run is a pure function of its script.
     scripts: SortedMap<u64, Arc<Script>>,
     /// The lesson under way.
@@ -95,6 +97,7 @@ impl Session {
             projector: Projector::default(),
             looked: u64::MAX,
             futures: Futures::default(),
+            name: None,
             scripts: SortedMap::new(),
             course: None,
         }
@@ -278,6 +281,14 @@ impl Session {
     fn keep(&mut self, left_at: Instant) {
         let id = self.futures.keep(left_at, self.history.end());
         self.scripts.insert(id, self.history.script().clone());
+        self.take_name_along(id);
+    }
+
+    /// The future that was looked at is a kept one now, and the one that is looked at has no name yet.
+    fn take_name_along(&mut self, kept: u64) {
+        if let Some(name) = self.name.take() {
+            self.futures.rename(kept, &name);
+        }
     }
 
     /// The futures that were left, as the lines of a drawing.
@@ -285,8 +296,20 @@ impl Session {
         self.futures.drawn()
     }
 
-    pub fn rename(&mut self, id: u64, name: &str) {
-        self.futures.rename(id, name);
+    /// `None` is the future that is looked at.
+    pub fn rename(&mut self, id: Option<u64>, name: &str) {
+        match id {
+            Some(id) => self.futures.rename(id, name),
+            None => self.name = Some(name.trim().to_string()).filter(|name| !name.is_empty()),
+        }
+    }
+
+    pub fn name_of(&self, id: Option<u64>) -> String {
+        let name = match id {
+            Some(id) => self.futures.get(id).map(|future| future.name.clone()),
+            None => self.name.clone(),
+        };
+        name.unwrap_or_else(|| "This future".to_string())
     }
 
     pub fn forget(&mut self, id: u64) {
@@ -297,7 +320,10 @@ impl Session {
     /// Takes up a future that was left; this one is kept instead.
     pub fn go_to(&mut self, id: u64) {
         let Some(history) = self.replayed(id) else { return };
+        let name = self.name_of(Some(id));
         let Some(trunk) = self.futures.go_to(id, self.history.end()) else { return };
+        self.take_name_along(trunk);
+        self.name = Some(name);
         self.scripts.remove(&id);
         self.scripts.insert(trunk, self.history.script().clone());
         if let Some(course) = &mut self.course {

@@ -123,7 +123,12 @@ impl App {
                 self.shown.comparison = None;
                 self.session.go_to(id);
             }
-            Command::Rename(id, name) => self.session.rename(id, &name),
+            Command::Rename(id, name) => {
+                self.session.rename(id, &name);
+                if let Some(comparison) = self.shown.comparison.as_mut().filter(|open| Some(open.id) == id) {
+                    Rc::make_mut(comparison).with = self.session.name_of(id);
+                }
+            }
             Command::Forget(id) => {
                 self.shown.comparison = None;
                 self.session.forget(id);

@@ -527,7 +527,7 @@ impl App {
             <Dock tab={self.tab} stage={shown.stage.clone()} guarantees={shown.guarantees.clone()} events={shown.events.clone()}
                 causes={shown.causes.clone()} only_what_matters={self.only_what_matters} inspection={shown.inspection.clone()}
                 selected={self.selection.clone()} metrics={shown.metrics.clone()} flights={shown.flights.clone()} {now}
-                muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()}
+                muted={self.muted.clone()} log={self.log.clone()} futures={shown.futures.clone()} future={self.session.name_of(None)}
                 end={if self.tab == Tab::Branches { self.session.end() } else { Instant::ZERO }} comparison={shown.comparison.clone()} lesson={shown.lesson.clone()} ask={self.ask.clone()} />
         }
     }
