@@ -184,6 +184,17 @@ pub fn standing(cell: &ReplicaCell) -> (&'static str, &'static str) {
     }
 }
 
+/// Stands for the word where there is no room for that.
+fn sign(cell: &ReplicaCell) -> &'static str {
+    match cell.role {
+        ReplicaRole::Leader => "★ ",
+        _ if cell.zombie => "? ",
+        ReplicaRole::InSync => "✓ ",
+        ReplicaRole::OutOfSync => "… ",
+        ReplicaRole::Offline => "× ",
+    }
+}
+
 fn enter(ask: &Ask, command: Command) -> Callback<KeyboardEvent> {
     let ask = ask.clone();
     Callback::from(move |event: KeyboardEvent| {
@@ -298,8 +309,8 @@ fn Cell(props: &CellProps) -> Html {
             onclick={select} onkeydown={keys}>
             <div class="cell-head" aria-hidden="true">
                 <span class="which">{ cell.broker }</span>
-                <span class="tag">{ if leads { "★ " } else { "" } }{ tag }</span>
-                <span class="ends"><span>{ "end " }<i>{ cell.log_end }</i></span><span class="hw">{ "hw " }<i>{ cell.high_watermark }</i></span></span>
+                <span class="tag"><span class="sign">{ sign(cell) }</span><span class="word">{ tag }</span></span>
+                <span class="ends"><span><span class="word">{ "end " }</span><i>{ cell.log_end }</i></span><span class="hw">{ "hw " }<i>{ cell.high_watermark }</i></span></span>
             </div>
             <div class="strip" aria-hidden="true" onpointerdown={drag} onwheel={wheel}>
                 <div class="track" style={format!("--end:{}", widest - base)}>
