@@ -102,7 +102,7 @@ impl Part for Help {
                         <dd>{ "A record. Its colour and letter are its key’s, its number is its offset." }</dd>
                         <dt><span class="sample open">{ "a" }</span></dt>
                         <dd>{ "Above the high watermark: not on all in-sync replicas yet, nobody may read it." }</dd>
-                        <dt><span class="sample water" /></dt>
+                        <dt><span class="sample high-watermark" /></dt>
                         <dd>{ "The high watermark, as this replica knows it." }</dd>
                         <dt><span class="sample leader">{ "★" }</span></dt>
                         <dd>{ "The leader, which producers and consumers talk to." }</dd>
