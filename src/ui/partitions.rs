@@ -306,7 +306,7 @@ fn Cell(props: &CellProps) -> Html {
     html! {
         <div class={classes!("cell", class, props.differs.then_some("differs"))} role="gridcell" tabindex={if props.tab { "0" } else { "-1" }}
             aria-description={cell.description.clone()} data-cell={format!("{}@{}", row.name, cell.broker)}
-            onclick={select} onkeydown={keys}>
+            style={leads.then(|| format!("--lanes:{}", lanes(row)))} onclick={select} onkeydown={keys}>
             <div class="cell-head" aria-hidden="true">
                 <span class="which">{ cell.broker }</span>
                 <span class="tag"><span class="sign">{ sign(cell) }</span><span class="word">{ tag }</span></span>
@@ -349,9 +349,7 @@ const LANES: usize = 3;
 /// Where more read, those at the same place share a lane: the first one's name stands for all.
 fn cursors(row: &PartitionRow, base: i64, ask: &Ask) -> Html {
     let crowded = row.cursors.len() > LANES;
-    let mut places: Vec<Option<i64>> = row.cursors.iter().map(|cursor| cursor.position).collect();
-    places.sort_unstable_by(|a, b| b.cmp(a));
-    places.dedup();
+    let places = places(row);
     let hands = row.cursors.iter().enumerate().map(|(index, cursor)| {
         let is_here = |other: &&Cursor| other.position == cursor.position;
         let place = places.partition_point(|place| *place > cursor.position);
@@ -363,8 +361,19 @@ fn cursors(row: &PartitionRow, base: i64, ask: &Ask) -> Html {
         let (cursor, partition, ask) = (cursor.clone(), row.name.clone(), ask.clone());
         keyed(cursor.consumer.clone(), Hands { cursor, named, others, partition, lane, base, ask })
     });
-    let lanes = if crowded { places.len() } else { row.cursors.len() };
-    html! { <div class="cursors" style={format!("--lanes:{}", lanes.max(2))}>{ for hands }</div> }
+    html! { <div class="cursors">{ for hands }</div> }
+}
+
+/// Where anybody reads, the farthest first.
+fn places(row: &PartitionRow) -> Vec<Option<i64>> {
+    let mut places: Vec<Option<i64>> = row.cursors.iter().map(|cursor| cursor.position).collect();
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    places.dedup();
+    places
+}
+
+fn lanes(row: &PartitionRow) -> usize {
+    if row.cursors.len() > LANES { places(row).len() } else { row.cursors.len() }
 }
 
 /// A click on a record selects it, one beside the records the replica.
