@@ -10,6 +10,7 @@ mod browser;
 mod changes;
 mod contract;
 mod firefox;
+mod focus;
 mod forms;
 mod frames;
 mod hands;
