@@ -236,6 +236,8 @@ fn an_embedded_page_has_no_chrome_and_talks_to_its_host() {
         let dialog = page.find("dialog", "Embed").await;
         let text = page.find_within(&dialog, "textbox", "Text for your page").await.value;
         assert!(text.contains("?embed=1#s=1."), "{text}");
+        let chosen = "return [...document.querySelectorAll('dialog select')].map((select) => select.value).join()";
+        assert_eq!(page.script(chosen, vec![]).await, ",", "what is shown as chosen stands in the text");
 
         // The page inside itself: its own policy must allow the frame, so the host is another document.
         let address = text.split('"').nth(1).unwrap_or_default().to_owned();
@@ -269,6 +271,43 @@ fn an_embedded_page_has_no_chrome_and_talks_to_its_host() {
         page.find("grid", "Partitions").await;
         assert!(!page.has("slider", "Time").await);
         assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn an_embedded_page_says_how_large_it_is_and_nothing_in_it_overlaps() {
+    with_page("the size of a frame", async |page| {
+        for width in [1200, 900, 720, 360] {
+            for rest in ["", "&controls=min", "&controls=none&lesson=acks"] {
+                let script = "
+                    window.__size = undefined;
+                    window.onmessage = ({ data }) => {
+                        if (data.type === 'size') frame.height = window.__size = data.height;
+                    };
+                    const frame = document.createElement('iframe');
+                    frame.style.cssText = `border: 0; width: ${arguments[0]}px`;
+                    frame.src = `./?embed=1${arguments[1]}`;
+                    document.body.replaceChildren(frame);";
+                page.open("sw.js").await;
+                page.script(script, vec![width.into(), rest.into()]).await;
+                let wrong = "
+                    const inside = document.querySelector('iframe')?.contentDocument;
+                    if (!window.__size || !inside?.querySelector('.stage')) return 'nothing is there';
+                    const whole = inside.documentElement;
+                    if (whole.scrollHeight > window.__size) return `${whole.scrollHeight} high, said ${window.__size}`;
+                    if (whole.scrollWidth > whole.clientWidth) return `${whole.scrollWidth} wide`;
+                    const parts = [...inside.querySelector('.page').children].filter((part) => part.matches('header, main, aside, footer, section'));
+                    const edges = parts.map((part) => part.getBoundingClientRect());
+                    const over = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+                    const pair = edges.findIndex((edge, i) => edges.slice(i + 1).some((other) => over(edge, other)));
+                    return pair < 0 ? '' : `${parts[pair].className} is overlapped`;";
+                page.wait_until(&format!("a frame of {width} with {rest:?} is right"), async || {
+                    page.script(wrong, vec![]).await == ""
+                })
+                .await;
+            }
+        }
     });
 }
 

@@ -283,3 +283,29 @@ fn the_theme_leads_through_light_dark_and_high_contrast_and_is_kept() {
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn nothing_else_is_shown_before_the_lesson_that_was_asked_for() {
+    let slow = "
+        const get = window.fetch.bind(window);
+        window.fetch = async (what, ...rest) => {
+            if (!String(what).includes('lessons/')) return get(what, ...rest);
+            await new Promise((go) => setTimeout(go, 2000));
+            if (String(what).includes('rebalance')) throw new Error('no network');
+            return get(what, ...rest);
+        };";
+    with_page("a slow lesson", async |page| {
+        page.before_loading(slow).await;
+        page.open("#lesson=acks").await;
+        page.wait_for_text("Starting the lesson").await;
+        assert!(!page.has("grid", "Partitions").await, "another cluster is shown first");
+        page.find("grid", "Partitions").await;
+        told(&page, "acks").await;
+
+        page.open("icons/highwater.svg").await;
+        page.open("#lesson=rebalance").await;
+        page.find("grid", "Partitions").await;
+        page.wait_for_text("cannot be loaded").await;
+    });
+}

@@ -291,6 +291,17 @@ fn the_records_of_a_stream_are_painted_and_are_elements_again_when_time_stands()
             page.script(elements, vec![]).await == serde_json::json!([0, true])
         })
         .await;
+
+        // Meanwhile the page looks otherwise: what streams again looks so, too.
+        page.find("button", "Theme").await.click().await;
+        page.find("button", "Play").await.click().await;
+        page.wait_until("all nine logs are painted", async || page.script(painted, vec![]).await == true).await;
+        let same = "
+            const strip = document.querySelector('.cell.leader .painted');
+            const before = strip.toDataURL();
+            window.dispatchEvent(new Event('highwater-looks-changed'));
+            return before === strip.toDataURL();";
+        assert_eq!(page.script(same, vec![]).await, true, "what is painted anew looks the same");
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
