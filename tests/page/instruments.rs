@@ -167,20 +167,27 @@ fn a_future_that_was_left_is_kept_compared_named_and_deleted() {
         let marks = "return [...document.querySelectorAll('.fact.differs')].map((m) => m.textContent).join(' | ')";
         let marked = page.script(marks, vec![]).await;
         assert!(marked.as_str().unwrap_or_default().contains("≠ Future 1: leader"), "{marked}");
-        press(&page, "End the comparison").await;
-        page.wait_until_gone("table", "Differences").await;
-        assert_eq!(page.script(marks, vec![]).await, "");
-
         let script = "
             const name = document.querySelector('[aria-label=\"Name of Future 1\"]');
             name.value = 'The kill';
             name.dispatchEvent(new Event('change', { bubbles: true }));";
         page.script(script, vec![]).await;
+        page.wait_until("the comparison has the new name", async || {
+            page.script(marks, vec![]).await.as_str().unwrap_or_default().contains("≠ The kill: leader")
+        })
+        .await;
+        press(&page, "End the comparison").await;
+        page.wait_until_gone("table", "Differences").await;
+        assert_eq!(page.script(marks, vec![]).await, "");
+
         press(&page, "Go to The kill").await;
         page.find("button", "Start broker 1").await;
         assert!(leads("2").await, "the future that was left is as it was");
-        press(&page, "Delete Future 2").await;
+        assert_eq!(page.find("textbox", "Name of this future").await.value, "The kill");
+        page.find("button", "Delete Future 2").await.press("\u{e007}").await;
         page.wait_until_gone("button", "Delete Future 2").await;
+        let focus = "return document.activeElement.ariaLabel";
+        assert_eq!(page.script(focus, vec![]).await, "Branches", "the focus stays in the panel");
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
