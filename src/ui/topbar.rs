@@ -99,7 +99,7 @@ impl Part for Help {
                          Nothing here is a recording: break it and see." }</p>
                     <dl class="legend">
                         <dt><span class="sample committed">{ "a" }</span></dt>
-                        <dd>{ "A record. Its colour and letter are its key’s, its number is its offset." }</dd>
+                        <dd>{ "A record. Its colour and mark are its key’s, its number is its offset." }</dd>
                         <dt><span class="sample open">{ "a" }</span></dt>
                         <dd>{ "Above the high watermark: not on all in-sync replicas yet, nobody may read it." }</dd>
                         <dt><span class="sample high-watermark" /></dt>
