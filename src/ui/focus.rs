@@ -3,7 +3,7 @@
 //! dock, past the panels that are behind.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, KeyboardEvent};
+use web_sys::{Element, FocusOptions, HtmlElement, KeyboardEvent};
 
 use crate::ui::browser::document;
 
@@ -35,7 +35,10 @@ impl Held {
         if !next.has_attribute("tabindex") {
             next.set_attribute("tabindex", "-1").ok();
         }
-        next.unchecked_into::<HtmlElement>().focus().ok();
+        // It is where the person looks: nothing scrolls.
+        let options = FocusOptions::new();
+        options.set_prevent_scroll(true);
+        next.unchecked_into::<HtmlElement>().focus_with_options(&options).ok();
     }
 }
 
