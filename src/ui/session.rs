@@ -52,6 +52,8 @@ pub struct Session {
     looked: u64,
     /// How many of the script's checks and refusals have been told.
     checked: usize,
+    /// Time went by until somebody dragged it to where it stands.
+    held: bool,
     /// The futures that were left.
     futures: Futures,
     /// What the one that is looked at is called, once it has a name.
@@ -96,6 +98,7 @@ impl Session {
             whys: Whys::default(),
             projector: Projector::default(),
             looked: u64::MAX,
+            held: false,
             futures: Futures::default(),
             name: None,
             scripts: SortedMap::new(),
@@ -139,6 +142,7 @@ impl Session {
     }
 
     pub fn set_playing(&mut self, playing: bool) {
+        self.held = false;
         self.playback.playing = playing;
     }
 
@@ -155,14 +159,19 @@ impl Session {
         self.playback.rate(&self.history)
     }
 
-    /// Looks at this instant, and stays there: time does not run away under the hand.
+    fn pause(&mut self) {
+        self.set_playing(false);
+    }
+
+    /// Looks at this instant, and stays there: time does not run away under the hand. Whoever acts then wants to
+    /// see what comes of it, and time goes on as it had before.
     pub fn seek(&mut self, at: Instant) {
-        self.playback.playing = false;
+        self.held |= std::mem::take(&mut self.playback.playing);
         self.history.seek(at.min(self.history.end()));
     }
 
     pub fn step_forward(&mut self) {
-        self.playback.playing = false;
+        self.pause();
         if self.history.is_in_past() {
             self.history.seek_step(self.history.position() + 1);
         } else {
@@ -171,7 +180,7 @@ impl Session {
     }
 
     pub fn step_back(&mut self) {
-        self.playback.playing = false;
+        self.pause();
         let position = self.history.position();
         let visible = self.history.step(position.saturating_sub(2)).is_some_and(|step| step.at >= Instant::ZERO);
         if visible {
@@ -183,7 +192,7 @@ impl Session {
 
     /// On to the next thing that matters, simulating what has not been yet.
     pub fn next_event(&mut self) {
-        self.playback.playing = false;
+        self.pause();
         let position = self.history.position();
         if let Some(found) = (position..self.history.count()).find(|step| self.matters(*step)) {
             self.history.seek_step(found + 1);
@@ -200,7 +209,7 @@ impl Session {
 
     /// Back to the last thing that mattered before the viewed instant.
     pub fn previous_event(&mut self) {
-        self.playback.playing = false;
+        self.pause();
         let position = self.history.position();
         let before = (self.history.first_step()..position.saturating_sub(1)).rev().find(|step| self.matters(*step));
         match before.filter(|step| self.history.step(*step).is_some_and(|step| step.at >= Instant::ZERO)) {
@@ -219,7 +228,7 @@ impl Session {
 
     /// Looks at the moment when this event was told.
     pub fn jump_to_event(&mut self, id: u64) {
-        self.playback.playing = false;
+        self.pause();
         let steps = self.history.steps();
         let step = steps.iter().position(|step| step.events.iter().any(|event| event.id.0 == id));
         if let Some(step) = step {
@@ -236,6 +245,7 @@ impl Session {
         }
         self.go_on_with(script);
         self.history.seek(at);
+        self.playback.playing |= std::mem::take(&mut self.held);
         let refused = self.refusals();
         if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
@@ -356,7 +366,7 @@ impl Session {
         let (with, at) = (future.name.clone(), future.end.min(self.history.end()));
         there.seek(at);
         // The stage shows what is compared.
-        self.playback.playing = false;
+        self.pause();
         self.history.seek(at);
         let here = outcome::outcome(self.history.world());
         Some(Comparison { id, with, at, differences: outcome::differences(&here, &outcome::outcome(there.world())) })

@@ -154,5 +154,11 @@ fn time_stays_where_a_hand_left_it() {
         assert_eq!(time().await.0, 3_000.0);
         page.find("button", "Play").await.click().await;
         page.wait_until("time goes on", async || time().await.0 > 3_000.0).await;
+
+        // Whoever acts in the past wants to see what comes of it.
+        page.script(drag, vec![1_000.into()]).await;
+        page.find("button", "Kill broker 1").await.click().await;
+        page.wait_until("the branch goes on", async || time().await.0 > 1_100.0).await;
+        assert!(time().await.1 < end, "it is another future");
     });
 }
