@@ -271,9 +271,10 @@ fn Cell(props: &CellProps) -> Html {
     }
     let memory = memory.borrow();
     let newest = row.cells.iter().map(|cell| cell.log_end).max().unwrap_or(0);
-    // A replica that is so far behind that nothing of it would be seen shows its own end, and how far that is.
+    // A replica that is so far behind that little of it would be seen, or nothing where records are wide, shows its
+    // own end and how far that is.
     let behind = newest - cell.log_end;
-    let adrift = row.until.is_none() && cell.log_end > cell.log_start && behind >= props.shown;
+    let adrift = row.until.is_none() && cell.log_end > cell.log_start && behind * 3 >= props.shown * 2;
     // The right end of what is shown.
     let widest = if adrift { cell.log_end + ROOM_FOR_BEHIND } else { row.until.unwrap_or(newest) };
     let base = (widest - RECORDS_SHOWN).max(0) / PLACES * PLACES;
