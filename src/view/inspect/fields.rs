@@ -118,7 +118,10 @@ impl Reader {
         self.row(name, &format!("{} of {size} bytes", count(batches.len(), "batch", "batches")));
         for batch in &batches {
             let records = batch.records().unwrap_or_default();
-            let offsets = format!("offsets {}–{}", batch.base_offset, batch.last_offset);
+            let offsets = match (batch.base_offset, batch.last_offset) {
+                (first, last) if first == last => format!("offset {first}"),
+                (first, last) => format!("offsets {first}–{last}"),
+            };
             self.row("  batch", &format!("{offsets}, {}", count(records.len(), "record", "records")));
             for record in records.iter().take(RECORDS_SHOWN) {
                 let text = |part: Option<&Bytes>| {
