@@ -11,7 +11,7 @@ use crate::sim::admin;
 use crate::sim::event::{Cause, Event, Step};
 use crate::sim::faults::LinkChange;
 use crate::sim::network::{Mishap, PendingMishap};
-use crate::sim::world::{ADMIN, World};
+use crate::sim::world::{ADMIN, Power, World};
 use crate::sorted::SortedSet;
 use crate::time::{Duration, Instant};
 use crate::wire::{BrokerId, ClientId, ControllerId, NodeId, topic_name};
@@ -118,10 +118,7 @@ impl World {
         let offset = self.image().offset;
         self.brokers()
             .filter(|(id, member, broker)| {
-                member.power == crate::sim::world::Power::Running
-                    && !member.frozen
-                    && broker.is_running()
-                    && self.image().is_active(*id)
+                member.power == Power::Running && !member.frozen && broker.is_running() && self.image().is_active(*id)
             })
             .all(|(_, _, broker)| broker.image().is_some_and(|image| image.offset >= offset))
     }
@@ -206,6 +203,11 @@ impl World {
             _ => return Ok(Vec::new()),
         };
         let node = self.client_id(name)?;
+        let runs = self.member(node).is_some_and(|member| member.power == Power::Running);
+        if command == Command::Close && !runs {
+            // KafkaConsumer.close: closing twice is no error.
+            return Ok(Vec::new());
+        }
         self.command(node, command)
     }
 
