@@ -1,6 +1,6 @@
 //! A consumer and its application: an endless loop of `poll`, which handles records in no time, or as slowly
-//! as `pace` says (KafkaConsumer). Here are its face and the order of a poll; `poll_loop` is what it does at any input as
-//! a share consumer does, `consumer_group` its part in the group, `consumer_rebalance` what a rebalance of
+//! as `pace` says (KafkaConsumer). Here are its face and the order of a poll; `poll_loop` is what it does at any
+//! input as a share consumer does, `consumer_group` its part in the group, `consumer_rebalance` what a rebalance of
 //! the classic protocol does to it, `consumer_heartbeat` its way through the consumer protocol,
 //! `consumer_fetch` its positions and records.
 

@@ -298,7 +298,7 @@ impl Process {
                 | ErrorCode::RequestTimedOut
                 | ErrorCode::NetworkException
         ) || error == ErrorCode::StaleMemberEpoch && self.has_newer_epoch(generation);
-        // By the consumer protocol nobody waits for a topic that was deleted (autoCommitSyncBeforeRebalanceWithRetries).
+        // By the consumer protocol nobody waits for a topic that was deleted (CommitRequestManager).
         let is_gone = error == ErrorCode::UnknownTopicOrPartition && self.member.modern.is_some();
         let later = turn.now + config.retry_backoff;
         match why {
