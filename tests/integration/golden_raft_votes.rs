@@ -13,7 +13,7 @@ use highwater::kafka::quorum::{METADATA_TOPIC, METADATA_TOPIC_ID, Quorum, Quorum
 use highwater::time::{Duration, Instant};
 use highwater::wire::batch::{Batch, BatchHeader, NewRecord};
 use highwater::wire::messages as m;
-use highwater::wire::messages::{BrokerId, ProducerId};
+use highwater::wire::messages::BrokerId;
 use highwater::wire::{
     self, Body, ControllerId, Correlation, Envelope, ErrorCode, LeaderEpoch, NodeId, Offset, Request, Response,
     topic_name,
@@ -251,13 +251,7 @@ fn error_code(step: &Value) -> Result<i16, String> {
 }
 
 fn build(count: i64) -> Batch {
-    let header = BatchHeader {
-        producer_id: ProducerId(-1),
-        producer_epoch: -1,
-        base_sequence: -1,
-        transactional: false,
-        control: false,
-    };
+    let header = BatchHeader::PLAIN;
     let record = NewRecord { timestamp: 0, key: None, value: Some(Bytes::from_static(b"v")), headers: Vec::new() };
     Batch::build(&header, &vec![record; count as usize])
 }

@@ -20,8 +20,8 @@ use highwater::wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use highwater::wire::{
-    Body, BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, ProducerId, Request,
-    Response, TopicPartition, Uuid,
+    Body, BrokerEpoch, BrokerId, Correlation, ErrorCode, LeaderEpoch, Offset, PartitionEpoch, Request, Response,
+    TopicPartition, Uuid,
 };
 use serde_json::{Map, Value, json};
 
@@ -601,13 +601,7 @@ fn record(value: &str, now: Instant) -> NewRecord {
 }
 
 fn no_producer() -> BatchHeader {
-    BatchHeader {
-        producer_id: ProducerId(-1),
-        producer_epoch: -1,
-        base_sequence: -1,
-        transactional: false,
-        control: false,
-    }
+    BatchHeader::PLAIN
 }
 
 fn one_record(value: &str, now: Instant) -> Bytes {

@@ -7,7 +7,6 @@ use highwater::kafka::log::Log;
 use highwater::kafka::quorum::{FetchPosition, SnapshotId, validate_offset_and_epoch};
 use highwater::time::Instant;
 use highwater::wire::batch::{Batch, BatchHeader, NewRecord};
-use highwater::wire::messages::ProducerId;
 use highwater::wire::{LeaderEpoch, Offset};
 use serde_json::{Value, json};
 
@@ -58,13 +57,7 @@ fn epoch(value: &Value, name: &str) -> Result<LeaderEpoch, String> {
 }
 
 fn batch(count: i64) -> Batch {
-    let header = BatchHeader {
-        producer_id: ProducerId(-1),
-        producer_epoch: -1,
-        base_sequence: -1,
-        transactional: false,
-        control: false,
-    };
+    let header = BatchHeader::PLAIN;
     let record = NewRecord { timestamp: 0, key: None, value: Some(Bytes::from_static(b"v")), headers: Vec::new() };
     Batch::build(&header, &vec![record; count as usize])
 }

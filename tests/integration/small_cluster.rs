@@ -20,8 +20,8 @@ use highwater::wire::messages::create_topics_request::{
 };
 use highwater::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use highwater::wire::{
-    Body, BrokerId, ClientId, ControllerId, Correlation, Envelope, NodeId, Offset, ProducerId, Request, Response,
-    TopicPartition, Uuid, str_bytes, topic_name,
+    Body, BrokerId, ClientId, ControllerId, Correlation, Envelope, NodeId, Offset, Request, Response, TopicPartition,
+    Uuid, str_bytes, topic_name,
 };
 
 const LATENCY: Duration = Duration::from_millis(1);
@@ -275,13 +275,7 @@ impl Cluster {
 }
 
 pub fn batch(values: &[&str]) -> Bytes {
-    let header = BatchHeader {
-        producer_id: ProducerId(-1),
-        producer_epoch: -1,
-        base_sequence: -1,
-        transactional: false,
-        control: false,
-    };
+    let header = BatchHeader::PLAIN;
     let record = |value: &&str| NewRecord {
         timestamp: 0,
         key: None,

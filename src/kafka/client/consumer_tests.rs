@@ -38,13 +38,7 @@ pub(super) fn consumer(topics: &[(&str, &[(i32, i32)])], change: impl FnOnce(&mu
 
 /// A stored batch of `count` records from `base` on.
 pub(super) fn batch(base: i64, count: i64, epoch: i32) -> Bytes {
-    let header = BatchHeader {
-        producer_id: ProducerId(-1),
-        producer_epoch: -1,
-        base_sequence: -1,
-        transactional: false,
-        control: false,
-    };
+    let header = BatchHeader::PLAIN;
     let records: Vec<NewRecord> = (0..count)
         .map(|i| NewRecord {
             timestamp: 1,

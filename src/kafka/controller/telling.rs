@@ -157,19 +157,13 @@ fn resource_name(kind: ResourceType, resource: &StrBytes) -> StrBytes {
 mod tests {
     use super::*;
     use crate::wire::batch::{BatchHeader, NewRecord};
-    use crate::wire::{LeaderEpoch, PartitionEpoch, ProducerId, topic_name};
+    use crate::wire::{LeaderEpoch, PartitionEpoch, topic_name};
 
     const ID: Uuid = Uuid::from_u128(4);
 
     /// What the image tells about a batch of these records.
     fn told(image: &mut MetadataImage, records: &[MetadataRecord]) -> Vec<Fact> {
-        let header = BatchHeader {
-            producer_id: ProducerId(-1),
-            producer_epoch: -1,
-            base_sequence: -1,
-            transactional: false,
-            control: false,
-        };
+        let header = BatchHeader::PLAIN;
         let value = |record: &MetadataRecord| NewRecord {
             timestamp: 0,
             key: None,

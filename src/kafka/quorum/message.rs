@@ -21,9 +21,7 @@ use kafka_protocol::messages::{
 
 use crate::kafka::quorum::position::FetchPosition;
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
-use crate::wire::{
-    ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, TopicName, Uuid, code, topic_name,
-};
+use crate::wire::{ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, TopicName, Uuid, code, topic_name};
 
 /// The topic of the metadata log; its only partition is 0.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -284,13 +282,7 @@ pub(super) fn metadata_batch(values: &[Bytes], timestamp: i64) -> Batch {
 }
 
 /// The metadata log has no producers.
-const HEADER: BatchHeader = BatchHeader {
-    producer_id: ProducerId(-1),
-    producer_epoch: -1,
-    base_sequence: -1,
-    transactional: false,
-    control: false,
-};
+const HEADER: BatchHeader = BatchHeader::PLAIN;
 
 fn metadata_topic() -> TopicName {
     topic_name(METADATA_TOPIC)

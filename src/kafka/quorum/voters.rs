@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::kafka::quorum::QuorumDisk;
 use crate::wire::batch::{Batch, BatchHeader, ControlType, NewRecord, Record};
-use crate::wire::{ControllerId, Offset, ProducerId, Uuid, str_bytes};
+use crate::wire::{ControllerId, Offset, Uuid, str_bytes};
 
 /// The only level of `kraft.version` that has voters in the log.
 pub const RECONFIGURABLE: i16 = 1;
@@ -198,13 +198,7 @@ pub(super) fn leader_change_record(
 
 /// A control batch of the metadata log, which has no producers.
 pub(super) fn control_batch(records: &[NewRecord]) -> Batch {
-    let header = BatchHeader {
-        producer_id: ProducerId(-1),
-        producer_epoch: -1,
-        base_sequence: -1,
-        transactional: false,
-        control: true,
-    };
+    let header = BatchHeader { control: true, ..BatchHeader::PLAIN };
     Batch::build(&header, records)
 }
 

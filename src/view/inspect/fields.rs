@@ -177,7 +177,7 @@ mod tests {
     use crate::wire::batch::{BatchHeader, Compression, NewRecord};
     use crate::wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use crate::wire::messages::{HeartbeatRequest, ProduceRequest};
-    use crate::wire::{GroupId, ProducerId, str_bytes, topic_name};
+    use crate::wire::{GroupId, str_bytes, topic_name};
 
     fn told(body: Body) -> Vec<String> {
         let row = |row: Row| format!("{}: {}", row.name, row.value);
@@ -202,13 +202,7 @@ mod tests {
             value: Some(Bytes::from_static(b"created")),
             headers: Vec::new(),
         };
-        let header = BatchHeader {
-            producer_id: ProducerId(-1),
-            producer_epoch: -1,
-            base_sequence: -1,
-            transactional: false,
-            control: false,
-        };
+        let header = BatchHeader::PLAIN;
         let batch = Batch::build_compressed(&header, Compression::None, &[record]);
         let data = PartitionProduceData::default().with_index(2).with_records(Some(batch.bytes().clone()));
         let topic = TopicProduceData::default().with_name(topic_name("orders")).with_partition_data(vec![data]);
