@@ -280,7 +280,7 @@ facts! {
     /// A query ended with an exception.
     StreamFailed { stream: ClientId, error: StrBytes },
     /// An administrative request was answered; `error` holds Kafka's error and message.
-    AdminDone { what: StrBytes, error: Option<StrBytes> },
+    AdminDone { what: StrBytes, error: Option<StrBytes>, remark: Option<StrBytes> },
 }
 
 /// What became of records that a member of a share group had acquired.

@@ -186,12 +186,14 @@ impl Admin {
 
     fn finish(&mut self, turn: &mut Turn<'_>, id: OperationId, operation: Operation, error: Option<String>) {
         let error = error.as_deref().map(str_bytes);
-        turn.tell(Fact::AdminDone { what: operation.what.clone(), error: error.clone() });
         let responses = operation.parts.into_iter().filter_map(|part| match part.state {
             PartState::Answered(response) => Some(response),
             _ => None,
         });
-        self.outcomes.insert(id, Outcome { what: operation.what, error, responses: responses.collect() });
+        let responses: Vec<Response> = responses.collect();
+        let remark = responses.iter().find_map(answers::remark).map(str_bytes);
+        turn.tell(Fact::AdminDone { what: operation.what.clone(), error: error.clone(), remark });
+        self.outcomes.insert(id, Outcome { what: operation.what, error, responses });
     }
 
     fn send(&mut self, turn: &mut Turn<'_>, id: OperationId, place: u32, part: &mut Part) {

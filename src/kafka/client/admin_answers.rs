@@ -98,6 +98,10 @@ pub fn verdict(response: &Response) -> Verdict {
     let mut failed = None;
     for (code, message) in told {
         let Some(error) = error(code) else { continue };
+        // LeaderElectionCommand counts a valid leader that is elected already among what is well.
+        if error == ErrorCode::ElectionNotNeeded {
+            continue;
+        }
         let again = match error {
             ErrorCode::NotController | ErrorCode::ThrottlingQuotaExceeded => true,
             // The topic may have been created a moment ago; but a tool should say soon that it is not there.
@@ -120,6 +124,12 @@ pub fn verdict(response: &Response) -> Verdict {
         }
     }
     failed.map_or(Verdict::Done, Verdict::Failed)
+}
+
+/// What a person should know of an answer that is no failure.
+pub fn remark(response: &Response) -> Option<&'static str> {
+    let not_needed = told(response).iter().any(|(code, _)| error(*code) == Some(ErrorCode::ElectionNotNeeded));
+    not_needed.then_some("a valid leader is elected already")
 }
 
 /// Every code that the answer carries.

@@ -418,8 +418,9 @@ impl Fact {
                 format!("{} goes on without records that are gone: {message}", names.client(*stream))
             }
             Fact::StreamFailed { stream, error } => format!("{} fails: {error}", names.client(*stream)),
-            Fact::AdminDone { what, error: None } => format!("{what}: done"),
-            Fact::AdminDone { what, error: Some(error) } => format!("{what}: {error}"),
+            Fact::AdminDone { what, error: Some(error), .. } => format!("{what}: {error}"),
+            Fact::AdminDone { what, remark: Some(remark), .. } => format!("{what}: {remark}"),
+            Fact::AdminDone { what, .. } => format!("{what}: done"),
         }
     }
 }
