@@ -27,7 +27,7 @@ pub use action::{Action, ClusterSetup, Refused};
 pub use actor::Actor;
 pub use digest::Digest;
 pub use event::{Cause, Event, EventId, MessageId, Step};
-pub use ledger::{Anomaly, AnomalyKind, Ledger};
+pub use ledger::{Again, Anomaly, AnomalyKind, Ledger};
 pub use loss::LossCause;
 pub use network::{InFlight, Network, Payload};
 pub use properties::{Broken, Properties, Property};

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::kafka::fact::Names;
 use crate::sim::properties::Holds;
-use crate::sim::{Anomaly, AnomalyKind, LossCause, Property, World};
+use crate::sim::{Again, Anomaly, AnomalyKind, LossCause, Property, World};
 use crate::view::partitions::restart;
 use crate::view::report::word;
 use crate::wire::batch::Batch;
@@ -211,11 +211,7 @@ fn row(world: &World, anomaly: &Anomaly) -> AnomalyRow {
 pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
     match anomaly.kind {
         AnomalyKind::Lost | AnomalyKind::Phantom => prevention_of_loss(world, anomaly),
-        AnomalyKind::Duplicated => {
-            "Delivery is at least once: what was read after the last commit, or what somebody set the group back to, is \
-             read again. Commit more often, or make the processing idempotent."
-                .to_string()
-        }
+        AnomalyKind::Duplicated => prevention_of_repetition(world, anomaly),
         AnomalyKind::Reordered if is_idempotent(world, anomaly) => {
             "max.in.flight.requests.per.connection=1: the new leader knew nothing of the producer and took a later \
              batch for its first, which enable.idempotence alone does not prevent."
@@ -237,6 +233,47 @@ pub fn prevention(world: &World, anomaly: &Anomaly) -> String {
                 .to_string()
         }
     }
+}
+
+/// What would have kept the group from reading again, by what took it back.
+fn prevention_of_repetition(world: &World, anomaly: &Anomaly) -> String {
+    let said = match anomaly.again {
+        Some(Again::Seek) => {
+            "No seek: the application moved its position back, and was given again what it asked for. Whatever replays \
+             needs an effect that may happen twice."
+        }
+        Some(Again::SetBack) => {
+            "Nobody setting the group back: its committed offset was moved to an earlier record (reset-offsets, or a \
+             commit after a seek), and its readers began there again."
+        }
+        Some(Again::Reset) => {
+            "auto.offset.reset=none, or a longer offsets.retention.minutes: the group's committed offset was no longer \
+             valid, and the reset went back over what had been read."
+        }
+        Some(Again::Overdue) => {
+            "A smaller max.poll.records, or a longer max.poll.interval.ms: a member was out of its group before it had \
+             handled and committed what it was given, and that was given to another."
+        }
+        Some(Again::Uncommitted) | None => return commit_sooner(world, anomaly),
+    };
+    said.to_string()
+}
+
+/// What was read after the last commit is read again by whoever takes over.
+fn commit_sooner(world: &World, anomaly: &Anomaly) -> String {
+    let group = anomaly.group.as_deref().unwrap_or_default();
+    let mut readers = world.consumers().filter(|(_, _, reader)| *reader.group() == *group);
+    let sooner = match readers.find(|(_, _, reader)| reader.config().auto_commit) {
+        Some((name, _, reader)) => {
+            let now = reader.config().auto_commit_interval.millis();
+            format!("A shorter auto.commit.interval.ms ({now} at {name}) leaves less to be read again")
+        }
+        None => "A commit after each record leaves less to be read again".to_string(),
+    };
+    format!(
+        "{sooner}: what was read and not committed goes to whoever takes over. Delivery is at least once; an effect \
+         happens once if it is idempotent, or if the offsets are committed in its transaction (KIP-98)."
+    )
 }
 
 /// Whether the records that were overtaken carry a producer id and its sequence.

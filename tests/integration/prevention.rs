@@ -1,6 +1,6 @@
 //! Every way to lose an acknowledged record, with the setting that is named against it: each pair is a
 //! script that loses records and, beside it, what it says. Where the setting is one of the script's own,
-//! the script with that setting loses nothing.
+//! the script with that setting loses nothing. Every way to read again what a group has read, likewise.
 
 use std::sync::Arc;
 
@@ -70,5 +70,26 @@ fn who_follows_the_advice_loses_nothing() {
         };
         let run = run(name, &text);
         assert_eq!(run.world.ledger().lost(), 0, "{name}:\n{text}");
+    }
+}
+
+/// The script, and the beginning of the advice.
+const REPETITIONS: &[(&str, &str)] = &[
+    ("what_is_not_committed_is_read_again", "A shorter auto.commit.interval.ms (5000 at c1)"),
+    ("a_group_whose_offsets_expired_reads_again", "auto.offset.reset=none"),
+    ("seek_replays", "No seek"),
+    ("offsets_are_reset_only_when_empty", "Nobody setting the group back"),
+    ("a_slow_application_is_out_of_its_group", "A smaller max.poll.records"),
+];
+
+#[test]
+fn each_repetition_names_what_would_have_prevented_it() {
+    for (name, advice) in REPETITIONS {
+        let run = run(name, &text(name));
+        let anomalies = guarantees(&run.world, 0).anomalies;
+        let again = anomalies.iter().filter(|a| a.word == "duplicated").map(|a| a.prevented_by.as_str());
+        let again: Vec<&str> = again.collect();
+        assert!(!again.is_empty(), "{name} reads something again");
+        assert!(again.iter().all(|said| said.starts_with(advice)), "{name}: {again:?}");
     }
 }

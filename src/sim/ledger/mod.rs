@@ -26,7 +26,7 @@ use crate::wire::{BrokerId, Offset, TopicPartition};
 
 pub use batches::AckedBatch;
 use batches::Handed;
-pub use readers::GroupLedger;
+pub use readers::{Again, GroupLedger};
 
 /// A promise that was broken, as the Guarantees panel and the JSON tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,8 @@ pub struct Anomaly {
     pub event: EventId,
     /// Why it could happen, where records vanished.
     pub cause: Option<LossCause>,
+    /// Why they were read again, where they were.
+    pub again: Option<Again>,
 }
 
 /// What the ledger knows of one partition.
@@ -134,6 +136,8 @@ impl Ledger {
             Fact::PositionSet { consumer, partition, to, reason } => {
                 self.position_set(world, *consumer, partition, *to, *reason, id);
             }
+            Fact::PollOverdue { consumer, .. } => self.poll_is_overdue(world, *consumer),
+            Fact::OffsetCommitted { group, partition, offset } => self.committed(group, partition, *offset),
             Fact::TopicDeleted { topic } => {
                 let gone = self.partitions.iter().filter(|(partition, _)| partition.topic == *topic);
                 self.past.extend(gone.flat_map(|(_, ledger)| ledger.anomalies()).cloned());
@@ -274,6 +278,11 @@ impl Ledger {
 }
 
 impl Anomaly {
+    /// Of nobody in particular, and without a cause yet.
+    fn new(kind: AnomalyKind, partition: TopicPartition, (first, last): (Offset, Offset), event: EventId) -> Anomaly {
+        Anomaly { kind, partition, first, last, group: None, event, cause: None, again: None }
+    }
+
     pub fn records(&self) -> u64 {
         (self.last - self.first + 1).max(0) as u64
     }
@@ -306,28 +315,16 @@ impl PartitionLedger {
                 && (other.first_record < batch.first_record) != (other.base < batch.base)
                 && other.base != batch.base
         })?;
-        share_a_key(&other.records, &batch.records).then(|| Anomaly {
-            kind: AnomalyKind::Reordered,
-            partition: partition.clone(),
-            first: other.base.min(batch.base),
-            last: other.last().max(batch.last()),
-            group: None,
-            event: batch.event,
-            cause: None,
+        share_a_key(&other.records, &batch.records).then(|| {
+            let span = (other.base.min(batch.base), other.last().max(batch.last()));
+            Anomaly::new(AnomalyKind::Reordered, partition.clone(), span, batch.event)
         })
     }
 }
 
 fn lost(partition: &TopicPartition, batch: &AckedBatch, event: EventId, cause: LossCause) -> Anomaly {
-    Anomaly {
-        kind: AnomalyKind::Lost,
-        partition: partition.clone(),
-        first: batch.base,
-        last: batch.last(),
-        group: None,
-        event,
-        cause: Some(cause),
-    }
+    let span = (batch.base, batch.last());
+    Anomaly { cause: Some(cause), ..Anomaly::new(AnomalyKind::Lost, partition.clone(), span, event) }
 }
 
 /// What a reader was handed is looked for batch by batch: one answer may bring several.
@@ -339,8 +336,7 @@ fn phantom(partition: &TopicPartition, handed: &Handed, look_up: &mut LookUp<'_>
     });
     let (first, last) = gone.next()?;
     let last = gone.last().map_or(last, |(_, last)| last);
-    let kind = AnomalyKind::Phantom;
-    Some(Anomaly { kind, partition: partition.clone(), first, last, group: None, event, cause: None })
+    Some(Anomaly::new(AnomalyKind::Phantom, partition.clone(), (first, last), event))
 }
 
 /// Whether the leader that the metadata names is another than the one that appended at `base`: the

@@ -12,6 +12,21 @@ use crate::sim::world::World;
 use crate::wire::batch::Batch;
 use crate::wire::{ClientId, NodeId, Offset, TopicPartition};
 
+/// Why a group reads again what it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It was read and not committed, and whoever had read it is gone or has lost the partition.
+    Uncommitted,
+    /// The same, and whoever had read it was out of the group for not polling (`max.poll.interval.ms`).
+    Overdue,
+    /// The committed offset was set back (`reset-offsets`, or a commit after a `seek`).
+    SetBack,
+    /// The application called `seek`.
+    Seek,
+    /// `auto.offset.reset` found no valid committed offset.
+    Reset,
+}
+
 /// What one group has seen of one partition.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct GroupLedger {
@@ -19,6 +34,13 @@ pub struct GroupLedger {
     seen: BTreeMap<Offset, Offset>,
     /// The next offset that reading on would hand out.
     expected: Option<Offset>,
+    committed: Option<Offset>,
+    /// The last commit was below the one before.
+    set_back: bool,
+    /// A member has not polled in time since the position was set last.
+    overdue: bool,
+    /// What took the position back last.
+    back: Option<Again>,
     pub(super) duplicated: u64,
     pub(super) skipped: u64,
 }
@@ -26,8 +48,30 @@ pub struct GroupLedger {
 impl GroupLedger {
     /// The topic is gone, and with it its offsets; what happened, happened.
     pub(super) fn begin_again(&mut self) {
-        self.seen.clear();
-        self.expected = None;
+        *self = GroupLedger { duplicated: self.duplicated, skipped: self.skipped, ..GroupLedger::default() };
+    }
+
+    fn commits(&mut self, offset: Offset) {
+        self.set_back = self.committed.replace(offset).is_some_and(|before| offset < before);
+    }
+
+    /// The position moves to `to`; the next offset before.
+    fn moves(&mut self, to: Offset, reason: PositionReason) -> Option<Offset> {
+        let before = self.expected.replace(to);
+        let overdue = std::mem::take(&mut self.overdue);
+        if before.is_some_and(|before| to < before) {
+            self.back = match reason {
+                PositionReason::Committed if self.set_back => Some(Again::SetBack),
+                PositionReason::Reset if self.committed.is_some() => Some(Again::Reset),
+                // What was never committed begins anew.
+                PositionReason::Committed | PositionReason::Reset if overdue => Some(Again::Overdue),
+                PositionReason::Committed | PositionReason::Reset => Some(Again::Uncommitted),
+                PositionReason::Seek => Some(Again::Seek),
+                // What is read from here on has taken the place of what was read.
+                PositionReason::Truncation => None,
+            };
+        }
+        before
     }
 
     /// The part of `first..=last` that was seen before, as one span.
@@ -81,14 +125,11 @@ impl Ledger {
         let committed = world.reads_committed(consumer);
         let ledger = self.groups.entry((group.clone(), partition.clone())).or_default();
         let again = ledger.overlap(handed.first, handed.last);
+        let back = ledger.back;
         let anomaly = |kind, first, last| Anomaly {
-            kind,
-            partition: partition.clone(),
-            first,
-            last,
+            again: back.filter(|_| kind == AnomalyKind::Duplicated),
             group: Some(group.clone()),
-            event,
-            cause: None,
+            ..Anomaly::new(kind, partition.clone(), (first, last), event)
         };
         if let Some((first, last)) = again {
             // A compacted log has holes: no more than what was handed out can be a duplicate.
@@ -142,7 +183,7 @@ impl Ledger {
     ) {
         let Some(group) = world.group_of(consumer) else { return };
         let ledger = self.groups.entry((group.clone(), partition.clone())).or_default();
-        let expected = ledger.expected.replace(to);
+        let expected = ledger.moves(to, reason);
         if let (PositionReason::Reset, Some(expected)) = (reason, expected)
             && expected < to
         {
@@ -151,16 +192,23 @@ impl Ledger {
             let missed = missed_records(world, partition, acked, ledger, (expected, to), committed);
             if missed > 0 {
                 ledger.skipped += missed;
-                self.group_anomalies.push_back(Anomaly {
-                    kind: AnomalyKind::Skipped,
-                    partition: partition.clone(),
-                    first: expected,
-                    last: to + -1,
-                    group: Some(group),
-                    event,
-                    cause: None,
-                });
+                let skipped = (expected, to + -1);
+                let anomaly = Anomaly::new(AnomalyKind::Skipped, partition.clone(), skipped, event);
+                self.group_anomalies.push_back(Anomaly { group: Some(group), ..anomaly });
             }
+        }
+    }
+
+    pub(super) fn poll_is_overdue(&mut self, world: &World, consumer: ClientId) {
+        let Some(group) = world.group_of(consumer) else { return };
+        let read = self.groups.iter_mut().filter(|((name, _), _)| *name == group);
+        read.for_each(|(_, ledger)| ledger.overdue = true);
+    }
+
+    /// Only of a group that has read something is it worth knowing.
+    pub(super) fn committed(&mut self, group: &str, partition: &TopicPartition, offset: Offset) {
+        if let Some(ledger) = self.groups.get_mut(&(group.to_string(), partition.clone())) {
+            ledger.commits(offset);
         }
     }
 }
