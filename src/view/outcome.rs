@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::kafka::fact::brokers;
 use crate::sim::World;
+use crate::view::shares;
 
 /// One figure of an outcome: `orders-0: leader`, `2`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +36,7 @@ pub fn outcome(world: &World) -> Vec<Figure> {
     for (name, producer) in world.producers() {
         tell(format!("{name}: failed sends"), producer.failed().values().sum::<u64>().to_string());
     }
+    figures_of_readers(world, &mut tell);
     for (partition, registration) in world.partitions().filter(|(partition, _)| !partition.is_internal()) {
         let leader = registration.leader.map_or("none".to_string(), |leader| leader.0.to_string());
         tell(format!("{partition}: leader"), leader);
@@ -51,6 +53,24 @@ pub fn outcome(world: &World) -> Vec<Figure> {
         }
     }
     figures
+}
+
+/// How far whoever belongs to no classic or consumer group has come: streams, and share groups (KIP-932).
+fn figures_of_readers(world: &World, tell: &mut impl FnMut(String, String)) {
+    for (name, _, stream) in world.streams() {
+        tell(format!("{name}: records given to the sink"), stream.sink().count().to_string());
+        tell(format!("{name}: of them again"), stream.sink().again().to_string());
+        tell(format!("{name}: offsets passed over"), stream.passed_over().to_string());
+    }
+    for (name, _, consumer) in world.share_consumers() {
+        let delivered = consumer.delivered().iter().map(|given| u64::from(given.batch.count)).sum::<u64>();
+        tell(format!("{name}: records delivered"), delivered.to_string());
+    }
+    for group in world.group_names() {
+        for (partition, start) in shares::starts(world, &group) {
+            tell(format!("{partition} in {group}: start offset"), start.to_string());
+        }
+    }
 }
 
 impl Difference {
@@ -96,6 +116,7 @@ mod tests {
         assert_eq!(place("orders-0: leader"), Some(("orders-0".to_string(), None)));
         assert_eq!(place("my-topic-12 on broker 3: log end"), Some(("my-topic-12".to_string(), Some(3))));
         assert_eq!(place("billing: skipped"), None);
+        assert_eq!(place("orders-0 in jobs: start offset"), None);
         assert_eq!(place("acknowledged and lost"), None);
     }
 

@@ -4,6 +4,7 @@ use highwater::history::History;
 use highwater::scenario::script::Script;
 use highwater::view::guarantees::guarantees;
 use highwater::view::inspect::{Selection, inspect};
+use highwater::view::outcome::{differences, outcome};
 use highwater::view::stage::{Focus, Projector};
 
 const GROUP: &str = "cluster brokers=3 controllers=3 seed=5\ntopic orders\nproducer app linger.ms=0\n\
@@ -101,4 +102,22 @@ fn a_stream_has_a_card_and_hands_on_the_log_also_while_it_is_dead() {
     let rows = told.sections.iter().flat_map(|section| &section.rows);
     let checkpoint = rows.into_iter().find(|row| row.name == "checkpoint").map(|row| row.value.as_str());
     assert_eq!(checkpoint, Some("{\"orders\":{\"0\":2}}"));
+}
+
+#[test]
+fn two_futures_differ_by_how_far_their_streams_and_share_groups_came() {
+    let begin = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3\n\
+        producer app linger.ms=0\nstream s1 subscribe=orders startingOffsets=earliest trigger=1s\n\
+        alter group jobs share.auto.offset.reset=earliest\nshare-consumer w1 group=jobs topics=orders\nwait 8s\n";
+    let come_to = |more: &str| {
+        let script = Script::read(&format!("{begin}{more}")).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let mut history = History::open(script.into()).expect("the cluster settles");
+        history.finish_script();
+        outcome(history.world())
+    };
+    let told = differences(&come_to("wait 8s\n"), &come_to("send app orders a=1\nwait 8s\n"));
+    let told: Vec<_> = told.iter().map(|d| (d.what.as_str(), d.here.as_str(), d.there.as_str())).collect();
+    assert!(told.contains(&("s1: records given to the sink", "0", "1")), "{told:?}");
+    assert!(told.contains(&("w1: records delivered", "0", "1")), "{told:?}");
+    assert!(told.contains(&("orders-0 in jobs: start offset", "0", "1")), "{told:?}");
 }
