@@ -96,7 +96,7 @@ impl Part for Row {
             <div class={classes!("grid-row", "partition-row", shrunk.then_some("under-replicated"))} role="row" aria-label={name.clone()}
                 aria-rowindex={(self.index + 2).to_string()} data-row={self.index.to_string()}>
                 <div class="row-head" role="rowheader">
-                    <button class="title" onclick={on(&self.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
+                    <button class="title" title={name.clone()} onclick={on(&self.ask, Command::Select(Selection::Partition(name.clone())))}>{ &name }</button>
                     <span class="fact"><span>{ "leader " }</span><i>{ row.leader.map_or("none".to_string(), |leader| leader.to_string()) }</i></span>
                     <span class="fact epoch">{ "epoch " }<i>{ row.leader_epoch }</i></span>
                     <span class={classes!("fact", shrunk.then_some("shrunk"))}>

@@ -14,6 +14,7 @@ use crate::kafka::quorum::QuorumRole;
 use crate::sim::queries::BrokerCondition;
 use crate::sim::{Member, Power, World};
 use crate::sorted::SortedMap;
+use crate::time::Duration;
 use crate::view::cards::{self, GroupCard, ProducerCard};
 use crate::view::partitions::{self, Near, PartitionRow, RECORDS_SHOWN, ReplicaCell};
 use crate::view::replicas::{Here, Replica, Replicas};
@@ -284,8 +285,7 @@ fn broker(world: &World, id: BrokerId, member: &Member, leads: u32) -> BrokerCol
 
 /// The line under a broker's name.
 fn note(world: &World, id: BrokerId, state: BrokerState, fenced: bool, leads: u32, epoch: i64) -> String {
-    let silent =
-        || world.silent_for(NodeId::Broker(id)).map(|duration| format!("{:.1} s", duration.millis() as f64 / 1000.0));
+    let silent = || world.silent_for(NodeId::Broker(id)).map(silence);
     match state {
         BrokerState::Starting => "starting: registers and catches up".to_string(),
         BrokerState::Alive => format!("leads {leads} · epoch {epoch}"),
@@ -297,6 +297,14 @@ fn note(world: &World, id: BrokerId, state: BrokerState, fenced: bool, leads: u3
         BrokerState::Frozen | BrokerState::Dead => {
             format!("not noticed yet · silent for {}", silent().unwrap_or_default())
         }
+    }
+}
+
+/// Tenths of a second while a session may yet end by them.
+fn silence(duration: Duration) -> String {
+    match duration.millis() {
+        millis if millis < 10_000 => format!("{:.1} s", millis as f64 / 1000.0),
+        millis => format!("{} s", millis / 1000),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The sheets that say how things of other sheets look where there is little room, or little contrast.
-const RESTYLE: [&str; 2] = ["narrow.css", "contrast.css"];
+const RESTYLE: [&str; 4] = ["low.css", "narrow.css", "phone.css", "contrast.css"];
 
 /// The sheet without its comments and without what holds only in some media.
 fn plain(sheet: &str) -> String {
