@@ -82,7 +82,7 @@ pub fn topic(a: &mut Args<'_>) -> Option<Statement> {
     a.options();
     let expected = format!("a number of partitions from 1 to {MOST_PARTITIONS}");
     let partitions = a.option_as("partitions", &expected, between(1, MOST_PARTITIONS));
-    let factor = a.option_as("replication-factor", "a replication factor of at least 1", at_least(1_i16));
+    let factor = a.option_as("replication-factor", "a replication factor from 1 to 32767", at_least(1_i16));
     let assignment = match a.option("replica-assignment") {
         None => Some(None),
         Some(word) => {

@@ -52,7 +52,7 @@ pub fn load(a: &mut Args<'_>) -> Option<Statement> {
     let producer = a.client("producer")?;
     let topic = a.text("a topic")?;
     a.options();
-    let rate = a.option_as("rate", "a rate such as `100/s`", quantity::rate);
+    let rate = a.option_as("rate", "a rate such as `100/s`, at most 1000000/s", quantity::rate);
     let keys = a.option_as("keys", "a number of keys from 1 to 1000000", between(1_u32, 1_000_000));
     let size = a.option_as("size", "a size such as `100` or `1KiB`, at most 1MiB", |text| {
         quantity::size(text).filter(|size| *size <= 1 << 20)
