@@ -77,3 +77,21 @@ impl Ahead {
         Some((broker, records))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_fenced_already_is_fenced_once_more_when_its_session_ends() {
+        let mut ahead = Ahead::begin(Arc::new(BrokerConfig::default()), MetadataImage::new(), Instant::ZERO);
+        let mut request = BrokerRegistrationRequest::default();
+        request.broker_id = BrokerId(1);
+        ahead.register(&request, Instant::ZERO).unwrap();
+        assert_eq!(ahead.fence_one_expired(Instant::from_millis(9_000)), None);
+        let (broker, records) = ahead.fence_one_expired(Instant::from_millis(9_001)).unwrap();
+        assert_eq!(broker, BrokerId(1));
+        assert!(matches!(records[..], [MetadataRecord::BrokerRegistrationChange { fenced: Some(true), .. }]));
+        assert_eq!(ahead.fence_one_expired(Instant::from_millis(9_002)), None);
+    }
+}
