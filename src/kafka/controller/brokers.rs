@@ -36,7 +36,6 @@ impl Decider<'_> {
         if let Some(existing) = existing
             && same_incarnation.is_none()
             && self.liveness.has_valid_session(broker, existing.epoch, now)
-            && !existing.in_controlled_shutdown
         {
             return Err(ErrorCode::DuplicateBrokerRegistration);
         }
