@@ -301,3 +301,15 @@ fn an_empty_segment_that_is_rolled_is_young_again() {
     let bases: Vec<i64> = log.segments().map(|segment| segment.base().0).collect();
     assert_eq!(bases, [0, 2], "its second began when it was rolled");
 }
+
+#[test]
+fn transactions_below_the_start_of_a_log_that_is_reloaded_hold_nobody_up() {
+    let mut log = Log::new(TopicConfig::default());
+    log.append_as_leader(produced_by(1, 0, 0, true), EPOCH, Origin::Client, now()).unwrap();
+    let marker = EndTxnMarker { commit: true, coordinator_epoch: 0 }.batch(ProducerId(1), 0, now().millis());
+    log.append_as_leader(marker.bytes().clone(), EPOCH, Origin::Coordinator, now()).unwrap();
+    let mut producers = log.producers().clone();
+    assert_eq!(producers.first_unstable(), Some(Offset(0)), "the marker is not replicated");
+    producers.truncate_and_reload(Offset(2), Offset(2), now());
+    assert_eq!(producers.first_unstable(), None);
+}
