@@ -305,16 +305,18 @@ impl Harness {
             "UNCLEAN" => 1,
             other => return Err(format!("unknown election type {other}")),
         };
-        let mut topic = TopicPartitions::default();
-        topic.topic = topic_name(text(step, "topic"));
-        topic.partitions =
-            step["partitions"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap() as i32).collect();
-        request.topic_partitions = Some(vec![topic]);
+        // Without partitions an election is held for all of them.
+        request.topic_partitions = step["partitions"].as_array().map(|partitions| {
+            let mut topic = TopicPartitions::default();
+            topic.topic = topic_name(text(step, "topic"));
+            topic.partitions = partitions.iter().map(|id| id.as_i64().unwrap() as i32).collect();
+            vec![topic]
+        });
         let decision = self.state.decider().elect_leaders(&request).map_err(error_name)?;
         let records = self.apply(&decision.records);
-        let results = &decision.response.replica_election_results[0].partition_result;
+        let results = decision.response.replica_election_results.iter().flat_map(|topic| &topic.partition_result);
         let results: Map<String, Value> =
-            results.iter().map(|one| (one.partition_id.to_string(), json!(name_of(one.error_code)))).collect();
+            results.map(|one| (one.partition_id.to_string(), json!(name_of(one.error_code)))).collect();
         Ok(json!({ "results": results, "records": records }))
     }
 
