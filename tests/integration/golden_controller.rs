@@ -18,7 +18,7 @@ use highwater::wire::messages::create_topics_request::{CreatableReplicaAssignmen
 use highwater::wire::messages::elect_leaders_request::TopicPartitions;
 use highwater::wire::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, ElectLeadersRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, ElectLeadersRequest,
 };
 use highwater::wire::{BrokerId, ErrorCode, TopicPartition, Uuid, error, str_bytes, topic_name};
 use serde_json::{Map, Value, json};
@@ -112,6 +112,7 @@ impl Harness {
             "heartbeat" => Ok(self.heartbeat(step)),
             "create_topic" => Ok(self.create_topic(step)),
             "create_partitions" => Ok(self.create_partitions(step)),
+            "delete_topic" => Ok(self.delete_topic(step)),
             "alter_partition" => Ok(self.alter_partition(step)),
             "elect" => self.elect(step),
             "balance" => {
@@ -231,6 +232,13 @@ impl Harness {
         })
     }
 
+    fn delete_topic(&mut self, step: &Value) -> Value {
+        let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name(text(step, "topic"))]);
+        let decision = self.state.decider().delete_topics(&request);
+        let records = self.apply(&decision.records);
+        json!({ "error": name_of(decision.response.responses[0].error_code), "records": records })
+    }
+
     fn create_partitions(&mut self, step: &Value) -> Value {
         let mut topic = CreatePartitionsTopic::default();
         topic.name = topic_name(text(step, "topic"));
@@ -297,16 +305,18 @@ impl Harness {
             "UNCLEAN" => 1,
             other => return Err(format!("unknown election type {other}")),
         };
-        let mut topic = TopicPartitions::default();
-        topic.topic = topic_name(text(step, "topic"));
-        topic.partitions =
-            step["partitions"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap() as i32).collect();
-        request.topic_partitions = Some(vec![topic]);
+        // Without partitions an election is held for all of them.
+        request.topic_partitions = step["partitions"].as_array().map(|partitions| {
+            let mut topic = TopicPartitions::default();
+            topic.topic = topic_name(text(step, "topic"));
+            topic.partitions = partitions.iter().map(|id| id.as_i64().unwrap() as i32).collect();
+            vec![topic]
+        });
         let decision = self.state.decider().elect_leaders(&request).map_err(error_name)?;
         let records = self.apply(&decision.records);
-        let results = &decision.response.replica_election_results[0].partition_result;
+        let results = decision.response.replica_election_results.iter().flat_map(|topic| &topic.partition_result);
         let results: Map<String, Value> =
-            results.iter().map(|one| (one.partition_id.to_string(), json!(name_of(one.error_code)))).collect();
+            results.map(|one| (one.partition_id.to_string(), json!(name_of(one.error_code)))).collect();
         Ok(json!({ "results": results, "records": records }))
     }
 
@@ -365,15 +375,19 @@ impl Harness {
                 "in_controlled_shutdown": i32::from(in_controlled_shutdown.unwrap_or(false)),
             }),
             MetadataRecord::PartitionChange(change) => self.change_as_json(change),
+            MetadataRecord::RemoveTopic { id } => json!({ "type": "RemoveTopic", "topic": self.name_of_topic(*id) }),
             other => json!(format!("{other:?}")),
         }
     }
 
+    fn name_of_topic(&self, id: Uuid) -> Option<&str> {
+        self.names.iter().find(|(known, _)| *known == id).map(|(_, name)| name.as_str())
+    }
+
     fn change_as_json(&self, change: &PartitionChange) -> Value {
-        let topic = self.names.iter().find(|(id, _)| *id == change.topic).map(|(_, name)| name.as_str());
         let mut fields = Map::new();
         fields.insert("type".to_string(), json!("PartitionChange"));
-        fields.insert("topic".to_string(), json!(topic));
+        fields.insert("topic".to_string(), json!(self.name_of_topic(change.topic)));
         fields.insert("partition".to_string(), json!(change.partition));
         let lists = [
             ("isr", &change.isr),

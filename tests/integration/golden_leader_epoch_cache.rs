@@ -1,6 +1,6 @@
 //! `leader_epoch_cache.json`: LeaderEpochFileCacheTest.
 
-use highwater::kafka::log::epochs::EpochCache;
+use highwater::kafka::log::epochs::{EpochCache, EpochEntry};
 use highwater::wire::{LeaderEpoch, Offset};
 use serde_json::{Value, json};
 
@@ -12,6 +12,10 @@ fn golden_leader_epoch_cache() {
         let mut cache = EpochCache::default();
         run_steps(case, |step| apply(&mut cache, step))
     });
+}
+
+fn entry(entry: &EpochEntry) -> Value {
+    json!({"epoch": entry.epoch.0, "start_offset": entry.start.0})
 }
 
 fn apply(cache: &mut EpochCache, step: &Value) -> Result<Value, String> {
@@ -30,10 +34,14 @@ fn apply(cache: &mut EpochCache, step: &Value) -> Result<Value, String> {
         "previous_epoch_of" => return Ok(or_null(cache.previous_of(epoch("epoch")?))),
         "next_epoch" => return Ok(or_null(cache.next_of(epoch("epoch")?))),
         "epoch_for_offset" => return Ok(or_null(cache.epoch_at(Offset(number("offset")?)))),
-        "entries" => {
-            let entry =
-                |e: &highwater::kafka::log::epochs::EpochEntry| json!({"epoch": e.epoch.0, "start_offset": e.start.0});
-            return Ok(cache.entries().iter().map(entry).collect());
+        "entries" => return Ok(cache.entries().iter().map(entry).collect()),
+        "earliest_entry" => return Ok(cache.earliest().as_ref().map_or(Value::Null, entry)),
+        "latest_entry" => return Ok(cache.latest().as_ref().map_or(Value::Null, entry)),
+        "epoch_entry" | "previous_entry" => {
+            let asked = epoch("epoch")?;
+            let wanted = if step["op"] == "epoch_entry" { Some(asked) } else { cache.previous_of(asked) };
+            let found = cache.entries().iter().find(|known| Some(known.epoch) == wanted);
+            return Ok(found.map_or(Value::Null, entry));
         }
         "end_offset_for" => {
             let end = cache.end_offset_for(epoch("requested_epoch")?, Offset(number("log_end_offset")?));

@@ -8,7 +8,7 @@ use highwater::wire::batch::EndTxnMarker;
 use highwater::wire::{Offset, ProducerId};
 use serde_json::{Value, json};
 
-use crate::golden::{flag, int, run_file, run_steps};
+use crate::golden::{flag, int, int_or, run_file, run_steps};
 use crate::log_cases::{producer_entry, result, run_log_case};
 
 #[test]
@@ -52,7 +52,8 @@ impl Manager {
             "snapshot" => self.state.take_snapshot(),
             "truncate_and_reload" => {
                 let (start, end) = (Offset(number("log_start_offset")?), Offset(number("log_end_offset")?));
-                self.state.truncate_and_reload(start, end, self.now);
+                let now = step["now_ms"].as_i64().map_or(self.now, Instant::from_millis);
+                self.state.truncate_and_reload(start, end, now);
             }
             "truncate_fully_and_start_at" => self.state.truncate_fully(Offset(number("offset")?)),
             "log_start_offset_incremented" => self.state.on_log_start(Offset(number("offset")?)),
@@ -70,7 +71,7 @@ impl Manager {
             last_sequence: number("last_seq")? as i32,
             first: Offset(number("first_offset")?),
             last: Offset(number("last_offset")?),
-            timestamp: self.now.millis(),
+            timestamp: int_or(step, "timestamp", self.now.millis()),
             transactional: flag(step, "transactional"),
             marker: None,
         };
@@ -97,7 +98,7 @@ impl Manager {
             last_sequence: -1,
             first: offset,
             last: offset,
-            timestamp: self.now.millis(),
+            timestamp: int_or(step, "timestamp", self.now.millis()),
             transactional: true,
             marker: Some(marker),
         };

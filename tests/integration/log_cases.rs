@@ -239,27 +239,41 @@ pub fn topic_config(config: &Value) -> Result<TopicConfig, String> {
         ..TopicConfig::default()
     };
     for (name, value) in config.as_object().into_iter().flatten() {
-        let number = value.as_i64();
-        let millis = number.map(Duration::from_millis).unwrap_or_default();
-        match name.as_str() {
-            "segment_bytes" => topic.segment_bytes = int(config, name)? as i32,
-            "segment_ms" => topic.segment_time = millis,
-            "retention_ms" => topic.retention = number.filter(|&ms| ms >= 0).map(Duration::from_millis),
-            "retention_bytes" => topic.retention_bytes = number.filter(|&bytes| bytes >= 0),
-            "index_interval_bytes" => topic.index_interval_bytes = int(config, name)? as i32,
-            "max_message_bytes" => topic.max_message_bytes = int(config, name)? as i32,
-            "delete_retention_ms" => topic.delete_retention = millis,
-            "min_compaction_lag_ms" => topic.min_compaction_lag = millis,
-            "timestamp_type" => topic.log_append_time = value.as_str() == Some("LogAppendTime"),
-            "cleanup_policy" => {
-                let policy = value.as_str().ok_or("cleanup_policy is text")?;
-                (topic.delete, topic.compact) = (policy.contains("delete"), policy.contains("compact"));
-            }
-            "verification" | "start_time_ms" => {}
-            other => return Err(format!("unknown config {other}")),
+        if !matches!(name.as_str(), "verification" | "start_time_ms") {
+            set_topic_config(&mut topic, name, value)?;
         }
     }
     Ok(topic)
+}
+
+/// One config of a topic by its name in the golden files.
+pub fn set_topic_config(topic: &mut TopicConfig, name: &str, value: &Value) -> Result<(), String> {
+    if name == "timestamp_type" {
+        topic.log_append_time = value.as_str() == Some("LogAppendTime");
+        return Ok(());
+    }
+    if name == "cleanup_policy" {
+        let policy = value.as_str().ok_or("cleanup_policy is text")?;
+        (topic.delete, topic.compact) = (policy.contains("delete"), policy.contains("compact"));
+        return Ok(());
+    }
+    let number = value.as_i64().ok_or_else(|| format!("{name} is no number"))?;
+    let millis = Duration::from_millis(number);
+    match name {
+        "min_insync_replicas" => topic.min_insync_replicas = number as i32,
+        "segment_bytes" => topic.segment_bytes = number as i32,
+        "segment_ms" => topic.segment_time = millis,
+        "segment_index_bytes" => topic.segment_index_bytes = number as i32,
+        "retention_ms" => topic.retention = (number >= 0).then_some(millis),
+        "retention_bytes" => topic.retention_bytes = (number >= 0).then_some(number),
+        "index_interval_bytes" => topic.index_interval_bytes = number as i32,
+        "max_message_bytes" => topic.max_message_bytes = number as i32,
+        "delete_retention_ms" => topic.delete_retention = millis,
+        "min_compaction_lag_ms" => topic.min_compaction_lag = millis,
+        "max_compaction_lag_ms" => topic.max_compaction_lag = millis,
+        other => return Err(format!("unknown config {other}")),
+    }
+    Ok(())
 }
 
 /// A step's producer fields.

@@ -25,10 +25,12 @@ use highwater::wire::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::log_cases::set_topic_config;
+
 const TOPIC_ID: Uuid = Uuid::from_u128(7);
 
 pub fn run_partition_case(case: &Value) -> Result<(), String> {
-    let mut cluster = Cluster::new(&case["config"]);
+    let mut cluster = Cluster::new(&case["config"])?;
     for (i, step) in case["steps"].as_array().ok_or("no steps")?.iter().enumerate() {
         let op = step["op"].as_str().ok_or("a step without op")?;
         let got = cluster.step(op, step).map_err(|why| format!("step {i} {op}: {why}"))?;
@@ -64,7 +66,6 @@ struct Metadata {
 
 struct Cluster {
     config: BrokerConfig,
-    log_config: highwater::kafka::config::TopicConfig,
     now: Instant,
     members: BTreeMap<BrokerId, Member>,
     brokers: Brokers,
@@ -97,24 +98,28 @@ impl FollowerLogs for OneLog<'_> {
 }
 
 impl Cluster {
-    fn new(config: &Value) -> Cluster {
+    fn new(config: &Value) -> Result<Cluster, String> {
         let mut settings = BrokerConfig::default();
-        if let Some(ms) = config["replica_lag_time_max_ms"].as_i64() {
-            settings.replica_lag_time_max = Duration::from_millis(ms);
-        }
         let mut log_config = settings.topic_defaults.clone();
-        log_config.min_insync_replicas = config["min_insync_replicas"].as_i64().unwrap_or(1) as i32;
+        for (name, value) in config.as_object().into_iter().flatten() {
+            match name.as_str() {
+                "brokers" | "start_time_ms" => {}
+                "replica_lag_time_max_ms" => {
+                    settings.replica_lag_time_max = Duration::from_millis(number(config, name)?);
+                }
+                _ => set_topic_config(&mut log_config, name, value)?,
+            }
+        }
         let ids: Vec<BrokerId> = ids(&config["brokers"]);
         let members = ids.iter().map(|id| (*id, Member::new(*id, &settings, &log_config))).collect();
         let metadata = |id: &BrokerId| Metadata { epoch: i64::from(id.0) + 1000, fenced: false, shutting_down: false };
-        Cluster {
+        Ok(Cluster {
             now: Instant::from_millis(config["start_time_ms"].as_i64().unwrap_or(1_000_000)),
             brokers: Brokers(ids.iter().map(|id| (*id, metadata(id))).collect()),
             members,
             config: settings,
-            log_config,
             effects: Effects::new(1),
-        }
+        })
     }
 
     fn step(&mut self, op: &str, step: &Value) -> Result<Value, String> {
@@ -282,7 +287,6 @@ impl Cluster {
         if !truncated.is_empty() {
             answer.insert("truncated_to".into(), json!(truncated));
         }
-        let _ = &self.log_config;
         self.members.insert(id, follower);
         Ok(Value::Object(answer))
     }

@@ -77,3 +77,39 @@ impl Ahead {
         Some((broker, records))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Uuid;
+
+    #[test]
+    fn who_is_fenced_already_is_fenced_once_more_when_its_session_ends() {
+        let mut ahead = Ahead::begin(Arc::new(BrokerConfig::default()), MetadataImage::new(), Instant::ZERO);
+        let mut request = BrokerRegistrationRequest::default();
+        request.broker_id = BrokerId(1);
+        ahead.register(&request, Instant::ZERO).unwrap();
+        assert_eq!(ahead.fence_one_expired(Instant::from_millis(9_000)), None);
+        let (broker, records) = ahead.fence_one_expired(Instant::from_millis(9_001)).unwrap();
+        assert_eq!(broker, BrokerId(1));
+        assert!(matches!(records[..], [MetadataRecord::BrokerRegistrationChange { fenced: Some(true), .. }]));
+        assert_eq!(ahead.fence_one_expired(Instant::from_millis(9_002)), None);
+    }
+
+    #[test]
+    fn a_registration_that_is_amended_ends_no_controlled_shutdown() {
+        let mut ahead = Ahead::begin(Arc::new(BrokerConfig::default()), MetadataImage::new(), Instant::ZERO);
+        let mut request = BrokerRegistrationRequest::default();
+        request.broker_id = BrokerId(1);
+        let epoch = ahead.register(&request, Instant::ZERO).unwrap().response;
+        let mut heartbeat = BrokerHeartbeatRequest::default();
+        (heartbeat.broker_id, heartbeat.broker_epoch) = (BrokerId(1), epoch.0);
+        ahead.heartbeat(&heartbeat, Instant::ZERO).unwrap();
+        ahead.liveness.begin_controlled_shutdown(BrokerId(1), Offset(7));
+        ahead.register(&request, Instant::ZERO).unwrap();
+        assert!(ahead.liveness.is_shutting_down(BrokerId(1)));
+        request.incarnation_id = Uuid::from_u128(2);
+        ahead.register(&request, Instant::from_millis(9_001)).unwrap();
+        assert!(!ahead.liveness.is_shutting_down(BrokerId(1)));
+    }
+}

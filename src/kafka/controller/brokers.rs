@@ -36,7 +36,6 @@ impl Decider<'_> {
         if let Some(existing) = existing
             && same_incarnation.is_none()
             && self.liveness.has_valid_session(broker, existing.epoch, now)
-            && !existing.in_controlled_shutdown
         {
             return Err(ErrorCode::DuplicateBrokerRegistration);
         }
@@ -108,10 +107,10 @@ impl Decider<'_> {
         Decision { records, response }
     }
 
-    /// The broker's session ran out (maybeFenceOneStaleBroker).
+    /// The broker's session ran out (maybeFenceOneStaleBroker). Who is fenced already is fenced once more.
     pub fn fence_expired(&self, broker: BrokerId) -> Vec<MetadataRecord> {
         let mut records = Vec::new();
-        if self.image.brokers.get(&broker).is_some_and(|registration| !registration.fenced) {
+        if self.image.brokers.contains_key(&broker) {
             self.fence_broker(broker, &mut records);
         }
         records

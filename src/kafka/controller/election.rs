@@ -223,16 +223,38 @@ impl<'a> PartitionChangeBuilder<'a> {
         if !self.use_last_known_leader || !self.eligible_leader_replicas {
             return;
         }
-        let leader = record.leader.unwrap_or(self.partition.leader);
-        let remembered = &self.partition.last_known_elr;
-        if record.leader == Some(None) && remembered.is_empty() {
-            record.last_known_elr = self.partition.leader.map(|leader| vec![leader]);
-        } else if leader.is_some() && !remembered.is_empty() {
-            record.last_known_elr = Some(Vec::new());
+        let remembered = !self.partition.last_known_elr.is_empty();
+        match record.leader {
+            Some(None) if !remembered => record.last_known_elr = self.partition.leader.map(|leader| vec![leader]),
+            Some(Some(_)) if remembered => record.last_known_elr = Some(Vec::new()),
+            _ => {}
         }
     }
 }
 
 fn changed(target: &[BrokerId], current: &[BrokerId]) -> Option<Vec<BrokerId>> {
     (target != current).then(|| target.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_led_last_is_forgotten_only_with_a_new_leader() {
+        let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect::<Vec<_>>();
+        let mut partition = PartitionRegistration::new(ids(&[1, 2, 3]), ids(&[1]));
+        partition.last_known_elr = ids(&[2]);
+        let alive = |_| true;
+        let mut builder = PartitionChangeBuilder::new(&partition, Uuid::from_u128(1), 0, &alive, 2);
+        builder.eligible_leader_replicas = true;
+        builder.isr = ids(&[1, 3]);
+        let grown = builder.build().unwrap();
+        assert_eq!((grown.isr, grown.leader, grown.last_known_elr), (Some(ids(&[1, 3])), None, None));
+        partition.leader = None;
+        let mut builder = PartitionChangeBuilder::new(&partition, Uuid::from_u128(1), 0, &alive, 2);
+        builder.eligible_leader_replicas = true;
+        let elected = builder.build().unwrap();
+        assert_eq!((elected.leader, elected.last_known_elr), (Some(Some(BrokerId(1))), Some(Vec::new())));
+    }
 }

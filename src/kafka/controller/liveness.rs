@@ -67,14 +67,16 @@ impl Liveness {
         Liveness { session_timeout, brokers: brokers.collect() }
     }
 
-    /// A broker registered, or amended the registration of the same incarnation.
+    /// A broker registered, or amended the registration of the same incarnation: that one goes on
+    /// with its controlled shutdown.
     pub fn register(&mut self, broker: BrokerId, epoch: BrokerEpoch, fenced: bool, now: Instant) {
+        let amended = self.brokers.get(&broker).filter(|known| known.epoch == epoch && !fenced);
         let heartbeat = Heartbeat {
             epoch,
             last_contact: Some(now),
             fenced,
             metadata_offset: Offset::UNKNOWN,
-            controlled_shutdown_offset: None,
+            controlled_shutdown_offset: amended.and_then(|known| known.controlled_shutdown_offset),
         };
         self.brokers.insert(broker, heartbeat);
     }

@@ -32,7 +32,10 @@ fn tell(image: &mut MetadataImage, record: &MetadataRecord, expired: &mut Vec<Br
                 Some(true) => {
                     let session_expired = expired.contains(broker);
                     expired.retain(|other| other != broker);
-                    facts.push(Fact::BrokerFenced { broker: *broker, session_expired });
+                    // Who stopped in good order is fenced once more when its session ends: that is no news.
+                    if image.brokers.get(broker).is_none_or(|known| !known.fenced) {
+                        facts.push(Fact::BrokerFenced { broker: *broker, session_expired });
+                    }
                 }
                 Some(false) => facts.push(Fact::BrokerUnfenced { broker: *broker }),
                 None => {}
@@ -157,7 +160,7 @@ fn resource_name(kind: ResourceType, resource: &StrBytes) -> StrBytes {
 mod tests {
     use super::*;
     use crate::wire::batch::{BatchHeader, NewRecord};
-    use crate::wire::{LeaderEpoch, PartitionEpoch, topic_name};
+    use crate::wire::{BrokerEpoch, LeaderEpoch, PartitionEpoch, topic_name};
 
     const ID: Uuid = Uuid::from_u128(4);
 
@@ -238,5 +241,24 @@ mod tests {
     #[test]
     fn a_no_op_tells_nothing() {
         assert_eq!(told(&mut image_with_orders(), &[MetadataRecord::NoOp]), []);
+    }
+
+    #[test]
+    fn who_is_fenced_twice_is_told_once() {
+        let mut image = MetadataImage::new();
+        let (broker, epoch) = (BrokerId(1), BrokerEpoch(5));
+        let incarnation = Uuid::from_u128(1);
+        let (rack, fenced, in_controlled_shutdown) = (None, true, false);
+        let register =
+            MetadataRecord::RegisterBroker { broker, incarnation, epoch, rack, fenced, in_controlled_shutdown };
+        let change = |fenced| MetadataRecord::BrokerRegistrationChange {
+            broker,
+            epoch,
+            fenced: Some(fenced),
+            in_controlled_shutdown: None,
+        };
+        let facts = told(&mut image, &[register, change(false), change(true), change(true)]);
+        let fenced = Fact::BrokerFenced { broker, session_expired: false };
+        assert_eq!(facts, [Fact::BrokerRegistered { broker, epoch }, Fact::BrokerUnfenced { broker }, fenced]);
     }
 }

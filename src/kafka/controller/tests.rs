@@ -391,25 +391,52 @@ fn a_restarted_sole_controller_remembers_everything_and_tells_nothing_twice() {
     assert_eq!(cluster.facts.iter().find(about_metadata), None);
 }
 
+/// The broker asks whether it may stop.
+fn leave(cluster: &mut Cluster, broker: i32) -> BrokerHeartbeatResponse {
+    let mut request = cluster.heartbeat_request(broker);
+    request.want_shut_down = true;
+    let Response::BrokerHeartbeat(response) = cluster.ask(broker, request) else { panic!() };
+    response
+}
+
 #[test]
 fn a_broker_leaves_in_good_order_once_every_other_one_knows_the_new_leaders() {
     let mut cluster = Cluster::with_brokers(1, 3);
     cluster.create_orders("2");
-    let leave = |cluster: &mut Cluster| {
-        let mut request = cluster.heartbeat_request(3);
-        request.want_shut_down = true;
-        let Response::BrokerHeartbeat(response) = cluster.ask(3, request) else { panic!() };
-        response
-    };
-    assert!(!leave(&mut cluster).should_shut_down);
+    assert!(!leave(&mut cluster, 3).should_shut_down);
     assert_eq!(cluster.orders().leader, Some(BrokerId(1)));
     assert!(cluster.facts.contains(&Fact::BrokerInControlledShutdown { broker: BrokerId(3) }));
-    assert!(!leave(&mut cluster).should_shut_down, "brokers 1 and 2 have not said that they replayed it");
+    assert!(!leave(&mut cluster, 3).should_shut_down, "brokers 1 and 2 have not said that they replayed it");
     cluster.heartbeat(1);
     cluster.heartbeat(2);
-    assert!(leave(&mut cluster).should_shut_down);
+    assert!(leave(&mut cluster, 3).should_shut_down);
     cluster.run_for(100);
     assert!(cluster.facts.contains(&Fact::BrokerFenced { broker: BrokerId(3), session_expired: false }));
+}
+
+#[test]
+fn whoever_comes_back_too_soon_is_refused_until_its_old_session_ends() {
+    let mut cluster = Cluster::with_brokers(1, 3);
+    cluster.create_orders("2");
+    assert!(!leave(&mut cluster, 3).should_shut_down);
+    cluster.heartbeat(1);
+    cluster.heartbeat(2);
+    assert!(leave(&mut cluster, 3).should_shut_down);
+    let register = |cluster: &mut Cluster| {
+        let mut request = BrokerRegistrationRequest::default();
+        (request.broker_id, request.incarnation_id) = (BrokerId(3), Uuid::from_u128(33));
+        request.previous_broker_epoch = -1;
+        let Response::BrokerRegistration(response) = cluster.ask(3, request) else { panic!() };
+        response.error_code
+    };
+    assert_eq!(register(&mut cluster), ErrorCode::DuplicateBrokerRegistration.code());
+    cluster.live(&[1, 2], 8);
+    assert_eq!(register(&mut cluster), ErrorCode::DuplicateBrokerRegistration.code());
+    cluster.live(&[1, 2], 2);
+    assert_eq!(register(&mut cluster), 0);
+    // Its session ended, and it was fenced once more: that was no news.
+    let fenced = cluster.facts.iter().filter(|fact| matches!(fact, Fact::BrokerFenced { .. })).count();
+    assert_eq!(fenced, 1);
 }
 
 #[test]

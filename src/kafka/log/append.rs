@@ -262,11 +262,12 @@ impl Log {
     }
 
     /// Begins a new segment at the log's end, or at `expected` beyond it. What lies below is flushed,
-    /// and the producers' state is written down. Nothing happens while the active segment is empty,
-    /// unless the new one would begin elsewhere.
+    /// and the producers' state is written down. An active segment that is empty gives way to
+    /// another of the same base, which is younger (LocalLog.roll).
     pub fn roll(&mut self, expected: Option<Offset>, now: Instant) {
         let base = expected.map_or(self.log_end, |expected| expected.max(self.log_end));
         if self.active().base() == base {
+            *self.active_mut() = Segment::new(base, now);
             return;
         }
         self.active_mut().close();

@@ -388,6 +388,7 @@ impl ProducerState {
     pub fn truncate_and_reload(&mut self, log_start: Offset, log_end: Offset, now: Instant) {
         self.snapshots.retain(|&at, _| at > log_start && at <= log_end);
         if log_end == self.end {
+            self.on_log_start(log_start);
             return;
         }
         self.clear();

@@ -286,3 +286,30 @@ fn a_log_that_goes_on_leaves_its_clone_as_it_was() {
     assert!(kept.batches(Offset(0)).eq(batches));
     assert_ne!(kept, log);
 }
+
+#[test]
+fn an_empty_segment_that_is_rolled_is_young_again() {
+    let config = TopicConfig { segment_time: Duration::from_millis(1_000), ..TopicConfig::default() };
+    let mut log = Log::created_at(config, now());
+    log.roll(None, now() + Duration::from_millis(900));
+    let timeless = NewRecord { timestamp: -1, ..record("key", "value") };
+    let batch = Batch::build(&BatchHeader::PLAIN, &[timeless]);
+    for ms in [1_000, 1_900, 1_901] {
+        let at = now() + Duration::from_millis(ms);
+        log.append_as_leader(batch.bytes().clone(), EPOCH, Origin::Client, at).unwrap();
+    }
+    let bases: Vec<i64> = log.segments().map(|segment| segment.base().0).collect();
+    assert_eq!(bases, [0, 2], "its second began when it was rolled");
+}
+
+#[test]
+fn transactions_below_the_start_of_a_log_that_is_reloaded_hold_nobody_up() {
+    let mut log = Log::new(TopicConfig::default());
+    log.append_as_leader(produced_by(1, 0, 0, true), EPOCH, Origin::Client, now()).unwrap();
+    let marker = EndTxnMarker { commit: true, coordinator_epoch: 0 }.batch(ProducerId(1), 0, now().millis());
+    log.append_as_leader(marker.bytes().clone(), EPOCH, Origin::Coordinator, now()).unwrap();
+    let mut producers = log.producers().clone();
+    assert_eq!(producers.first_unstable(), Some(Offset(0)), "the marker is not replicated");
+    producers.truncate_and_reload(Offset(2), Offset(2), now());
+    assert_eq!(producers.first_unstable(), None);
+}

@@ -8,6 +8,8 @@ pub const LATEST: i64 = -1;
 pub const EARLIEST: i64 = -2;
 pub const MAX_TIMESTAMP: i64 = -3;
 pub const EARLIEST_LOCAL: i64 = -4;
+pub const LATEST_TIERED: i64 = -5;
+pub const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// Who asks, and so how far the answer may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,14 @@ impl Partition {
             }
             EARLIEST | EARLIEST_LOCAL => return Ok(Some(earliest(log))),
             MAX_TIMESTAMP => log.offset_of_max_timestamp(),
+            // Nothing is stored elsewhere: an answer, of no offset.
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => {
+                return Ok(Some(FoundOffset {
+                    timestamp: -1,
+                    offset: Offset::UNKNOWN,
+                    leader_epoch: LeaderEpoch::UNKNOWN,
+                }));
+            }
             _ if timestamp < 0 => return Ok(None),
             _ => log.offset_for_timestamp(timestamp),
         };
@@ -70,4 +80,45 @@ fn earliest(log: &Log) -> FoundOffset {
     let epochs = log.epochs();
     let epoch = epochs.iter().rev().find(|(_, first)| *first <= start).map(|(epoch, _)| *epoch);
     FoundOffset { timestamp: -1, offset: start, leader_epoch: epoch.unwrap_or(LeaderEpoch::UNKNOWN) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::config::{BrokerConfig, TopicConfig};
+    use crate::kafka::replica::{Liveness, PartitionState};
+    use crate::time::Instant;
+    use crate::wire::{BrokerEpoch, BrokerId, PartitionEpoch};
+
+    struct Everybody;
+
+    impl Liveness for Everybody {
+        fn eligible(&self, _: BrokerId) -> bool {
+            true
+        }
+
+        fn broker_epoch(&self, _: BrokerId) -> Option<BrokerEpoch> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_stored_elsewhere_is_nothing_and_that_is_an_answer() {
+        let mut log = Log::new(TopicConfig::default());
+        let mut partition = Partition::new(BrokerId(1), &BrokerConfig::default());
+        let state = PartitionState {
+            replicas: vec![BrokerId(1)],
+            isr: vec![BrokerId(1)],
+            leader: Some(BrokerId(1)),
+            leader_epoch: LeaderEpoch(3),
+            partition_epoch: PartitionEpoch(0),
+            recovering: false,
+        };
+        partition.make_leader(&mut log, state, &Everybody, Instant::ZERO);
+        let nothing = FoundOffset { timestamp: -1, offset: Offset::UNKNOWN, leader_epoch: LeaderEpoch::UNKNOWN };
+        for timestamp in [LATEST_TIERED, EARLIEST_PENDING_UPLOAD] {
+            let found = partition.list_offset(&log, None, timestamp, Isolation::ReadUncommitted);
+            assert_eq!(found, Ok(Some(nothing)));
+        }
+    }
 }
