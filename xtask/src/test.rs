@@ -127,7 +127,8 @@ fn tests_in_the_browser() -> Result<()> {
 
 /// What every script comes to natively: `digest name`, line by line.
 fn native_digests() -> Result<String> {
-    run::visibly(&mut cargo(["build", "--package", "highwater", "--bin", "highwater"]))?;
+    // As the native tests have built it.
+    run::visibly(&mut cargo(["build", "--profile", "test", "--package", "highwater", "--bin", "highwater"]))?;
     let command = workspace::target().join("debug").join(format!("highwater{}", std::env::consts::EXE_SUFFIX));
     let mut lines = String::new();
     for folder in ["tests/scripts", "src/lesson"] {
