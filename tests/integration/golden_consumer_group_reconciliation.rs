@@ -127,7 +127,8 @@ pub fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn check_reconcile(case: &Value) -> Result<(), String> {
     let topics = list(&case["topics_in_metadata"]).map(|name| (text(name).to_string(), 10));
-    let names = Names::new(topics);
+    let mut names = Names::new(topics);
+    names.learn(case);
     let member = &case["member"];
     let current = CurrentAssignment {
         epoch: int(&member["member_epoch"]),
