@@ -79,14 +79,16 @@ fn sticky(case: &Value) -> Result<(), String> {
     let first_digit = |text: &str| text.chars().find(char::is_ascii_digit).and_then(|c| c.to_digit(10)).unwrap_or(0);
     let holds = if let Some(rest) = expect.strip_prefix("always partition ") {
         got.iter().all(|p| *p == first_digit(rest) as i32)
+    } else if let Some((before, after)) = expect.split_once("never") {
+        // "0 or 2, never 1", or "partition 1 is never chosen".
+        let digits = |text: &str| text.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();
+        let named = if digits(after).is_empty() { digits(before) } else { digits(after) };
+        !named.is_empty() && got.iter().all(|p| !named.contains(&(*p as u32)))
     } else if expect.starts_with("partition ") {
         got.iter().all(|p| *p == first_digit(expect) as i32)
     } else if expect.starts_with("same partition for the first ") {
         let same = first_digit(expect) as usize;
         got[..same].iter().all(|p| *p == got[0]) && got[same] != got[0]
-    } else if let Some((_, never)) = expect.split_once("never ") {
-        let never = never.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();
-        !never.is_empty() && got.iter().all(|p| !never.contains(&(*p as u32)))
     } else {
         // What is left names the partitions that may be chosen.
         let named = expect.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();

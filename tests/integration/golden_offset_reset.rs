@@ -33,12 +33,60 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
     ("--all-groups", "one operation resets one group"),
 ];
 
+/// The options of the tool that an operation here has too.
+const OPTIONS: [&str; 12] = [
+    "--all-topics",
+    "--topic",
+    "--to-current",
+    "--to-earliest",
+    "--to-latest",
+    "--to-offset",
+    "--to-datetime",
+    "--by-duration",
+    "--shift-by",
+    "--execute",
+    "--dry-run",
+    "--export",
+];
+
 #[test]
 fn golden_offset_reset() {
     run_file(include_str!("../golden/offset_reset.json"), run);
 }
 
+/// What a case may tell; whatever else it tells would have to be understood.
+const FIELDS: [&str; 21] = [
+    "name",
+    "test",
+    "kind",
+    "note",
+    "expect",
+    "args",
+    "log",
+    "group_state",
+    "committed_before",
+    "committed_after",
+    "reset_plan",
+    "message_contains",
+    "error",
+    "value",
+    "valid",
+    "list_offsets_timestamp",
+    "position",
+    "auto_offset_reset",
+    "offset_for_leader_epoch_response",
+    "list_offsets_response",
+    "list_offsets_responses",
+];
+const MORE_FIELDS: [&str; 3] =
+    ["reset_strategy", "seek_while_request_in_flight", "reset_requested_while_request_in_flight"];
+
 fn run(case: &Value) -> Result<(), String> {
+    let fields = case.as_object().ok_or("a case is an object")?;
+    let is_known = |field: &str| FIELDS.contains(&field) || MORE_FIELDS.contains(&field);
+    if let Some(odd) = fields.keys().find(|field| !is_known(field)) {
+        return Err(format!("unknown field {odd}"));
+    }
     match case["kind"].as_str() {
         Some("tool") => tool(case),
         Some("auto_offset_reset_parse") => parse(case),
@@ -68,9 +116,11 @@ fn parse(case: &Value) -> Result<(), String> {
 
 fn timestamp(case: &Value) -> Result<(), String> {
     let policy = policy(case["value"].as_str().ok_or("no value")?).ok_or("the policy does not read")?;
+    same_timestamp(ResetTo::from_policy(policy), &case["list_offsets_timestamp"])
+}
+
+fn same_timestamp(to: Option<ResetTo>, expect: &Value) -> Result<(), String> {
     let now = Instant::from_millis(1_700_000_000_000);
-    let to = ResetTo::from_policy(policy);
-    let expect = &case["list_offsets_timestamp"];
     if let (Some(ResetTo::ByDuration(duration)), Some(_)) = (to, expect.as_str()) {
         // The file says it in words: now minus the duration.
         return same("timestamp", &json!(to.map(|t| t.timestamp(now))), &json!(now.millis() - duration.millis()));
@@ -113,6 +163,10 @@ fn truncation(case: &Value) -> Result<(), String> {
     if let Some(seek) = case.get("seek_while_request_in_flight") {
         let at = seek.get("offset").unwrap_or(seek);
         assigned.seek(Position::at(Offset(number(at)?)));
+    }
+    if let Some(to) = case["reset_requested_while_request_in_flight"].as_str() {
+        let to = self::policy(to).and_then(ResetTo::from_policy).ok_or("the other strategy does not read")?;
+        assigned.reset(to, PositionReason::Seek);
     }
     let answer = &case["offset_for_leader_epoch_response"];
     let (end_epoch, end) = (number(&answer["leader_epoch"])?, number(&answer["end_offset"])?);
@@ -164,7 +218,7 @@ fn position_reset(case: &Value) -> Result<(), String> {
     let assigned = subscription.get_mut(&partition).ok_or("not assigned")?;
     assigned.reset(to, PositionReason::Reset);
     if let Some(expect) = case.get("list_offsets_timestamp") {
-        same("timestamp", &json!(to.timestamp(Instant::ZERO)), expect)?;
+        same_timestamp(Some(to), expect)?;
     }
     if let Some(seek) = case.get("seek_while_request_in_flight").and_then(Value::as_i64) {
         assigned.seek(Position::at(Offset(seek)));
@@ -216,8 +270,12 @@ struct Cluster {
 
 fn tool(case: &Value) -> Result<(), String> {
     let args: Vec<&str> = case["args"].as_array().ok_or("no args")?.iter().filter_map(Value::as_str).collect();
-    if args.iter().any(|arg| NOT_APPLICABLE.iter().any(|(need, _)| arg == need)) {
+    if let Some((need, why)) = NOT_APPLICABLE.iter().find(|(need, _)| args.contains(need)) {
+        println!("{} is left out for {need}: {why}", case["name"]);
         return Ok(());
+    }
+    if let Some(odd) = args.iter().find(|arg| arg.starts_with("--") && !OPTIONS.contains(arg)) {
+        return if case["error"].is_string() { Ok(()) } else { Err(format!("unknown option {odd}")) };
     }
     let cluster = Cluster::of(case, &args)?;
     let target = target(&args)?;
@@ -267,6 +325,10 @@ impl Cluster {
         if args.iter().any(|arg| arg.contains("before the first record")) {
             at_time = logs.values().flatten().map(|(start, _)| *start).next();
         }
+        // Words may tell how many records are older than the time that is asked for.
+        let told = args.iter().find(|arg| arg.starts_with('(') && at_time.is_none());
+        let digits = |words: &&&str| words.split(|c: char| !c.is_ascii_digit()).find_map(|digits| digits.parse().ok());
+        at_time = at_time.or(told.as_ref().and_then(digits));
         let mut committed = BTreeMap::new();
         let mut words = BTreeMap::new();
         for (name, offset) in case["committed_before"].as_object().ok_or("no committed offsets")? {

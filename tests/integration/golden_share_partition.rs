@@ -12,7 +12,7 @@ use highwater::kafka::share::{
 };
 use highwater::sorted::SortedSet;
 use highwater::time::{Duration, Instant};
-use highwater::wire::{ErrorCode, LeaderEpoch, Offset, StrBytes, str_bytes};
+use highwater::wire::{ErrorCode, LeaderEpoch, Offset, StrBytes, error, str_bytes};
 use serde_json::{Value, json};
 
 use crate::golden::{flag, int, int_or, run_file};
@@ -60,8 +60,13 @@ fn run(case: &Value) -> Result<(), String> {
         }
         let mut first_failure = None;
         let mut done = None;
-        for mut candidate in candidates {
-            let result = apply(&mut candidate, step).and_then(|()| match after {
+        // Of the write of a lock that ended, nothing is recorded: it may be done, or open.
+        let lock_ends = step["op"] == "acquisition-lock-timeout";
+        let ways = candidates.iter().map(|one| (one.clone(), false));
+        let open = candidates.iter().filter(|_| lock_ends).map(|one| (one.clone(), true));
+        let ways: Vec<(Subject, bool)> = ways.chain(open).collect();
+        for (mut candidate, leaves_open) in ways {
+            let result = apply(&mut candidate, step, leaves_open).and_then(|()| match after {
                 Some(after) if !same_state(after, &dump(&candidate.partition), is_staged) => {
                     Err(format!("the state is {}, not {after}", dump(&candidate.partition)))
                 }
@@ -113,18 +118,20 @@ fn outcomes(live: Subject, limits: Limits) -> Vec<Subject> {
     let late = NOW + limits.record_lock_duration;
     let failed = Err(ErrorCode::UnknownServerError);
     let mut all = vec![live.clone()];
-    for (at, write) in live.open.iter().enumerate() {
-        for (now, result) in [(NOW, Ok(())), (NOW, failed), (late, failed)] {
-            let mut ended = live.clone();
-            ended.open.remove(at);
-            ended.partition.write_done(now, *write, result);
-            all.extend(outcomes(ended, limits));
+    for write in &live.open {
+        for index in 0..all.len() {
+            for (now, result) in [(NOW, Ok(())), (NOW, failed), (late, failed)] {
+                let mut ended = all[index].clone();
+                ended.open.retain(|open| open != write);
+                ended.partition.write_done(now, *write, result);
+                all.push(ended);
+            }
         }
     }
     all
 }
 
-fn apply(subject: &mut Subject, step: &Value) -> Result<(), String> {
+fn apply(subject: &mut Subject, step: &Value, leaves_open: bool) -> Result<(), String> {
     match step["op"].as_str().unwrap_or_default() {
         "maybeInitialize" => initialize(subject, step),
         "acquire" => acquire(subject, step),
@@ -147,6 +154,10 @@ fn apply(subject: &mut Subject, step: &Value) -> Result<(), String> {
         "acquisition-lock-timeout" => {
             let (first, last) = (Offset(int(step, "first_offset")?), Offset(int(step, "last_offset")?));
             let write = subject.partition.expire_lock(first, last);
+            if leaves_open {
+                subject.open.extend(write.map(|write| write.id));
+                return Ok(());
+            }
             settle(subject, step, Ok(write))
         }
         other => Err(format!("unknown op {other}")),
@@ -185,34 +196,42 @@ fn initialize(subject: &mut Subject, step: &Value) -> Result<(), String> {
         if !read {
             return Ok(());
         }
-        // The format shows what the persister answered only by what became of it.
-        let after = &step["state_after"];
-        let batches = after["in_flight"].as_array().into_iter().flatten();
-        let batches: Result<Vec<StateBatch>, String> = batches.map(persisted).collect();
-        let persisted = PersistedState {
-            state_epoch: int_or(after, "state_epoch", 0) as i32,
-            start: Offset(int_or(after, "start_offset", 0)),
-            batches: batches.unwrap_or_default(),
-        };
-        let failed = step["future"] == "failed";
-        let invalid = StateBatch {
-            first: persisted.start + -1,
-            last: persisted.start,
-            delivery_count: 1,
-            state: RecordState::Available,
-        };
-        subject.partition.initialized(match (failed, persisted.start > Offset::ZERO) {
-            (false, _) => Ok(persisted),
-            (true, false) => Err(ErrorCode::UnknownServerError),
-            // The answer was taken up to a batch that cannot be.
-            (true, true) => Ok(PersistedState { batches: vec![invalid], ..persisted }),
-        })
+        subject.partition.initialized(persister_answer(step))
     });
     match (step["future"].as_str(), result) {
         (None, Ok(())) => Ok(()),
         (Some("failed"), Err(error)) if step["error"] == error_name(error) => Ok(()),
         (future, result) => Err(format!("the future is {future:?} {}, and here {result:?}", step["error"])),
     }
+}
+
+/// The format shows what the persister answered only by what became of it.
+fn persister_answer(step: &Value) -> Result<PersistedState, ErrorCode> {
+    let after = &step["state_after"];
+    let batches = after["in_flight"].as_array().into_iter().flatten();
+    let batches: Result<Vec<StateBatch>, String> = batches.map(persisted).collect();
+    let start = Offset(int_or(after, "start_offset", 0));
+    let batch = |first, last, state| StateBatch { first, last, delivery_count: 1, state };
+    let mut persisted = PersistedState {
+        state_epoch: int_or(after, "state_epoch", 0) as i32,
+        start,
+        batches: batches.unwrap_or_default(),
+    };
+    if step["future"] != "failed" {
+        if persisted.batches.is_empty() && flag(after, "find_next_fetch_offset") {
+            // All that it told of was done with.
+            persisted.start = start + -1;
+            persisted.batches.push(batch(start + -1, start + -1, RecordState::Acknowledged));
+        }
+        return Ok(persisted);
+    }
+    if start == Offset::ZERO {
+        let named = (1..200).filter_map(error).find(|error| step["error"] == error_name(*error));
+        return Err(named.unwrap_or(ErrorCode::UnknownServerError));
+    }
+    // The answer was taken up to a batch that cannot be.
+    persisted.batches.push(batch(start + -1, start, RecordState::Available));
+    Ok(persisted)
 }
 
 fn acquire(subject: &mut Subject, step: &Value) -> Result<(), String> {

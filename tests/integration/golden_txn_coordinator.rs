@@ -339,7 +339,9 @@ impl Harness {
     /// The leader has written every marker that it was asked for.
     fn complete_markers(&mut self) -> Result<Value, String> {
         let leader = NodeId::Broker(LEADER);
-        let at = self.effects.sends.iter().position(|(to, _)| *to == leader).ok_or("no markers were sent")?;
+        let Some(at) = self.effects.sends.iter().position(|(to, _)| *to == leader) else {
+            return self.complete_again();
+        };
         let envelope = self.effects.sends.remove(at).1;
         let Body::Request(Request::WriteTxnMarkers(request)) = &envelope.body else {
             return Err(format!("{envelope:?}"));
@@ -347,6 +349,16 @@ impl Harness {
         let response = WriteTxnMarkersResponse::default().with_markers(request.markers.iter().map(written).collect());
         let mut turn = Turn::new(self.now, &mut self.effects);
         self.coordinator.markers_written(&mut turn, LEADER, envelope.correlation, &response);
+        self.settle();
+        Ok(Value::Null)
+    }
+
+    /// The markers are written, and the log did not take it before.
+    fn complete_again(&mut self) -> Result<Value, String> {
+        let soon = self.now + Duration::from_secs(1);
+        let retry = self.coordinator.next_alarm().map(|(at, _)| at).filter(|at| *at <= soon);
+        let at = retry.ok_or("no markers were sent")?;
+        self.coordinator.alarm(&mut Turn::new(at, &mut self.effects), &self.image);
         self.settle();
         Ok(Value::Null)
     }

@@ -77,6 +77,7 @@ impl Names {
     /// What an earlier image knew of topics that are gone.
     pub fn keep(&mut self, earlier: Names) {
         self.gone = earlier.gone;
+        self.gone.extend(earlier.image.topic_names.iter().map(|(id, name)| (*id, name.0.to_string())));
     }
 
     pub fn topics(&self) -> Vec<(String, i32)> {
@@ -178,9 +179,6 @@ pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str)
         records.push(ConsumerRecord::Target(str_bytes(member), Some(target)));
         records.push(ConsumerRecord::Current(str_bytes(member), Some(current)));
     }
-    if case.to_string().contains("CONSUMER_GROUP_PARTITION_METADATA") {
-        records.push(ConsumerRecord::Own(ConsumerOwn::PartitionMetadata(Some(Bytes::from_static(b"old")))));
-    }
     records.push(ConsumerRecord::TargetEpoch(Some(int(&group["assignment_epoch"]))));
     let epoch = int(&group["group_epoch"]);
     records.push(ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash: 0 })));
@@ -232,7 +230,7 @@ fn initial_member(case: &Value, group: &GroupId, id: &str, value: &Value, client
                 // That is what the brokers give to members of the consumer protocol.
                 .filter(|session| *session != Duration::from_secs(45))
                 .unwrap_or(Duration::from_millis(5_000)),
-            protocols: vec![(str_bytes(&classic_protocol(case)), versioned(&subscription))],
+            protocols: vec![(str_bytes(&classic_protocol(case)), versioned(&subscription, version(case, id)))],
         }
     });
     MemberMetadata {
@@ -303,10 +301,21 @@ fn rebalance_timeout(case: &Value, group: &GroupId, id: &str) -> Option<Duration
     begins.into_iter().flatten().next()
 }
 
-fn versioned(subscription: &ConsumerProtocolSubscription) -> Bytes {
+/// A member is answered in the version of its subscription, by which it is known (CONSUMER_PROTOCOL).
+fn version(case: &Value, id: &str) -> i16 {
+    let steps: Vec<&Value> = list(&case["steps"]).collect();
+    let syncs = |index: u64| {
+        steps.get(index as usize).is_some_and(|s| s["op"] == "SyncGroup" && s["request"]["memberId"] == id)
+    };
+    let completions = steps.iter().flat_map(|step| list(&step["completions"]));
+    let mut answers = completions.filter(|c| c["completes_request_of_step"].as_u64().is_some_and(syncs));
+    answers.find_map(|c| c["response"]["assignment_decoded"]["version"].as_i64()).map_or(3, |version| version as i16)
+}
+
+fn versioned(subscription: &ConsumerProtocolSubscription, version: i16) -> Bytes {
     let mut out = BytesMut::new();
-    out.put_i16(3);
-    subscription.encode(&mut out, 3).expect("a subscription encodes");
+    out.put_i16(version);
+    subscription.encode(&mut out, version).expect("a subscription encodes");
     out.freeze()
 }
 
@@ -359,6 +368,9 @@ pub fn read_record(record: &Value, names: &Names) -> Result<GroupRecord, String>
                 revoking: names.owned(&value["partitionsPendingRevocation"]),
             };
             ConsumerRecord::Current(member, there.then(current))
+        }
+        "CONSUMER_GROUP_PARTITION_METADATA" => {
+            ConsumerRecord::Own(ConsumerOwn::PartitionMetadata(there.then(|| Bytes::from_static(b"old"))))
         }
         "CONSUMER_GROUP_REGULAR_EXPRESSION" => {
             let topics = list(&value["topics"]).map(|name| topic_name(text(name))).collect();

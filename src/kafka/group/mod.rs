@@ -22,6 +22,8 @@ mod deletion;
 mod finish;
 mod flexible;
 mod join;
+#[cfg(test)]
+mod migration_tests;
 mod offsets;
 mod pending;
 mod queries;

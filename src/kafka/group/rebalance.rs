@@ -138,7 +138,7 @@ impl Work<'_, '_> {
         }
         if group.pending_join.contains(id) {
             group.remove(id);
-            return self.maybe_complete_join(group);
+            return self.complete_join_of_those_left(group);
         }
         let member = group.member(id)?;
         if member.has_satisfied_heartbeat() {
@@ -148,9 +148,15 @@ impl Work<'_, '_> {
         self.remove_member(group, id, "its session expired");
         match group.state {
             GroupState::Stable | GroupState::CompletingRebalance => self.maybe_prepare_rebalance(group, &reason),
-            GroupState::PreparingRebalance => self.maybe_complete_join(group),
-            GroupState::Empty | GroupState::Dead => None,
+            _ => self.complete_join_of_those_left(group),
         }
+    }
+
+    /// Where a session ended nobody is waited for any longer, not even in the initial delay
+    /// (removeMemberAndUpdateClassicGroup).
+    fn complete_join_of_those_left(&mut self, group: &mut ClassicGroup) -> Option<GroupRecord> {
+        let all_are_here = group.state == GroupState::PreparingRebalance && group.has_all_members_joined();
+        if all_are_here { self.complete_join_phase(group) } else { None }
     }
 
     /// expirePendingSync: members that took their place but never asked for their assignment.

@@ -428,3 +428,18 @@ fn a_group_whose_first_record_fails_leaves_nothing_behind() {
     room.wait(Duration::from_secs(400));
     assert_eq!(room.group().state, GroupState::Empty);
 }
+
+#[test]
+fn a_member_whose_session_ends_in_the_initial_delay_leaves_an_empty_group() {
+    let config = BrokerConfig { group_initial_rebalance_delay: Duration::from_secs(600), ..BrokerConfig::default() };
+    let mut room = Room::without_partitions();
+    room.coordinator = GroupCoordinator::new(BrokerId(1), &config);
+    let partition = GroupCoordinator::partition_for(GROUP, 50);
+    room.coordinator.load(&mut Turn::new(room.now, &mut room.effects), partition, LeaderEpoch(0), []);
+    let asked = room.send(join(""));
+    let id = room.join_answer(asked).member_id;
+    let joined = room.send(join(&id));
+    room.wait(Duration::from_secs(300));
+    assert_eq!(room.join_answer(joined).error_code, ErrorCode::UnknownMemberId.code());
+    assert_eq!((room.group().state, room.group().generation), (GroupState::Empty, 1));
+}

@@ -107,11 +107,12 @@ fn judge(transaction: &Transaction, request: &EndTxnRequest) -> Result<Verdict, 
         current.prev_producer_id == request.producer_id && epoch == i16::MAX - 1 && current.producer_epoch == 0;
     let is_retry = i32::from(current.producer_epoch) == i32::from(epoch) + 1 || after_overflow;
     let is_current = epoch == current.producer_epoch;
-    if current.producer_id != request.producer_id && !after_overflow {
-        return Err(ErrorCode::InvalidProducerIdMapping);
-    }
+    // A producer that has its next id already may be ahead of the write that brings it.
     if transaction.pending.is_some() {
         return Err(ErrorCode::ConcurrentTransactions);
+    }
+    if current.producer_id != request.producer_id && !after_overflow {
+        return Err(ErrorCode::InvalidProducerIdMapping);
     }
     let is_valid = match current.state {
         TransactionState::Ongoing | TransactionState::Empty | TransactionState::Dead => is_current,

@@ -84,13 +84,15 @@ impl TransactionCoordinator {
 
     /// How long a transaction of the session may last.
     fn session_timeout(&self, request: &InitProducerIdRequest) -> Result<i32, ErrorCode> {
-        if request.enable_2_pc {
-            // KIP-939: another system decides, however long that takes.
-            let allowed = self.settings.two_phase_commit;
-            return if allowed { Ok(i32::MAX) } else { Err(ErrorCode::TransactionalIdAuthorizationFailed) };
+        if request.enable_2_pc && !self.settings.two_phase_commit {
+            return Err(ErrorCode::TransactionalIdAuthorizationFailed);
         }
         if request.keep_prepared_txn {
             return Err(ErrorCode::UnsupportedVersion);
+        }
+        if request.enable_2_pc {
+            // KIP-939: another system decides, however long that takes.
+            return Ok(i32::MAX);
         }
         let timeout = Duration::from_millis(request.transaction_timeout_ms.into());
         let valid = timeout > Duration::ZERO && timeout <= self.settings.max_timeout;

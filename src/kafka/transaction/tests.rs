@@ -376,3 +376,32 @@ fn an_old_epoch_of_a_producer_id_that_is_used_up_gets_nothing() {
     let next = used_up.prepare_rotation(ProducerId(2), 60_000, false, 1);
     assert_eq!((next.producer_id, next.producer_epoch, next.prev_producer_id), (ProducerId(2), 0, ProducerId(1)));
 }
+
+#[test]
+fn a_producer_that_ends_with_the_next_id_while_the_last_end_is_written_has_to_wait() {
+    let mut fixture = Fixture::new();
+    fixture.commit();
+    let end = EndTxnRequest::default().with_transactional_id(named("app")).with_committed(true);
+    let asked = fixture.ask(end.with_producer_id(ProducerId(77)).with_producer_epoch(0));
+    let Some(Response::EndTxn(answer)) = fixture.answer(asked) else { panic!("its answer") };
+    assert_eq!(answer.error_code, ErrorCode::ConcurrentTransactions.code());
+}
+
+#[test]
+fn a_prepared_transaction_cannot_be_kept_not_even_in_two_phases() {
+    let mut fixture = Fixture::new();
+    let config = BrokerConfig { transaction_two_phase_commit: true, ..BrokerConfig::default() };
+    fixture.coordinator = TransactionCoordinator::new(BrokerId(0), &config, fixture.now);
+    let home = home("app");
+    fixture.coordinator.load(&mut Turn::new(fixture.now, &mut fixture.effects), home, LeaderEpoch(0), []);
+    let init = InitProducerIdRequest::default()
+        .with_transactional_id(Some(named("app")))
+        .with_transaction_timeout_ms(60_000)
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1)
+        .with_enable_2_pc(true)
+        .with_keep_prepared_txn(true);
+    let asked = fixture.ask(init);
+    let Some(Response::InitProducerId(answer)) = fixture.answer(asked) else { panic!("its answer") };
+    assert_eq!(answer.error_code, ErrorCode::UnsupportedVersion.code());
+}

@@ -68,11 +68,11 @@ pub enum Assignor {
     Range,
     /// That of share groups (`group.share.assignors`).
     Simple,
-    /// One that has its answer ready, as a class of somebody's own may have; without one it leaves
-    /// everything as it is.
+    /// One that has its answer ready, or its failure, as a class of somebody's own may have; without one it
+    /// leaves everything as it is.
     Fixed {
         name: StrBytes,
-        targets: Option<Targets>,
+        targets: Option<Result<Targets, UnknownTopic>>,
     },
 }
 
@@ -103,7 +103,7 @@ impl Assignor {
             Assignor::Simple => simple::assign(spec),
             Assignor::Uniform if spec.homogeneous => uniform::assign(spec),
             Assignor::Uniform => heterogeneous::assign(spec),
-            Assignor::Fixed { targets: Some(targets), .. } => Ok(targets.clone()),
+            Assignor::Fixed { targets: Some(targets), .. } => targets.clone(),
             Assignor::Fixed { targets: None, .. } => {
                 Ok(spec.members.iter().map(|member| (member.id.clone(), member.target.clone())).collect())
             }

@@ -39,7 +39,7 @@ pub(super) struct Change<'a> {
 pub(super) struct Subscribed {
     pub changed: bool,
     /// The group must have another target for it.
-    needs_target: bool,
+    pub needs_target: bool,
 }
 
 impl<'a> Change<'a> {
@@ -157,6 +157,10 @@ impl<'a> Change<'a> {
             self.write(ConsumerRecord::Epoch(Some(GroupEpoch { epoch, metadata_hash })));
             let reason = StrBytes::from_string(reason);
             self.facts.push(Fact::GroupEpochRaised { group: self.group.id.clone(), epoch, reason });
+        }
+        // Before 4.1 the topics' metadata itself was kept in the log.
+        if self.group.kind.has_partition_metadata {
+            self.write(ConsumerRecord::Own(ConsumerOwn::PartitionMetadata(None)));
         }
         self.saw_metadata = true;
     }

@@ -7,6 +7,7 @@ use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::change::{Change, named};
 use crate::kafka::group::consumer::group::ConsumerGroup;
 use crate::kafka::group::consumer::member::{ClassicMetadata, ConsumerMember, MemberState};
+use crate::kafka::group::consumer::migration::Joining;
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::protocol;
 use crate::kafka::group::sync::sync_error;
@@ -92,8 +93,13 @@ impl Work<'_, '_> {
         change.maybe_bump(subscribed);
         let replaced = change.replaced.clone();
         let downgrade = replaced.filter(|replaced| self.may_convert_with_replacement(&change.group, replaced));
-        if downgrade.is_none() {
-            let (target_epoch, target) = change.target(&self.settings.consumer.assignors)?;
+        let is_changed = subscribed.needs_target;
+        // Where the group becomes a classic one and rebalances, nothing needs to be reconciled any more.
+        if downgrade.is_none() || !is_changed {
+            let (target_epoch, target) = match &downgrade {
+                Some(replaced) => (change.group.target_epoch, change.group.target_of(replaced)),
+                None => change.target(&self.settings.consumer.assignors)?,
+            };
             let owned = owned(subscription, change.image);
             change.reconcile(target_epoch, &target, subscribed.changed, Some(&owned))?;
         }
@@ -115,7 +121,7 @@ impl Work<'_, '_> {
         match downgrade {
             Some(replaced) => {
                 let leaving = [replaced];
-                let (group, joining) = (change.group.clone(), &change.member);
+                let (group, joining) = (change.group.clone(), Joining { member: &change.member, is_changed });
                 Ok(self.convert_to_classic(shard, change.image, &group, &leaving, Some(joining), change.records, then))
             }
             None => Ok(Decided::plain(change.records, then)),
@@ -251,7 +257,7 @@ impl Work<'_, '_> {
         for identity in &request.members {
             let left = leaving_member(&group, identity);
             let response = MemberResponse::default()
-                .with_member_id(left.clone().unwrap_or_else(|_| identity.member_id.clone()))
+                .with_member_id(identity.member_id.clone())
                 .with_group_instance_id(identity.group_instance_id.clone());
             responses.push(response.with_error_code(code(left.as_ref().err().copied())));
             leaving.extend(left.ok().filter(|id| !leaving.contains(id)));
@@ -316,14 +322,15 @@ fn classic_member<'a>(
     Ok((member, member.metadata.classic.as_ref().ok_or(ErrorCode::UnknownMemberId)?))
 }
 
-/// Without a member id an operator removes a static member.
+/// Members of either protocol leave like this. Without a member id an operator removes a static member
+/// (classicGroupLeaveToConsumerGroup).
 fn leaving_member(group: &ConsumerGroup, identity: &MemberIdentity) -> Result<StrBytes, ErrorCode> {
-    let id = match &identity.group_instance_id {
-        Some(instance) if identity.member_id.is_empty() => {
-            &group.static_member(instance).ok_or(ErrorCode::UnknownMemberId)?.id
-        }
-        _ => &identity.member_id,
+    let Some(instance) = &identity.group_instance_id else {
+        return group.members.get(&identity.member_id).map(|m| m.id.clone()).ok_or(ErrorCode::UnknownMemberId);
     };
-    let (member, _) = classic_member(group, id, identity.group_instance_id.as_ref())?;
+    let member = group.static_member(instance).ok_or(ErrorCode::UnknownMemberId)?;
+    if !identity.member_id.is_empty() && identity.member_id != member.id {
+        return Err(ErrorCode::FencedInstanceId);
+    }
     Ok(member.id.clone())
 }

@@ -80,7 +80,8 @@ impl Kind for ConsumerKind {
 
     fn tombstones(&self) -> Vec<ConsumerOwn> {
         let mut records: Vec<_> = self.regexes.keys().map(|regex| ConsumerOwn::Regex(regex.clone(), None)).collect();
-        records.extend(self.has_partition_metadata.then_some(ConsumerOwn::PartitionMetadata(None)));
+        // Whether it was ever there or not (ConsumerGroup.createGroupTombstoneRecords).
+        records.push(ConsumerOwn::PartitionMetadata(None));
         records
     }
 }
@@ -133,8 +134,7 @@ impl ConsumerGroup {
     /// Whether everybody but these speaks the classic protocol, and these do not
     /// (allMembersUseClassicProtocolExcept).
     pub fn all_classic_except(&self, leaving: &[StrBytes]) -> bool {
-        let all = self.members.values();
-        all.into_iter().all(|member| member.is_classic() != leaving.contains(&member.id)) && !leaving.is_empty()
+        self.members.values().all(|member| member.is_classic() || leaving.contains(&member.id)) && !leaving.is_empty()
     }
 
     /// ConsumerGroup.supportsClassicProtocols: all classic members know one of these.

@@ -42,6 +42,13 @@ impl MigrationPolicy {
     }
 }
 
+/// The classic member that takes the place of the one that leaves.
+pub(super) struct Joining<'a> {
+    pub member: &'a ConsumerMember,
+    /// Whether it subscribes to anything else than the member before it.
+    pub is_changed: bool,
+}
+
 impl Work<'_, '_> {
     /// The classic group as a consumer group: every member goes on with what it has, in the epoch of
     /// its generation. Whoever waits for the classic rebalance is sent back to join.
@@ -98,7 +105,8 @@ impl Work<'_, '_> {
 
     /// The same when a classic member takes the last other member's place.
     pub(super) fn may_convert_with_replacement(&self, group: &ConsumerGroup, replaced: &StrBytes) -> bool {
-        self.may_be_classic(group, std::slice::from_ref(replaced))
+        group.members.get(replaced).is_some_and(|member| !member.is_classic())
+            && self.may_be_classic(group, std::slice::from_ref(replaced))
             && group.members.len() <= self.settings.max_size.max(0) as usize
     }
 
@@ -106,8 +114,8 @@ impl Work<'_, '_> {
         self.settings.consumer.migration.downgrade && group.all_classic_except(leaving)
     }
 
-    /// The consumer group as a classic one, which rebalances at once. `joining` takes the place of
-    /// the member that leaves. The group is exchanged here and not by its records, as in Kafka.
+    /// The consumer group as a classic one, which rebalances at once where a member is gone or subscribes to
+    /// something else. The group is exchanged here and not by its records, as in Kafka.
     #[expect(clippy::too_many_arguments, reason = "what leaves, what comes, and what follows belong to one decision")]
     pub(super) fn convert_to_classic(
         &mut self,
@@ -115,10 +123,12 @@ impl Work<'_, '_> {
         image: &MetadataImage,
         group: &ConsumerGroup,
         leaving: &[StrBytes],
-        joining: Option<&ConsumerMember>,
+        joining: Option<Joining<'_>>,
         mut records: Vec<GroupRecord>,
         then: Then,
     ) -> Decided {
+        let is_changed = joining.as_ref().is_none_or(|joining| joining.is_changed);
+        let joining = joining.map(|joining| joining.member);
         let replaced = joining.and_then(|member| Some((leaving.first()?, &member.id)));
         let tombstone = |record| GroupRecord::Consumer { group: group.id.clone(), record };
         records.extend(group.tombstones(replaced).into_iter().map(tombstone));
@@ -135,8 +145,9 @@ impl Work<'_, '_> {
         for member in &classic.members {
             self.restart_session(&classic, &member.id);
         }
-        let record = self.prepare_rebalance(&mut classic, "the group is a classic one again");
-        records.extend(record);
+        if is_changed {
+            records.extend(self.prepare_rebalance(&mut classic, "the group is a classic one again"));
+        }
         let before = shard.consumer_groups.remove(&group.id).unwrap_or_else(|| Arc::new(group.clone()));
         shard.groups.insert(group.id.clone(), Arc::new(classic));
         let then = Then::Converted(Box::new(Converted { before, then }));
