@@ -110,6 +110,8 @@ facts! {
 
     // The controller: what the metadata log says, told when it is committed.
     BrokerRegistered { broker: BrokerId, epoch: BrokerEpoch },
+    /// What a broker is told that registers; `again`: the same as the last time.
+    RegistrationRefused { broker: BrokerId, error: ErrorCode, again: bool },
     BrokerUnfenced { broker: BrokerId },
     /// The controller holds the broker for gone: it may lead nothing and count in no ISR.
     BrokerFenced { broker: BrokerId, session_expired: bool },
@@ -356,6 +358,7 @@ impl Fact {
                     | Fact::BrokerRegistered { .. }
                     | Fact::SendRetried { .. }
                     | Fact::CommitFailed { again: true, .. }
+                    | Fact::RegistrationRefused { again: true, .. }
                     | Fact::ElrChanged { .. }
             )
     }
@@ -427,6 +430,7 @@ impl Fact {
             | Fact::Wiped { node: NodeId::Broker(broker) }
             | Fact::DiskSlowed { broker, .. }
             | Fact::BrokerRegistered { broker, .. }
+            | Fact::RegistrationRefused { broker, .. }
             | Fact::BrokerUnfenced { broker }
             | Fact::BrokerFenced { broker, .. }
             | Fact::BrokerInControlledShutdown { broker }

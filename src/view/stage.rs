@@ -7,8 +7,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::history::History;
+use crate::kafka::broker::Broker;
 use crate::kafka::controller::Controller;
 use crate::kafka::controller::image::PartitionRegistration;
+use crate::kafka::fact::error_name;
 use crate::kafka::log::Log;
 use crate::kafka::quorum::QuorumRole;
 use crate::sim::queries::BrokerCondition;
@@ -19,7 +21,7 @@ use crate::view::cards::{self, GroupCard, ProducerCard};
 use crate::view::partitions::{self, Near, PartitionRow, RECORDS_SHOWN, ReplicaCell};
 use crate::view::replicas::{Here, Replica, Replicas};
 use crate::view::streams::{self, StreamCard};
-use crate::wire::{BrokerId, NodeId};
+use crate::wire::{BrokerId, ErrorCode, NodeId};
 
 /// Everything on the stage at one instant but the messages in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -287,7 +289,11 @@ fn broker(world: &World, id: BrokerId, member: &Member, leads: u32) -> BrokerCol
 fn note(world: &World, id: BrokerId, state: BrokerState, fenced: bool, leads: u32, epoch: i64) -> String {
     let silent = || world.silent_for(NodeId::Broker(id)).map(silence);
     match state {
-        BrokerState::Starting => "starting: registers and catches up".to_string(),
+        BrokerState::Starting => match world.broker(id).and_then(Broker::registration_refused) {
+            Some(ErrorCode::DuplicateBrokerRegistration) => "starting: its old session still runs".to_string(),
+            Some(error) => format!("starting: {}", error_name(error)),
+            None => "starting: registers and catches up".to_string(),
+        },
         BrokerState::Alive => format!("leads {leads} · epoch {epoch}"),
         BrokerState::ShuttingDown => format!("hands over {leads} · epoch {epoch}"),
         BrokerState::Fenced => "fenced: the controller holds it for gone".to_string(),

@@ -3,11 +3,14 @@
 
 use crate::kafka::broker::controller_channel::{ControllerChannel, Reply};
 use crate::kafka::config::BrokerConfig;
+use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn, earliest};
 use crate::time::{Duration, Instant};
 use crate::wire::messages::broker_registration_request::Listener;
 use crate::wire::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest};
-use crate::wire::{BrokerEpoch, BrokerId, Correlation, NodeId, Offset, Response, StrBytes, Uuid, error, str_bytes};
+use crate::wire::{
+    BrokerEpoch, BrokerId, Correlation, ErrorCode, NodeId, Offset, Response, StrBytes, Uuid, error, str_bytes,
+};
 
 /// `initial.broker.registration.timeout.ms`
 const INITIAL_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,6 +68,8 @@ pub struct BrokerLifecycle {
     ready_to_unfence: bool,
     /// Failures in a row, for the backoff.
     failed_attempts: u32,
+    /// What the controller said to the last registration, if it refused it.
+    refused: Option<ErrorCode>,
     /// When to send the next registration or heartbeat.
     communicate_at: Option<Instant>,
     /// A communication fell due while another was in flight: the next one is sent at once.
@@ -103,6 +108,7 @@ impl BrokerLifecycle {
             registered: false,
             ready_to_unfence: false,
             failed_attempts: 0,
+            refused: None,
             communicate_at: Some(turn.now),
             immediately: false,
             shutdown_answered: false,
@@ -147,6 +153,7 @@ impl BrokerLifecycle {
         Some(match (asked, response) {
             (Asked::Registration, Response::BrokerRegistration(answer)) if error(answer.error_code).is_none() => {
                 self.failed_attempts = 0;
+                self.refused = None;
                 self.epoch = BrokerEpoch(answer.broker_epoch);
                 self.registered = true;
                 self.register_by = None;
@@ -157,8 +164,11 @@ impl BrokerLifecycle {
                 self.failed_attempts = 0;
                 self.heartbeat_answered(turn, answer)
             }
-            // Any error is tried again, also STALE_BROKER_EPOCH, and DUPLICATE_BROKER_REGISTRATION
-            // until the session of the broker's last process has run out.
+            (Asked::Registration, Response::BrokerRegistration(answer)) => {
+                self.registration_refused(turn, error(answer.error_code));
+                LifecycleEvent::Nothing
+            }
+            // Any error is tried again, also STALE_BROKER_EPOCH.
             _ => {
                 self.after_failure(turn);
                 LifecycleEvent::Nothing
@@ -210,6 +220,11 @@ impl BrokerLifecycle {
         self.epoch
     }
 
+    /// Why the controller has not taken the broker's registration yet, if it refused it.
+    pub fn refused(&self) -> Option<ErrorCode> {
+        self.refused
+    }
+
     pub fn incarnation(&self) -> Uuid {
         self.incarnation
     }
@@ -252,6 +267,16 @@ impl BrokerLifecycle {
             .with_listeners(vec![listener])
             .with_rack(self.rack.clone())
             .with_previous_broker_epoch(self.previous_epoch.0)
+    }
+
+    /// Any error is tried again: DUPLICATE_BROKER_REGISTRATION comes until the session of the broker's
+    /// last process has run out.
+    fn registration_refused(&mut self, turn: &mut Turn<'_>, why: Option<ErrorCode>) {
+        let before = std::mem::replace(&mut self.refused, why);
+        if let Some(error) = why {
+            turn.tell(Fact::RegistrationRefused { broker: self.me, error, again: before == Some(error) });
+        }
+        self.after_failure(turn);
     }
 
     fn heartbeat_answered(&mut self, turn: &Turn<'_>, answer: &BrokerHeartbeatResponse) -> LifecycleEvent {
@@ -307,7 +332,7 @@ mod tests {
     use super::*;
     use crate::kafka::node::Effects;
     use crate::wire::messages::BrokerRegistrationResponse;
-    use crate::wire::{Body, ErrorCode, Request, code};
+    use crate::wire::{Body, Request, code};
 
     const C1: NodeId = NodeId::controller(1);
 
@@ -409,6 +434,12 @@ mod tests {
             assert!((expected * 98 / 100..=expected * 102 / 100).contains(&pause.millis()), "{pause}");
             last = broker.now;
         }
+        let told = broker.effects.facts.iter().filter(|fact| matches!(fact, Fact::RegistrationRefused { .. }));
+        let again: Vec<bool> = told.map(|fact| !fact.matters()).collect();
+        assert_eq!(again, [false, true, true, true, true], "it is news once");
+        assert_eq!(broker.life.refused(), Some(ErrorCode::DuplicateBrokerRegistration));
+        broker.answer(BrokerRegistrationResponse::default());
+        assert_eq!(broker.life.refused(), None);
     }
 
     #[test]

@@ -48,7 +48,8 @@ use crate::kafka::transaction::TransactionCoordinator;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::{
-    BrokerEpoch, BrokerId, ControllerId, Correlation, LeaderEpoch, NodeId, Request, StrBytes, TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Request, StrBytes, TopicName,
+    TopicPartition,
 };
 
 pub use disk::{Disk, Folder};
@@ -185,6 +186,11 @@ impl Broker {
 
     pub fn is_running(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// What the controller said to the registration of a broker that starts, if it refused it.
+    pub fn registration_refused(&self) -> Option<ErrorCode> {
+        self.process.as_ref().and_then(|process| process.lifecycle().refused())
     }
 
     /// Its listeners are open: before, a connection to it is refused (what arrives all the same waits).

@@ -84,6 +84,13 @@ impl Fact {
             Fact::BrokerRegistered { broker, epoch } => {
                 format!("broker {} registered, broker epoch {epoch}, fenced until it has caught up", broker.0)
             }
+            Fact::RegistrationRefused { broker, error: ErrorCode::DuplicateBrokerRegistration, .. } => format!(
+                "broker {} is not registered: DUPLICATE_BROKER_REGISTRATION, the session of its last process still runs",
+                broker.0
+            ),
+            Fact::RegistrationRefused { broker, error, .. } => {
+                format!("broker {} is not registered: {}", broker.0, error_name(*error))
+            }
             Fact::BrokerUnfenced { broker } => format!("broker {} is unfenced", broker.0),
             Fact::BrokerFenced { broker, session_expired: true } => {
                 format!("broker {} is fenced: no heartbeat for a session", broker.0)
