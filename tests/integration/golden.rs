@@ -30,6 +30,12 @@ pub fn run_steps(case: &Value, mut apply: impl FnMut(&Value) -> Result<Value, St
     Ok(())
 }
 
+/// Whatever is told beyond these fields would have to be understood.
+pub fn only(value: &Value, fields: &[&str]) -> Result<(), String> {
+    let odd = value.as_object().ok_or("no object")?.keys().find(|field| !fields.contains(&field.as_str()));
+    odd.map_or(Ok(()), |odd| Err(format!("unknown field {odd}")))
+}
+
 pub fn int(value: &Value, name: &str) -> Result<i64, String> {
     value[name].as_i64().ok_or_else(|| format!("no number {name}"))
 }

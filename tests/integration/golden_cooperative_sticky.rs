@@ -7,9 +7,9 @@ use highwater::kafka::client::assignor::Assignor;
 use highwater::kafka::client::assignor::sticky::Kind;
 use highwater::wire::TopicPartition;
 
-use crate::golden;
+use crate::golden::{self, only};
 use crate::golden_sticky_assignor::{
-    as_sets, check_properties, only, read_assignment, read_group, read_partitions, same_answers,
+    as_sets, check_properties, read_assignment, read_group, read_partitions, same_answers,
 };
 
 #[test]

@@ -5,50 +5,45 @@ use highwater::kafka::client::stream::plan::{OffsetRange, rate_limit, split_rang
 use highwater::wire::{Offset, TopicPartition};
 use serde_json::Value;
 
+use crate::golden::{only, run_file};
+
+const FIELDS: [&str; 12] = [
+    "kind",
+    "name",
+    "test",
+    "note",
+    "min_partitions",
+    "ranges",
+    "expect",
+    "max_offsets_per_trigger",
+    "start",
+    "latest",
+    "earliest_of_new_partitions",
+    "expect_end",
+];
+
 #[test]
 fn golden_spark_kafka_source() {
-    let file: Value =
-        serde_json::from_str(include_str!("../golden/spark_kafka_source.json")).expect("the golden file is JSON");
-    let mut failures = Vec::new();
-    for case in file["cases"].as_array().expect("cases") {
-        let known = [
-            "kind",
-            "name",
-            "test",
-            "note",
-            "min_partitions",
-            "ranges",
-            "expect",
-            "max_offsets_per_trigger",
-            "start",
-            "latest",
-            "earliest_of_new_partitions",
-            "expect_end",
-        ];
-        let odd = case.as_object().and_then(|fields| fields.keys().find(|field| !known.contains(&field.as_str())));
-        if let Some(odd) = odd {
-            failures.push(format!("{}: unknown field {odd}", case["name"]));
-            continue;
+    run_file(include_str!("../golden/spark_kafka_source.json"), run);
+}
+
+fn run(case: &Value) -> Result<(), String> {
+    only(case, &FIELDS)?;
+    let (got, expected) = match case["kind"].as_str().ok_or("no kind")? {
+        "min_partitions" => {
+            let wanted = case["min_partitions"].as_i64().map(|wanted| wanted as i32);
+            let got = split_ranges(ranges(&case["ranges"]), wanted);
+            (format!("{got:?}"), format!("{:?}", ranges(&case["expect"])))
         }
-        let (got, expected) = match case["kind"].as_str().expect("a kind") {
-            "min_partitions" => {
-                let wanted = case["min_partitions"].as_i64().map(|wanted| wanted as i32);
-                let got = split_ranges(ranges(&case["ranges"]), wanted);
-                (format!("{got:?}"), format!("{:?}", ranges(&case["expect"])))
-            }
-            "max_offsets_per_trigger" => {
-                let limit = case["max_offsets_per_trigger"].as_i64().expect("a limit");
-                let (from, until) = (offsets(&case["start"]), offsets(&case["latest"]));
-                let got = rate_limit(limit, &from, &offsets(&case["earliest_of_new_partitions"]), &until);
-                (format!("{got:?}"), format!("{:?}", offsets(&case["expect_end"])))
-            }
-            unknown => (format!("the kind {unknown} is unknown"), String::new()),
-        };
-        if got != expected {
-            failures.push(format!("{}: got {got}, expected {expected}", case["name"]));
+        "max_offsets_per_trigger" => {
+            let limit = case["max_offsets_per_trigger"].as_i64().ok_or("no limit")?;
+            let (from, until) = (offsets(&case["start"]), offsets(&case["latest"]));
+            let got = rate_limit(limit, &from, &offsets(&case["earliest_of_new_partitions"]), &until);
+            (format!("{got:?}"), format!("{:?}", offsets(&case["expect_end"])))
         }
-    }
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+        other => return Err(format!("unknown kind {other}")),
+    };
+    if got == expected { Ok(()) } else { Err(format!("got {got}, expected {expected}")) }
 }
 
 fn ranges(list: &Value) -> Vec<OffsetRange> {

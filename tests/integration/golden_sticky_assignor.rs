@@ -7,7 +7,7 @@ use highwater::kafka::client::assignor::{Assignment, Assignor, Subscription, Top
 use highwater::wire::{TopicPartition, str_bytes};
 use serde_json::Value;
 
-use crate::golden;
+use crate::golden::{self, only};
 use crate::golden_range_assignor::{read_member, read_topics, strings};
 
 #[test]
@@ -124,11 +124,6 @@ fn each_once(group: &Group, assignment: &Assignment) -> bool {
     let to_subscribers =
         group.members.iter().all(|m| assignment[&m.member_id].iter().all(|p| m.topics.contains(&p.topic)));
     got == expected && to_subscribers
-}
-
-pub fn only(value: &Value, known: &[&str]) -> Result<(), String> {
-    let unknown = value.as_object().ok_or("no object")?.keys().find(|key| !known.contains(&key.as_str()));
-    unknown.map_or(Ok(()), |key| Err(format!("unknown field {key}")))
 }
 
 pub fn read_partitions(list: &Value) -> Vec<TopicPartition> {
