@@ -24,7 +24,7 @@ use highwater::wire::{
 use serde_json::{Map, Value, json};
 
 use crate::golden_consumer_group_reconciliation::run_as_any;
-use crate::group_records::{from_base64, subscription, to_base64};
+use crate::group_records::{from_base64, group_value, subscription, to_base64};
 
 /// Cases about a group of another type run as those of the consumer protocol do, which are recorded in a file
 /// of their own. Groups of streams do not exist here.
@@ -442,7 +442,7 @@ impl Sequence {
                     got.push(self.translate(&json!({
                         "type": "GROUP_METADATA",
                         "key": {"group": group.0.as_str()},
-                        "value": value.as_ref().map(group_value),
+                        "value": value.as_ref().map(|value| group_value(value, "assignment_base64", |bytes| json!(to_base64(bytes)))),
                     })));
                 }
             }
@@ -720,29 +720,6 @@ fn recorded_ids(value: &Value, into: &mut BTreeSet<String>) {
 fn is_drawn(id: &str) -> bool {
     let tail = id.len().checked_sub(36).and_then(|at| id.get(at..));
     id.contains("uuid#") || tail.is_some_and(|tail| tail.bytes().filter(|b| *b == b'-').count() == 4)
-}
-
-fn group_value(value: &GroupValue) -> Value {
-    let member = |m: &highwater::kafka::group::records::MemberValue| {
-        json!({
-            "memberId": m.member_id.as_str(),
-            "groupInstanceId": m.group_instance_id.as_ref().map(|i| i.to_string()),
-            "clientId": m.client_id.as_str(),
-            "clientHost": m.client_host.as_str(),
-            "rebalanceTimeout": m.rebalance_timeout,
-            "sessionTimeout": m.session_timeout,
-            "subscription": to_base64(&m.subscription),
-            "assignment_base64": to_base64(&m.assignment),
-        })
-    };
-    json!({
-        "protocolType": value.protocol_type.as_str(),
-        "generation": value.generation,
-        "protocol": value.protocol.as_ref().map(|p| p.to_string()),
-        "leader": value.leader.as_ref().map(|p| p.to_string()),
-        "currentStateTimestamp": value.current_state_timestamp,
-        "members": value.members.iter().map(member).collect::<Vec<_>>(),
-    })
 }
 
 fn response_json(response: &Response) -> Value {

@@ -508,9 +508,11 @@ fn read_group(value: &Value) -> GroupValue {
 pub fn record_json(record: &GroupRecord, names: &Names) -> Result<Value, String> {
     let (kind, mut key, value) = match record {
         GroupRecord::Offset { .. } => return Err("an offset record".to_string()),
-        GroupRecord::Group { group, value } => {
-            ("GROUP_METADATA", json!({"group": group.0.as_str()}), value.as_ref().map(group_value))
-        }
+        GroupRecord::Group { group, value } => (
+            "GROUP_METADATA",
+            json!({"group": group.0.as_str()}),
+            value.as_ref().map(|value| group_value(value, "assignment_decoded", assignment)),
+        ),
         GroupRecord::Consumer { group, record } => {
             let (kind, named, value) = consumer_record(record, names);
             let mut key = json!({"groupId": group.0.as_str()});
@@ -670,7 +672,8 @@ fn decoded(bytes: &Bytes) -> Value {
     value
 }
 
-fn group_value(value: &GroupValue) -> Value {
+/// The value of a GroupMetadata record; the files tell assignments under different names, decoded or not.
+pub fn group_value(value: &GroupValue, name: &str, assignment: impl Fn(&Bytes) -> Value) -> Value {
     let member = |m: &MemberValue| {
         json!({
             "memberId": m.member_id.as_str(),
@@ -680,7 +683,7 @@ fn group_value(value: &GroupValue) -> Value {
             "rebalanceTimeout": m.rebalance_timeout,
             "sessionTimeout": m.session_timeout,
             "subscription": to_base64(&m.subscription),
-            "assignment_decoded": assignment(&m.assignment),
+            (name): assignment(&m.assignment),
         })
     };
     json!({
