@@ -63,8 +63,7 @@ fn figures_of_readers(world: &World, tell: &mut impl FnMut(String, String)) {
         tell(format!("{name}: offsets passed over"), stream.passed_over().to_string());
     }
     for (name, _, consumer) in world.share_consumers() {
-        let delivered = consumer.delivered().iter().map(|given| u64::from(given.batch.count)).sum::<u64>();
-        tell(format!("{name}: records delivered"), delivered.to_string());
+        tell(format!("{name}: records delivered"), consumer.delivered_count().to_string());
     }
     for group in world.group_names() {
         for (partition, start) in shares::starts(world, &group) {

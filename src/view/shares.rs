@@ -52,7 +52,7 @@ pub(super) fn consumer(look: &Look<'_>, name: &str, member: &Member, consumer: &
         more,
         lag: look.committed.iter().filter_map(|(partition, _)| look.world.lag(consumer.group(), partition)).sum(),
         partitions: shown.into_iter().map(|(partition, end)| reading(look, partition, end)).collect(),
-        delivered: consumer.delivered().iter().map(|given| u64::from(given.batch.count)).sum(),
+        delivered: consumer.delivered_count(),
         recent: records.iter().map(|record| recently(record, again(record))).collect(),
     }
 }
@@ -80,10 +80,7 @@ pub fn inspect_consumer(world: &World, name: &str) -> Option<Inspection> {
         ("assigned", list(consumer.assignment())),
         ("application", application(consumer.busy_until(world.now))),
         ("holds", if held.is_empty() { "nothing".to_string() } else { held.join(", ") }),
-        (
-            "records delivered",
-            consumer.delivered().iter().map(|given| u64::from(given.batch.count)).sum::<u64>().to_string(),
-        ),
+        ("records delivered", consumer.delivered_count().to_string()),
     ];
     let given = consumer.delivered().backwards().take(SHOWN).map(|given| {
         let count = given.delivery_count;

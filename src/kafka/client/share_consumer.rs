@@ -42,6 +42,8 @@ pub struct ShareConsumer {
     bootstrap: Vec<NodeId>,
     /// What the application was given, over all its processes.
     delivered: Packed<ShareDelivery>,
+    /// Records of it.
+    delivered_count: u64,
     /// How long the application takes for each record, whichever process it runs in.
     record_time: Duration,
     process: Option<Process>,
@@ -127,6 +129,7 @@ impl ShareConsumer {
             config,
             bootstrap,
             delivered: Packed::default(),
+            delivered_count: 0,
             record_time: Duration::default(),
             process: None,
             alarm: None,
@@ -171,6 +174,11 @@ impl ShareConsumer {
     /// Everything that the application was given, in order.
     pub fn delivered(&self) -> &Packed<ShareDelivery> {
         &self.delivered
+    }
+
+    /// How many records the application was given.
+    pub fn delivered_count(&self) -> u64 {
+        self.delivered_count
     }
 
     pub fn assignment(&self) -> &[TopicPartition] {
@@ -232,7 +240,10 @@ impl ShareConsumer {
 
     fn finish(&mut self, turn: &mut Turn<'_>) {
         let Some(process) = &mut self.process else { return };
-        process.delivered.drain(..).for_each(|delivery| self.delivered.push_back(delivery));
+        for delivery in process.delivered.drain(..) {
+            self.delivered_count += u64::from(delivery.batch.count);
+            self.delivered.push_back(delivery);
+        }
         if process.close == Close::Leaving {
             process.send_leave(turn, &self.config);
             self.process = None;
