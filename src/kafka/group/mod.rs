@@ -188,6 +188,13 @@ impl GroupCoordinator {
         self.settings.share.assignor = assignor;
     }
 
+    /// Changes a classic group without a request, as Kafka's tests do.
+    pub fn change_group(&mut self, id: &GroupId, change: impl FnOnce(&mut ClassicGroup)) {
+        if let Some(group) = self.shards.values_mut().find_map(|shard| shard.groups.get_mut(id)) {
+            change(Arc::make_mut(group));
+        }
+    }
+
     /// One record that stood in the log when the partition was loaded.
     pub fn replay(&mut self, partition: i32, record: &GroupRecord, at: Offset, now: Instant) {
         if let Some(shard) = self.shards.get_mut(&partition) {

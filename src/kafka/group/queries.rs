@@ -26,13 +26,6 @@ impl GroupCoordinator {
         self.shards.values().find_map(|shard| shard.groups.get(id)).map(Arc::as_ref)
     }
 
-    /// Changes a classic group without a request, as Kafka's tests do.
-    pub fn change_group(&mut self, id: &GroupId, change: impl FnOnce(&mut ClassicGroup)) {
-        if let Some(group) = self.shards.values_mut().find_map(|shard| shard.groups.get_mut(id)) {
-            change(Arc::make_mut(group));
-        }
-    }
-
     /// Every group of the consumer protocol that this broker coordinates.
     pub fn consumer_groups(&self) -> impl Iterator<Item = &ConsumerGroup> {
         self.shards.values().flat_map(|shard| shard.consumer_groups.values().map(Arc::as_ref))
