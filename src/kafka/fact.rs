@@ -108,10 +108,12 @@ facts! {
     /// A node that had fallen behind the beginning of the leader's log fetched a snapshot instead.
     SnapshotLoaded { node: NodeId, end: Offset, epoch: LeaderEpoch },
 
+    // A broker that starts.
+    /// What the controller answers to its registration; `again`: the same as the last time.
+    RegistrationRefused { broker: BrokerId, error: ErrorCode, again: bool },
+
     // The controller: what the metadata log says, told when it is committed.
     BrokerRegistered { broker: BrokerId, epoch: BrokerEpoch },
-    /// What a broker is told that registers; `again`: the same as the last time.
-    RegistrationRefused { broker: BrokerId, error: ErrorCode, again: bool },
     BrokerUnfenced { broker: BrokerId },
     /// The controller holds the broker for gone: it may lead nothing and count in no ISR.
     BrokerFenced { broker: BrokerId, session_expired: bool },
@@ -281,7 +283,8 @@ facts! {
     StreamDataLost { stream: ClientId, partition: TopicPartition, message: StrBytes },
     /// A query ended with an exception.
     StreamFailed { stream: ClientId, error: StrBytes },
-    /// An administrative request was answered; `error` holds Kafka's error and message.
+    /// An administrative request was answered; `error` holds Kafka's error and message, `remark` what else
+    /// there is to know of one that is done.
     AdminDone { what: StrBytes, error: Option<StrBytes>, remark: Option<StrBytes> },
 }
 

@@ -107,7 +107,7 @@ fn decided(event: &Event) -> Vec<Subject> {
         | Fact::Frozen { node }
         | Fact::Thawed { node } => one(Subject::Node(*node)),
         Fact::BrokerFenced { broker, .. } | Fact::BrokerUnfenced { broker } => one(Subject::Fenced(*broker)),
-        Fact::BrokerRegistered { broker, .. } | Fact::RegistrationRefused { broker, .. } => {
+        Fact::BrokerRegistered { broker, .. } | Fact::RegistrationRefused { broker, again: false, .. } => {
             one(Subject::Node(NodeId::Broker(*broker)))
         }
         Fact::QuorumLeaderElected { .. } | Fact::QuorumLeaderResigned { .. } => one(Subject::Quorum),

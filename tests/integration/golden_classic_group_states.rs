@@ -442,7 +442,7 @@ impl Sequence {
                     got.push(self.translate(&json!({
                         "type": "GROUP_METADATA",
                         "key": {"group": group.0.as_str()},
-                        "value": value.as_ref().map(|value| group_value(value, "assignment_base64", |bytes| json!(to_base64(bytes)))),
+                        "value": value.as_ref().map(told_value),
                     })));
                 }
             }
@@ -720,6 +720,10 @@ fn recorded_ids(value: &Value, into: &mut BTreeSet<String>) {
 fn is_drawn(id: &str) -> bool {
     let tail = id.len().checked_sub(36).and_then(|at| id.get(at..));
     id.contains("uuid#") || tail.is_some_and(|tail| tail.bytes().filter(|b| *b == b'-').count() == 4)
+}
+
+fn told_value(value: &GroupValue) -> Value {
+    group_value(value, "assignment_base64", |bytes| json!(to_base64(bytes)))
 }
 
 fn response_json(response: &Response) -> Value {

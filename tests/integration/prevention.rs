@@ -1,6 +1,6 @@
 //! Every way to lose an acknowledged record, with the setting that is named against it: each pair is a
 //! script that loses records and, beside it, what it says. Where the setting is one of the script's own,
-//! the script with that setting loses nothing. Every way to read again what a group has read, likewise.
+//! the script with that setting loses nothing. What takes a group back over what it has read is named, too.
 
 use std::sync::Arc;
 

@@ -151,22 +151,13 @@ impl BrokerLifecycle {
             Reply::Answered(asked) => asked,
         };
         Some(match (asked, response) {
-            (Asked::Registration, Response::BrokerRegistration(answer)) if error(answer.error_code).is_none() => {
-                self.failed_attempts = 0;
-                self.refused = None;
-                self.epoch = BrokerEpoch(answer.broker_epoch);
-                self.registered = true;
-                self.register_by = None;
-                self.schedule(turn, Duration::ZERO);
-                LifecycleEvent::Registered
-            }
+            (Asked::Registration, Response::BrokerRegistration(answer)) => match error(answer.error_code) {
+                None => self.registered(turn, BrokerEpoch(answer.broker_epoch)),
+                Some(error) => self.registration_refused(turn, error),
+            },
             (Asked::Heartbeat, Response::BrokerHeartbeat(answer)) if error(answer.error_code).is_none() => {
                 self.failed_attempts = 0;
                 self.heartbeat_answered(turn, answer)
-            }
-            (Asked::Registration, Response::BrokerRegistration(answer)) => {
-                self.registration_refused(turn, error(answer.error_code));
-                LifecycleEvent::Nothing
             }
             // Any error is tried again, also STALE_BROKER_EPOCH.
             _ => {
@@ -269,14 +260,23 @@ impl BrokerLifecycle {
             .with_previous_broker_epoch(self.previous_epoch.0)
     }
 
+    fn registered(&mut self, turn: &Turn<'_>, epoch: BrokerEpoch) -> LifecycleEvent {
+        self.failed_attempts = 0;
+        self.refused = None;
+        self.epoch = epoch;
+        self.registered = true;
+        self.register_by = None;
+        self.schedule(turn, Duration::ZERO);
+        LifecycleEvent::Registered
+    }
+
     /// Any error is tried again: DUPLICATE_BROKER_REGISTRATION comes until the session of the broker's
     /// last process has run out.
-    fn registration_refused(&mut self, turn: &mut Turn<'_>, why: Option<ErrorCode>) {
-        let before = std::mem::replace(&mut self.refused, why);
-        if let Some(error) = why {
-            turn.tell(Fact::RegistrationRefused { broker: self.me, error, again: before == Some(error) });
-        }
+    fn registration_refused(&mut self, turn: &mut Turn<'_>, error: ErrorCode) -> LifecycleEvent {
+        let before = self.refused.replace(error);
+        turn.tell(Fact::RegistrationRefused { broker: self.me, error, again: before == Some(error) });
         self.after_failure(turn);
+        LifecycleEvent::Nothing
     }
 
     fn heartbeat_answered(&mut self, turn: &Turn<'_>, answer: &BrokerHeartbeatResponse) -> LifecycleEvent {
