@@ -271,7 +271,7 @@ impl Brush {
         let Some(known) = &self.known else { return };
         known.pen.clear_rect(0.0, 0.0, known.width, known.height);
         let lane = Lane { known, beginning: view.beginning, end: view.end, now };
-        lane.paint_bands(&view.bands, replicas);
+        lane.paint_bands(view, replicas);
         lane.paint_marks(&view.marks);
     }
 }
@@ -305,6 +305,9 @@ const BAND_TOP: f64 = 16.0;
 const BAND_HEIGHT: f64 = 16.0;
 const WORDS: f64 = 45.0;
 
+/// So many marks of a band are looked at for room between them.
+const MARKS_IN_THE_WAY: usize = 24;
+
 impl Lane<'_> {
     fn colour(&self, role: &str) -> &str {
         self.known.colours.get(role).map_or("", String::as_str)
@@ -329,7 +332,7 @@ impl Lane<'_> {
         INSET + passed / whole * (self.known.width - 2.0 * INSET)
     }
 
-    fn paint_bands(&self, bands: &[Band], replicas: u32) {
+    fn paint_bands(&self, view: &View, replicas: u32) {
         let pen = &self.known.pen;
         pen.set_fill_style_str(self.colour("--sunken"));
         pen.begin_path();
@@ -338,7 +341,7 @@ impl Lane<'_> {
         let words = self.colour("--muted");
         let in_sync = self.colour("--in-sync");
         let shrunk = self.colour("--leader");
-        for band in bands {
+        for band in &view.bands {
             let to = band.to.unwrap_or(self.end);
             let (left, right) = (self.x(band.from), self.x(to));
             if to.0 <= 0 || right - left < 0.5 {
@@ -358,13 +361,34 @@ impl Lane<'_> {
             pen.fill_rect(left, y, right - left, 2.0);
             let leader = band.leader.map_or("no leader".to_string(), |leader| format!("leader {leader}"));
             let texts = [format!("{leader} · epoch {} · ISR {isr} of {replicas}", band.leader_epoch), leader];
-            let fits = |text: &&String| self.width_of(text) + 12.0 < right - left;
-            if let Some(text) = texts.iter().find(fits) {
+            let mut placed = texts.iter().filter_map(|text| Some((text, self.room(text, band, right, &view.marks)?)));
+            if let Some((text, left)) = placed.next() {
                 pen.set_fill_style_str(words);
                 pen.fill_text(text, left + 6.0, BAND_TOP + 11.8).ok();
             }
         }
         pen.set_global_alpha(1.0);
+    }
+
+    /// Where a band has room for words: from its beginning, or from one of its first marks, up to the next mark.
+    fn room(&self, words: &str, band: &Band, right: f64, marks: &[Mark]) -> Option<f64> {
+        let left = self.x(band.from);
+        let wide = self.width_of(words) + 12.0;
+        if wide >= right - left {
+            return None;
+        }
+        let first = marks.partition_point(|mark| mark.at <= band.from);
+        let crossing =
+            marks[first..].iter().filter(|mark| mark.kind != MarkKind::Rebalance).map(|mark| self.x(mark.at));
+        let edges = crossing.take(MARKS_IN_THE_WAY).take_while(|x| *x < right).chain([right]);
+        let mut from = left;
+        for edge in edges {
+            if wide < edge - from {
+                return Some(from);
+            }
+            from = edge;
+        }
+        None
     }
 
     fn paint_marks(&self, marks: &[Mark]) {
