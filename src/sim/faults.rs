@@ -13,7 +13,7 @@ use crate::sim::network::{Link, PendingMishap};
 use crate::sim::world::{Power, World};
 use crate::sorted::SortedSet;
 use crate::time::Duration;
-use crate::wire::{BrokerId, NodeId, TopicPartition};
+use crate::wire::{BrokerId, NodeId, OFFSETS_TOPIC, TRANSACTION_TOPIC, TopicPartition};
 
 impl World {
     /// The broker that a role means at this moment.
@@ -70,12 +70,12 @@ impl World {
 
     /// The leader of the group's partition of `__consumer_offsets`.
     pub fn coordinator(&self, group: &str) -> Option<BrokerId> {
-        self.coordinating("__consumer_offsets", group)
+        self.coordinating(OFFSETS_TOPIC, group)
     }
 
     /// The leader of the transactional id's partition of `__transaction_state`.
     pub fn transaction_coordinator(&self, transactional_id: &str) -> Option<BrokerId> {
-        self.coordinating("__transaction_state", transactional_id)
+        self.coordinating(TRANSACTION_TOPIC, transactional_id)
     }
 
     /// Both find their partition in the same way.

@@ -21,7 +21,7 @@ use crate::view::cards::{self, GroupCard, ProducerCard};
 use crate::view::partitions::{self, Near, PartitionRow, RECORDS_SHOWN, ReplicaCell};
 use crate::view::replicas::{Here, Replica, Replicas};
 use crate::view::streams::{self, StreamCard};
-use crate::wire::{BrokerId, ErrorCode, NodeId};
+use crate::wire::{BrokerId, ErrorCode, NodeId, is_internal_topic};
 
 /// Everything on the stage at one instant but the messages in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -143,7 +143,7 @@ impl Projector {
     /// The stage as it is at the viewed instant.
     pub fn stage(&mut self, history: &History, internal: bool, focus: &Focus) -> Rc<Stage> {
         let world = history.world();
-        let shown = |name: &str| internal || !name.starts_with("__");
+        let shown = |name: &str| internal || !is_internal_topic(name);
         let found = Replicas::look(world, shown);
         let topics = world.image().topics.iter().filter(|(name, _)| shown(name.0.as_str()));
         let topics = topics.map(|(name, topic)| TopicView {
@@ -152,7 +152,7 @@ impl Projector {
             replication: topic.partitions.get(&0).map_or(0, |partition| partition.replicas.len() as i32),
         });
         let mut leads: SortedMap<BrokerId, u32> = SortedMap::new();
-        let led = found.partitions().iter().filter(|here| !is_internal(here.topic.0.as_str()));
+        let led = found.partitions().iter().filter(|here| !is_internal_topic(&here.topic.0));
         led.filter_map(|here| here.registration.leader).for_each(|leader| *leads.entry(leader).or_default() += 1);
         let lead = |id: &BrokerId| leads.get(id).copied().unwrap_or_default();
         let before = self.before.take();
@@ -244,10 +244,6 @@ impl Seen {
             && replicas.len() == row.cells.len()
             && replicas.iter().zip(self.logs.iter().zip(&row.cells)).all(same)
     }
-}
-
-fn is_internal(topic: &str) -> bool {
-    topic.starts_with("__")
 }
 
 /// The new values, those that are as before by their old pointers.

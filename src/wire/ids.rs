@@ -104,11 +104,6 @@ impl TopicPartition {
         let partition: i32 = partition.parse().ok()?;
         (!topic.is_empty() && partition >= 0).then(|| TopicPartition::named(topic, partition))
     }
-
-    /// Whether the topic is one of Kafka's own (`__consumer_offsets`, `__transaction_state`, …).
-    pub fn is_internal(&self) -> bool {
-        self.topic.0.starts_with("__")
-    }
 }
 
 impl fmt::Display for TopicPartition {

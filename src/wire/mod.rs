@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod envelope;
 pub mod ids;
+pub mod topic;
 
 pub use envelope::{ApiKey, Body, Correlation, Envelope, Request, Response};
 pub use ids::*;
@@ -11,6 +12,7 @@ pub use ids::*;
 pub use kafka_protocol::ResponseError as ErrorCode;
 pub use kafka_protocol::messages;
 pub use kafka_protocol::protocol::StrBytes;
+pub use topic::*;
 
 /// The code that a response field carries: 0 when there is no error.
 pub fn code(error: Option<ErrorCode>) -> i16 {

@@ -10,14 +10,14 @@
 use bytes::{Bytes, BytesMut};
 use highwater::kafka::fact::error_name;
 use highwater::kafka::node::{Effects, Turn};
-use highwater::kafka::quorum::{METADATA_TOPIC, METADATA_TOPIC_ID, Quorum, QuorumDisk, ResignRefused, Timing};
+use highwater::kafka::quorum::{METADATA_TOPIC_ID, Quorum, QuorumDisk, ResignRefused, Timing};
 use highwater::time::{Duration, Instant};
 use highwater::wire::batch::{Batch, BatchHeader, NewRecord};
 use highwater::wire::messages as m;
 use highwater::wire::messages::BrokerId;
 use highwater::wire::{
-    self, Body, ControllerId, Correlation, Envelope, ErrorCode, LeaderEpoch, NodeId, Offset, Request, Response,
-    topic_name,
+    self, Body, ControllerId, Correlation, Envelope, ErrorCode, LeaderEpoch, METADATA_TOPIC, NodeId, Offset, Request,
+    Response, topic_name,
 };
 use serde_json::{Value, json};
 

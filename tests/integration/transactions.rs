@@ -2,15 +2,14 @@
 //! the decision and the markers (KIP-98, KIP-890).
 
 use highwater::kafka::config::BrokerConfig;
-use highwater::kafka::coordinator::TRANSACTION_TOPIC;
 use highwater::kafka::fact::Fact;
 use highwater::kafka::node::Input;
 use highwater::time::Duration;
 use highwater::wire::batch::{Batch, BatchHeader, NewRecord};
 use highwater::wire::messages::{EndTxnRequest, FindCoordinatorRequest, InitProducerIdRequest};
 use highwater::wire::{
-    ErrorCode, NodeId, Offset, ProducerId, Response, TopicPartition, TransactionalId, error, partition_of_key,
-    str_bytes,
+    ErrorCode, NodeId, Offset, ProducerId, Response, TRANSACTION_TOPIC, TopicPartition, TransactionalId, error,
+    partition_of_key, str_bytes,
 };
 
 use crate::small_cluster::Cluster;

@@ -2,7 +2,6 @@
 //! (AddPartitionsToTxnManager, KIP-890): one request at a time to each coordinator.
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::coordinator::TRANSACTION_TOPIC;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
@@ -10,8 +9,8 @@ use crate::time::{Duration, Instant};
 use crate::wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
 use crate::wire::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 use crate::wire::{
-    ApiKey, BrokerId, Correlation, ErrorCode, NodeId, ProducerId, TopicPartition, TransactionalId, error,
-    partition_of_key, topic_name,
+    ApiKey, BrokerId, Correlation, ErrorCode, NodeId, ProducerId, TRANSACTION_TOPIC, TopicPartition, TransactionalId,
+    error, partition_of_key, topic_name,
 };
 
 /// `request.timeout.ms`

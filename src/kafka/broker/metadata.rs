@@ -4,7 +4,7 @@
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::{MetadataImage, PartitionRegistration, TopicImage};
-use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
+use crate::kafka::coordinator::CoordinatorType;
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
 use crate::kafka::share::SharePartitionKey;
@@ -21,8 +21,9 @@ use crate::wire::messages::{
     MetadataResponse,
 };
 use crate::wire::{
-    ApiKey, BrokerId, Correlation, ErrorCode, NodeId, Response, StrBytes, TopicName, Uuid, code, error,
-    partition_of_key, str_bytes, topic_name,
+    ApiKey, BrokerId, Correlation, ErrorCode, NodeId, OFFSETS_TOPIC, Response, SHARE_STATE_TOPIC, StrBytes,
+    TRANSACTION_TOPIC, TopicName, Uuid, code, error, is_internal_topic, partition_of_key, str_bytes, topic_name,
+    validate_topic_name,
 };
 
 /// `request.timeout.ms`: how long a topic counts as being made without an answer.
@@ -138,7 +139,7 @@ pub fn metadata(
         }
     }
     if request.allow_auto_topic_creation && config.auto_create_topics {
-        let wanted = missing.into_iter().filter(|name| is_valid_topic_name(&name.0));
+        let wanted = missing.into_iter().filter(|name| validate_topic_name(&name.0).is_ok());
         creation.create(turn, controller, wanted.map(|name| creatable(config, name)).collect());
     }
     let brokers: Vec<BrokerId> = alive_brokers(image).collect();
@@ -292,7 +293,7 @@ fn topic_row(image: &MetadataImage, name: &TopicName, topic: &TopicImage) -> Met
     MetadataResponseTopic::default()
         .with_name(Some(name.clone()))
         .with_topic_id(topic.id)
-        .with_is_internal(is_internal(name))
+        .with_is_internal(is_internal_topic(&name.0))
         .with_partitions(partitions.collect())
 }
 
@@ -309,11 +310,11 @@ fn topic_by_id(image: &MetadataImage, id: Uuid) -> MetadataResponseTopic {
 
 /// A topic that is being made is unknown all the same, until the metadata says otherwise.
 fn missing_topic(name: &TopicName) -> MetadataResponseTopic {
-    let valid = is_valid_topic_name(&name.0);
+    let valid = validate_topic_name(&name.0).is_ok();
     let error = if valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
     MetadataResponseTopic::default()
         .with_name(Some(name.clone()))
-        .with_is_internal(is_internal(name))
+        .with_is_internal(is_internal_topic(&name.0))
         .with_error_code(error.code())
 }
 
@@ -347,17 +348,6 @@ fn is_alive(image: &MetadataImage, broker: BrokerId) -> bool {
 
 fn host(broker: BrokerId) -> StrBytes {
     StrBytes::from_string(format!("broker-{}", broker.0))
-}
-
-/// Topic.isInternal.
-fn is_internal(name: &TopicName) -> bool {
-    matches!(name.0.as_str(), "__consumer_offsets" | "__transaction_state" | "__share_group_state")
-}
-
-/// Topic.validate.
-fn is_valid_topic_name(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    !matches!(name, "" | "." | "..") && name.len() <= 249 && name.chars().all(legal)
 }
 
 #[cfg(test)]

@@ -429,11 +429,10 @@ fn read_result(
 mod tests {
     use super::*;
     use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
-    use crate::kafka::coordinator::SHARE_STATE_TOPIC;
     use crate::kafka::node::Effects;
     use crate::wire::messages::WriteShareGroupStateResponse;
     use crate::wire::messages::write_share_group_state_response::{PartitionResult, WriteStateResult};
-    use crate::wire::{Body, BrokerEpoch, str_bytes, topic_name};
+    use crate::wire::{Body, BrokerEpoch, SHARE_STATE_TOPIC, str_bytes, topic_name};
 
     const COORDINATOR: BrokerId = BrokerId(2);
 

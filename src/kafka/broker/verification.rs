@@ -5,7 +5,7 @@
 use crate::kafka::broker::Process;
 use crate::kafka::broker::add_partitions::{Added, Addition};
 use crate::kafka::broker::disk::Disk;
-use crate::kafka::coordinator::{CoordinatorType, OFFSETS_TOPIC};
+use crate::kafka::coordinator::CoordinatorType;
 use crate::kafka::group;
 use crate::kafka::log::producer_state::VerificationGuard;
 use crate::kafka::node::Turn;
@@ -15,8 +15,8 @@ use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
 use crate::wire::messages::{AddPartitionsToTxnResponse, ProduceRequest, TxnOffsetCommitRequest};
 use crate::wire::{
-    BrokerId, Correlation, ErrorCode, NodeId, ProducerId, Request, TopicPartition, TransactionalId, partition_of_key,
-    topic_name,
+    BrokerId, Correlation, ErrorCode, NodeId, OFFSETS_TOPIC, ProducerId, Request, TopicPartition, TransactionalId,
+    partition_of_key, topic_name,
 };
 
 /// `add.partitions.to.txn.retry.backoff.ms`

@@ -5,13 +5,12 @@ use crate::kafka::config::{self, Problem, SettingError};
 use crate::kafka::controller::decide::{Decider, Decision, Refusal, outcome};
 use crate::kafka::controller::image::Configs;
 use crate::kafka::controller::record::{MetadataRecord, ResourceType};
-use crate::kafka::controller::topics::check_topic_name;
 use crate::sorted::SortedMap;
 use crate::wire::messages::create_topics_request::CreatableTopic;
 use crate::wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use crate::wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
-use crate::wire::{BrokerId, ErrorCode, GroupId, StrBytes, TopicName, str_bytes};
+use crate::wire::{BrokerId, ErrorCode, GroupId, StrBytes, TopicName, str_bytes, validate_topic_name};
 
 pub const MIN_IN_SYNC_REPLICAS: &str = "min.insync.replicas";
 
@@ -176,7 +175,7 @@ impl Decider<'_> {
         current: &Configs,
         changes: &[(StrBytes, Option<StrBytes>)],
     ) -> Result<(), Refusal> {
-        check_topic_name(name).map_err(|why| Refusal::new(ErrorCode::InvalidTopicException, why))?;
+        validate_topic_name(name).map_err(|why| Refusal::new(ErrorCode::InvalidTopicException, why))?;
         first_invalid(&config::validate_topic_configs(self.config, &texts(&changed(current, changes))))
     }
 

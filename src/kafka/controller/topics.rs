@@ -13,19 +13,13 @@ use crate::wire::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse,
 };
-use crate::wire::{BrokerId, ErrorCode, TopicName, Uuid};
+use crate::wire::{BrokerId, ErrorCode, METADATA_TOPIC, TopicName, Uuid, validate_topic_name};
 
 /// The replicas and the ISR of each new partition, in order.
 type NewPartitions = Vec<(Vec<BrokerId>, Vec<BrokerId>)>;
 
-/// Topic.CLUSTER_METADATA_TOPIC_NAME.
-const CLUSTER_METADATA: &str = "__cluster_metadata";
-
 /// ReplicationControlManager.MAX_PARTITIONS_PER_BATCH.
 const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
-
-/// Topic.MAX_NAME_LENGTH.
-const MAX_NAME_LENGTH: usize = 249;
 
 impl Decider<'_> {
     /// ControllerApis.createTopics and ReplicationControlManager.createTopics.
@@ -42,7 +36,7 @@ impl Decider<'_> {
             return Decision { records, response };
         }
         let is_twice = |topic: &CreatableTopic| named[&topic.name] > 1;
-        for topic in request.topics.iter().filter(|topic| !is_twice(topic) && *topic.name.0 != *CLUSTER_METADATA) {
+        for topic in request.topics.iter().filter(|topic| !is_twice(topic) && *topic.name.0 != *METADATA_TOPIC) {
             response.topics.push(match self.create_topic(topic, &mut records, draw) {
                 Ok(created) => created,
                 Err(refusal) => refused(&topic.name, refusal),
@@ -52,8 +46,8 @@ impl Decider<'_> {
         for (name, times) in named {
             if times > 1 {
                 response.topics.push(refused(name, invalid("Duplicate topic name.".to_string())));
-            } else if *name.0 == *CLUSTER_METADATA {
-                let message = format!("Creation of internal topic {CLUSTER_METADATA} is prohibited.");
+            } else if *name.0 == *METADATA_TOPIC {
+                let message = format!("Creation of internal topic {METADATA_TOPIC} is prohibited.");
                 response.topics.push(refused(name, invalid(message)));
             }
         }
@@ -100,7 +94,7 @@ impl Decider<'_> {
             let message = format!("Topic '{}' already exists.", name.0);
             return Err(Refusal::new(ErrorCode::TopicAlreadyExists, message));
         }
-        check_topic_name(&name.0).map_err(invalid)?;
+        validate_topic_name(&name.0).map_err(invalid)?;
         if name.0.contains(['.', '_']) {
             let unified = name.0.replace('.', "_");
             let colliding = self.image.topics.keys().find(|topic| topic.0.replace('.', "_") == unified);
@@ -368,23 +362,6 @@ fn check_partition_count(partitions: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Topic.validate.
-pub fn check_topic_name(name: &str) -> Result<(), String> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let why = if name.is_empty() {
-        "the empty string is not allowed".to_string()
-    } else if name == "." || name == ".." {
-        "'.' or '..' is not allowed".to_string()
-    } else if name.len() > MAX_NAME_LENGTH {
-        format!("the length of '{name}' is longer than the max allowed length {MAX_NAME_LENGTH}")
-    } else if !name.chars().all(is_legal) {
-        format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
-    } else {
-        return Ok(());
-    };
-    Err(format!("Topic name is invalid: {why}"))
-}
-
 fn push_partitions(topic: Uuid, first: i32, partitions: NewPartitions, records: &mut Vec<MetadataRecord>) {
     for (partition, (replicas, isr)) in (first..).zip(partitions) {
         records.push(MetadataRecord::Partition {
@@ -421,7 +398,7 @@ mod tests {
     use crate::wire::messages::create_topics_request::CreatableTopicConfig;
     use crate::wire::messages::delete_topics_request::DeleteTopicState;
     use crate::wire::messages::{BrokerHeartbeatRequest, BrokerRegistrationRequest};
-    use crate::wire::{error, str_bytes, topic_name};
+    use crate::wire::{OFFSETS_TOPIC, error, str_bytes, topic_name};
 
     struct Draws(Rng);
 
@@ -478,7 +455,7 @@ mod tests {
     #[test]
     fn the_topic_of_committed_offsets_needs_as_many_brokers_as_replicas() {
         let configs = [("cleanup.policy", "compact"), ("segment.bytes", "104857600"), ("compression.type", "producer")];
-        let offsets = topic("__consumer_offsets", 50, 3, &configs);
+        let offsets = topic(OFFSETS_TOPIC, 50, 3, &configs);
         assert_eq!(
             check(&mut cluster(2), &offsets),
             "InvalidReplicationFactor: Unable to replicate the partition 3 time(s): The target replication factor of 3 \
@@ -486,7 +463,7 @@ mod tests {
         );
         let mut state = cluster(3);
         assert_eq!(check(&mut state, &offsets), "50 x 3");
-        let image = &state.image.topics[&topic_name("__consumer_offsets")];
+        let image = &state.image.topics[&topic_name(OFFSETS_TOPIC)];
         assert_eq!((image.partitions.len(), image.configs.len()), (50, 3));
         assert!(image.partitions.values().all(|partition| partition.isr.len() == 3));
     }

@@ -19,18 +19,12 @@ use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::node::Turn;
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
 use crate::wire::{
-    Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerId, Response, TopicName, partition_of_key, topic_name,
+    Correlation, ErrorCode, LeaderEpoch, NodeId, OFFSETS_TOPIC, Offset, ProducerId, Response, SHARE_STATE_TOPIC,
+    TRANSACTION_TOPIC, TopicName, partition_of_key, topic_name,
 };
 
 pub use runtime::{Runtime, Write};
 pub use state_machine::{Log, Logged, StateMachine};
-
-/// Where committed offsets and groups are kept (Topic.GROUP_METADATA_TOPIC_NAME).
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// Where transactions are kept.
-pub const TRANSACTION_TOPIC: &str = "__transaction_state";
-/// Where it is kept what became of the records that share groups read.
-pub const SHARE_STATE_TOPIC: &str = "__share_group_state";
 
 /// Which coordinator; a FIND_COORDINATOR names it by the number (FindCoordinatorRequest.CoordinatorType).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::coordinator::{self, CoordinatorType, OFFSETS_TOPIC, Runtime};
+use crate::kafka::coordinator::{self, CoordinatorType, Runtime};
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
@@ -52,8 +52,8 @@ use crate::wire::messages::OffsetFetchResponse;
 use crate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use crate::wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use crate::wire::{
-    BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, ProducerId, Request, StrBytes, TopicName,
-    TopicPartition, partition_of_key, topic_name,
+    BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, OFFSETS_TOPIC, Offset, ProducerId, Request,
+    StrBytes, TopicName, TopicPartition, partition_of_key, topic_name,
 };
 
 use assignor::Assignor;

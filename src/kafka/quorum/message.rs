@@ -21,10 +21,10 @@ use kafka_protocol::messages::{
 
 use crate::kafka::quorum::position::FetchPosition;
 use crate::wire::batch::{Batch, BatchHeader, NewRecord};
-use crate::wire::{ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, TopicName, Uuid, code, topic_name};
+use crate::wire::{
+    ControllerId, ErrorCode, LeaderEpoch, METADATA_TOPIC, NodeId, Offset, TopicName, Uuid, code, topic_name,
+};
 
-/// The topic of the metadata log; its only partition is 0.
-pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Uuid.METADATA_TOPIC_ID: by it fetches name the metadata log.
 pub const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 

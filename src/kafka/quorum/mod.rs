@@ -29,7 +29,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::batch::Batch;
 use crate::wire::{ControllerId, Correlation, LeaderEpoch, NodeId, Offset, Request, Response};
 
-pub use message::{METADATA_TOPIC, METADATA_TOPIC_ID, is_metadata_fetch, is_metadata_response};
+pub use message::{METADATA_TOPIC_ID, is_metadata_fetch, is_metadata_response};
 pub use position::{FetchPosition, SnapshotId, validate_offset_and_epoch};
 pub use snapshot::{MetadataRetention, Snapshot};
 pub use voters::{RECONFIGURABLE, control_record_text, directory_id};

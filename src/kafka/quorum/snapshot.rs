@@ -11,14 +11,14 @@ use kafka_protocol::messages::{
 
 use crate::kafka::fact::Fact;
 use crate::kafka::node::Turn;
-use crate::kafka::quorum::message::{self, METADATA_TOPIC, Standing};
+use crate::kafka::quorum::message::{self, Standing};
 use crate::kafka::quorum::position::SnapshotId;
 use crate::kafka::quorum::state::State;
 use crate::kafka::quorum::voters::{control_batch, encode, kraft_version_record, voters_in, voters_record};
 use crate::kafka::quorum::{Quorum, QuorumDisk};
 use crate::time::{Duration, Instant};
 use crate::wire::batch::{Batch, ControlType};
-use crate::wire::{ControllerId, ErrorCode, LeaderEpoch, NodeId, Offset, code, error, topic_name};
+use crate::wire::{ControllerId, ErrorCode, LeaderEpoch, METADATA_TOPIC, NodeId, Offset, code, error, topic_name};
 
 /// RaftMetadataLogCleanerManager: how often the log's beginning is looked at.
 const CLEANING_INTERVAL: Duration = Duration::from_secs(60);

@@ -77,7 +77,7 @@ mod tests {
     use crate::kafka::config::BrokerConfig;
     use crate::kafka::controller::image::MetadataImage;
     use crate::kafka::controller::record::{MetadataRecord, PartitionRegistration};
-    use crate::kafka::coordinator::{Coordinator, SHARE_STATE_TOPIC};
+    use crate::kafka::coordinator::Coordinator;
     use crate::kafka::node::{Alarm, Effects};
     use crate::kafka::share::RecordState;
     use crate::time::{Duration, Instant};
@@ -88,7 +88,8 @@ mod tests {
         write_share_group_state_request as write,
     };
     use crate::wire::{
-        Body, BrokerId, ClientId, Correlation, NodeId, Request, Response, Uuid, error, str_bytes, topic_name,
+        Body, BrokerId, ClientId, Correlation, NodeId, Request, Response, SHARE_STATE_TOPIC, Uuid, error, str_bytes,
+        topic_name,
     };
 
     const TOPIC: Uuid = Uuid::from_u128(1);

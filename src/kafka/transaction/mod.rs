@@ -24,14 +24,15 @@ mod work;
 
 use crate::kafka::config::BrokerConfig;
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::coordinator::{self, Coordinator, CoordinatorType, Runtime, TRANSACTION_TOPIC, Write};
+use crate::kafka::coordinator::{self, Coordinator, CoordinatorType, Runtime, Write};
 use crate::kafka::fact::Fact;
 use crate::kafka::node::{Alarm, Turn};
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::messages::WriteTxnMarkersResponse;
 use crate::wire::{
-    BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Request, TopicPartition, TransactionalId, topic_name,
+    BrokerId, Correlation, ErrorCode, LeaderEpoch, NodeId, Request, TRANSACTION_TOPIC, TopicPartition, TransactionalId,
+    topic_name,
 };
 
 use answers::Answers;

@@ -2,7 +2,7 @@
 //! 1, and ADD_OFFSETS_TO_TXN (handleAddPartitionsToTransaction, handleVerifyPartitionsInTransaction).
 
 use crate::kafka::controller::image::MetadataImage;
-use crate::kafka::coordinator::{OFFSETS_TOPIC, Reply};
+use crate::kafka::coordinator::Reply;
 use crate::kafka::node::Turn;
 use crate::kafka::transaction::TransactionCoordinator;
 use crate::kafka::transaction::answers::result;
@@ -13,7 +13,8 @@ use crate::wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTran
 use crate::wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResult;
 use crate::wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest};
 use crate::wire::{
-    ErrorCode, ProducerId, TopicName, TopicPartition, TransactionalId, code, partition_of_key, topic_name,
+    ErrorCode, OFFSETS_TOPIC, ProducerId, TopicName, TopicPartition, TransactionalId, code, partition_of_key,
+    topic_name,
 };
 
 impl TransactionCoordinator {

@@ -8,7 +8,7 @@ use crate::scenario::lex::Word;
 use crate::scenario::parse::args::{Args, at_least, between};
 use crate::scenario::script::Statement;
 use crate::sim::action::{Action, ClusterSetup};
-use crate::wire::BrokerId;
+use crate::wire::{BrokerId, validate_topic_name};
 
 /// What is simulated at the most: a browser tab is not a data centre.
 pub const MOST_BROKERS: i32 = 100;
@@ -116,20 +116,10 @@ pub fn topic(a: &mut Args<'_>) -> Option<Statement> {
 fn topic_name(a: &mut Args<'_>) -> Option<String> {
     let word = a.word("a topic")?;
     let name = word.text();
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '-';
-    let reason = match name.as_str() {
-        "" => "the empty string is not allowed".to_string(),
-        "." => "'.' is not allowed".to_string(),
-        ".." => "'..' is not allowed".to_string(),
-        long if long.chars().count() > 249 => {
-            format!("the length of '{long}' is longer than the max allowed length 249")
-        }
-        bad if !bad.chars().all(legal) => {
-            format!("'{bad}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
-        }
-        _ => return Some(name),
-    };
-    a.fail(ScriptError::because(word.span, &name, format!("Topic name is invalid: {reason}")))
+    match validate_topic_name(&name) {
+        Ok(()) => Some(name),
+        Err(reason) => a.fail(ScriptError::because(word.span, &name, reason)),
+    }
 }
 
 /// `1:2:3,2:3:1`: the replicas of each partition, as kafka-topics reads it.

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::kafka::coordinator::SHARE_STATE_TOPIC;
 use crate::sim::properties::partition::PartitionWatch;
 use crate::sim::properties::{Finder, Key, Property, named};
 use crate::sorted::{SortedMap, SortedSet};
-use crate::wire::{AcknowledgeType, BrokerId, GroupId, Offset, TopicPartition};
+use crate::wire::{AcknowledgeType, BrokerId, GroupId, Offset, SHARE_STATE_TOPIC, TopicPartition};
 
 /// What is done with, of each group and partition.
 #[derive(Clone, Debug, PartialEq, Default)]
