@@ -11,7 +11,7 @@ use crate::scenario::script::{Line, Script, Statement};
 use crate::scenario::unsupported::{Feature, refusal};
 use crate::sim::action::{Action, BrokerRef, ClusterSetup, ControllerRef, NodeRef};
 use crate::sorted::SortedSet;
-use crate::wire::{BrokerId, TopicPartition};
+use crate::wire::{BrokerId, TopicPartition, is_internal_topic};
 
 /// Everything that is wrong with how the lines fit together, in the order of the text.
 pub fn check(script: &Script) -> Vec<ScriptError> {
@@ -116,21 +116,20 @@ impl Check<'_> {
             Action::AddProducer { name, .. } => self.new_client(name),
             Action::AddConsumer { name, topics, .. } | Action::AddShareConsumer { name, topics, .. } => {
                 self.new_client(name);
-                for topic in topics {
-                    self.topic(topic);
-                }
+                topics.iter().for_each(|topic| self.topic_of_client(topic));
             }
             Action::AddStream { name, subscribe, config, .. } => self.stream(name, subscribe, config),
             Action::Send { producer, record } => {
                 self.client(producer, &[ClientKind::Producer]);
-                match record.partition {
-                    Some(partition) => self.partition_of(record.topic.0.as_str(), partition, &partition.to_string()),
-                    None => self.topic(record.topic.0.as_str()),
+                let topic = record.topic.0.as_str();
+                match record.partition.filter(|_| self.names.topics.contains_key(topic)) {
+                    Some(partition) => self.partition_of(topic, partition, &partition.to_string()),
+                    None => self.topic_of_client(topic),
                 }
             }
             Action::Load { producer, topic, .. } => {
                 self.client(producer, &[ClientKind::Producer]);
-                self.topic(topic);
+                self.topic_of_client(topic);
             }
             Action::Acknowledge { consumer, record, .. } => {
                 self.client(consumer, &[ClientKind::ShareConsumer]);
@@ -170,7 +169,7 @@ impl Check<'_> {
         self.new_client(name);
         let mut all = SortedSet::new();
         for topic in subscribe {
-            self.topic(topic);
+            self.topic_of_client(topic);
             let Some(count) = self.names.partitions(topic) else { return };
             all.extend((0..count).map(|number| TopicPartition::named(topic, number)));
         }
@@ -204,7 +203,7 @@ impl Check<'_> {
     }
 
     fn create_topic(&mut self, name: &str, factor: Option<i16>, assignment: Option<&[Vec<BrokerId>]>) {
-        if self.names.topics.contains_key(name) && !self.names.deleted.contains(name) {
+        if self.names.topics.contains_key(name) && !self.names.absent.contains(name) {
             self.wrong(name, format!("Topic '{name}' already exists."));
         }
         for replica in assignment.into_iter().flatten().flatten() {
@@ -239,7 +238,7 @@ impl Check<'_> {
     }
 
     fn topic(&mut self, name: &str) {
-        if self.names.topics.contains_key(name) || is_internal(name) {
+        if self.names.topics.contains_key(name) || is_internal_topic(name) {
             return;
         }
         let span = self.line.span_of(name);
@@ -247,12 +246,19 @@ impl Check<'_> {
         self.errors.push(undeclared(span, "topic", name, "topic", topics));
     }
 
+    /// A topic that a client asks for.
+    fn topic_of_client(&mut self, name: &str) {
+        if !self.names.is_open_to_clients(name) {
+            self.topic(name);
+        }
+    }
+
     fn partition(&mut self, partition: &TopicPartition) {
         self.partition_of(partition.topic.0.as_str(), partition.partition, &partition.to_string());
     }
 
     fn partition_of(&mut self, topic: &str, partition: i32, found: &str) {
-        if !is_internal(topic) && !self.names.topics.contains_key(topic) {
+        if !is_internal_topic(topic) && !self.names.topics.contains_key(topic) {
             let span = self.line.span_of(if found.contains(topic) { found } else { topic });
             let topics: Vec<&str> = self.names.topics.keys().map(String::as_str).collect();
             self.errors.push(undeclared(span, "topic", topic, "topic", topics));
@@ -411,11 +417,6 @@ impl Check<'_> {
             _ => {}
         }
     }
-}
-
-/// Kafka's own topics, which it makes when they are needed.
-fn is_internal(topic: &str) -> bool {
-    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 
 /// A name that no line before has declared.

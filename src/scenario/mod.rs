@@ -153,7 +153,9 @@
 //! are those of the leader. `replicas`, `segments`, `values` and `records` are compared in order, other
 //! lists as sets; of records, `null` is a tombstone. A partition that was deleted has no leader. About what else
 //! there is not (its ISR, the log of a dead broker) nothing holds, neither `=` nor `!=`. A topic may be named from
-//! the line on that creates it, also after it was deleted.
+//! the line on that creates it, also after it was deleted. Where the `cluster` line sets `auto.create.topics.enable`,
+//! `true` or `false`, clients may name topics that nobody has created: with `true`, Kafka's default, the brokers make
+//! them, with `num.partitions` and `default.replication.factor`. Otherwise such a name counts as misspelt.
 //!
 //! # Lessons
 //!

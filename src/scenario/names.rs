@@ -7,6 +7,10 @@ use crate::scenario::words::{VERBS, nearest};
 use crate::sim::action::{Action, ClusterSetup};
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
+use crate::wire::{OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC, validate_topic_name};
+
+/// Whether the brokers make a topic that a client asks for.
+const AUTO_CREATE: &str = "auto.create.topics.enable";
 
 /// A mistaken `cluster` line is believed up to so many nodes.
 const COUNT_MAX: i32 = 1000;
@@ -45,9 +49,13 @@ pub struct Names {
     pub config: BrokerConfig,
     /// With the number of partitions; `None` when the line that says it is itself wrong.
     pub topics: SortedMap<String, Option<i32>>,
-    /// Those of them that were deleted. They may be named all the same: to ask whether they are gone, and because
-    /// whoever uses them may have them made again (`auto.create.topics.enable`).
-    pub deleted: SortedSet<String>,
+    /// Those of them that may not be there: they were deleted, or a client alone has asked for them. They may be named
+    /// all the same: to ask whether they are there, and because whoever uses them may have them made
+    /// (`auto.create.topics.enable`).
+    pub absent: SortedSet<String>,
+    /// The `cluster` says itself what happens to a topic that a client asks for and nobody has created. Otherwise such
+    /// a name counts as misspelt.
+    pub any_topic: bool,
     pub clients: SortedMap<String, ClientKind>,
     /// Producers with a `transactional.id`.
     pub transactional: SortedSet<String>,
@@ -68,7 +76,8 @@ impl Names {
             controllers: (1..=3).collect(),
             config: BrokerConfig::default(),
             topics: SortedMap::new(),
-            deleted: SortedSet::new(),
+            absent: SortedSet::new(),
+            any_topic: false,
             clients: SortedMap::new(),
             transactional: SortedSet::new(),
             groups: SortedSet::new(),
@@ -89,9 +98,9 @@ impl Names {
     /// How many partitions a topic has; `None` when there is no such topic or nobody knows.
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         match topic {
-            "__consumer_offsets" => Some(self.config.offsets_topic_num_partitions),
-            "__transaction_state" => Some(self.config.transaction_topic_num_partitions),
-            "__share_group_state" => Some(self.config.share.state_topic_num_partitions),
+            OFFSETS_TOPIC => Some(self.config.offsets_topic_num_partitions),
+            TRANSACTION_TOPIC => Some(self.config.transaction_topic_num_partitions),
+            SHARE_STATE_TOPIC => Some(self.config.share.state_topic_num_partitions),
             _ => *self.topics.get(topic)?,
         }
     }
@@ -132,6 +141,20 @@ impl Names {
             self.brokers = (1..=setup.brokers).collect();
             self.controllers = (1..=setup.controllers).collect();
             self.config = setup.config.clone();
+            self.any_topic = setup.configs.contains_key(AUTO_CREATE);
+        }
+    }
+
+    /// A client may name this topic: it was created, or the script says what happens when it was not.
+    pub fn is_open_to_clients(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic) || self.any_topic && validate_topic_name(topic).is_ok()
+    }
+
+    /// A client asks for a topic, which may be there or not.
+    fn ask_for(&mut self, topic: &str) {
+        if self.any_topic && validate_topic_name(topic).is_ok() && !self.topics.contains_key(topic) {
+            self.topics.insert(topic.to_owned(), None);
+            self.absent.insert(topic.to_owned());
         }
     }
 
@@ -141,10 +164,10 @@ impl Names {
                 let count = assignment.as_ref().map(|lists| lists.len() as i32);
                 let count = count.or(*partitions).unwrap_or(self.config.num_partitions);
                 self.topics.insert(name.clone(), Some(count));
-                self.deleted.remove(name);
+                self.absent.remove(name);
             }
             Action::DeleteTopic { name } => {
-                self.deleted.insert(name.clone());
+                self.absent.insert(name.clone());
             }
             Action::CreatePartitions { name, total } => {
                 if let Some(Some(count)) = self.topics.get_mut(name) {
@@ -163,15 +186,22 @@ impl Names {
                     self.transactional.insert(name.clone());
                 }
             }
-            Action::AddConsumer { name, group, .. } => {
+            Action::AddConsumer { name, group, topics, .. } => {
                 self.declare_client(name, ClientKind::Consumer);
                 self.groups.insert(group.clone());
+                topics.iter().for_each(|topic| self.ask_for(topic));
             }
-            Action::AddShareConsumer { name, group, .. } => {
+            Action::AddShareConsumer { name, group, topics, .. } => {
                 self.declare_client(name, ClientKind::ShareConsumer);
                 self.groups.insert(group.clone());
+                topics.iter().for_each(|topic| self.ask_for(topic));
             }
-            Action::AddStream { name, .. } => self.declare_client(name, ClientKind::Stream),
+            Action::AddStream { name, subscribe, .. } => {
+                self.declare_client(name, ClientKind::Stream);
+                subscribe.iter().for_each(|topic| self.ask_for(topic));
+            }
+            Action::Send { record, .. } => self.ask_for(record.topic.0.as_str()),
+            Action::Load { topic, .. } => self.ask_for(topic),
             Action::AlterGroup { name, .. } | Action::DeleteGroup { name } => {
                 self.groups.insert(name.clone());
             }

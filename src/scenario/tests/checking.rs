@@ -169,6 +169,22 @@ fn names_are_declared_once_and_before_their_use() {
 }
 
 #[test]
+fn a_client_may_name_any_topic_where_the_script_says_what_happens_then() {
+    let cluster = |rest: &str| errors(&format!("cluster auto.create.topics.enable=true\nproducer app\n{rest}"));
+    assert_eq!(cluster("send app orders a=b partition=7\nexpect leader orders-0 = none\nseek app orders-0 5").len(), 1);
+    assert_eq!(cluster("consumer c1 group=g topics=a,b\nload app c rate=1/s keys=1 size=1 for=1s"), [""; 0]);
+    assert_eq!(cluster("consumer c1 group=g topics=orders\ntopic orders partitions=1"), [""; 0]);
+    assert_eq!(cluster("stream s1 subscribe=orders\nexpect hw orders-0 = 0"), [""; 0]);
+    // What is not asked for by a client, or could not be, is unknown as ever.
+    assert_eq!(
+        cluster("alter topic orders min.insync.replicas=1"),
+        ["3:13: unknown topic `orders`: expected `topic` on a line before"]
+    );
+    assert_eq!(cluster("send app örders a=b"), ["3:10: unknown topic `örders`: expected `topic` on a line before"]);
+    assert_eq!(cluster("topic orders\ntopic orders"), ["4:7: Topic 'orders' already exists."]);
+}
+
+#[test]
 fn the_cluster_comes_first_and_once() {
     assert_eq!(line("cluster seed=2"), ["1: `cluster` stands only once"]);
     assert_eq!(errors("> A lesson\nwait 1s\ncluster seed=2"), ["3:1: `cluster` is the first statement of a script"]);
