@@ -143,7 +143,6 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         false => "not idempotent",
     };
     let identity = producer.identity();
-    let failed = producer.failed();
     ProducerCard {
         name: name.to_string(),
         running: member.power == Power::Running,
@@ -153,7 +152,7 @@ fn card(name: &str, member: &Member, producer: &Producer) -> ProducerCard {
         epoch: identity.map_or(-1, |identity| identity.epoch),
         sent: producer.sent(),
         acked: producer.acked(),
-        failed: failed.values().sum::<u64>() + producer.rejected(),
+        failed: producer.failed().values().sum(),
         pending: producer.pending(),
         in_flight: pending(producer),
         last_error: last_error(producer),

@@ -11,12 +11,18 @@ const GROUP: &str = "cluster brokers=3 controllers=3 seed=5\ntopic orders\nprodu
     consumer c1 group=billing topics=orders auto.offset.reset=earliest\n\
     until generation billing = 1 within 30s\n";
 
-/// The state of the group on its card, and its generation, after some more of the script.
-fn group(more: &str) -> (String, i32) {
-    let script = Script::read(&format!("{GROUP}{more}")).unwrap_or_else(|errors| panic!("{errors:?}"));
+/// The history of a script, whose checks all hold.
+fn played(script: &str) -> History {
+    let script = Script::read(script).unwrap_or_else(|errors| panic!("{errors:?}"));
     let mut history = History::open(script.into()).expect("the cluster settles");
     history.finish_script();
     assert!(history.head().checks().iter().all(|check| check.ok), "{:?}", history.head().checks());
+    history
+}
+
+/// The state of the group on its card, and its generation, after some more of the script.
+fn group(more: &str) -> (String, i32) {
+    let history = played(&format!("{GROUP}{more}"));
     let stage = Projector::default().stage(&history, false, &Focus::default());
     let card = stage.groups.first().expect("there is a group");
     (card.state.clone(), card.generation)
@@ -37,9 +43,7 @@ fn what_nobody_committed_is_delivered_again_from_where_the_reset_begins() {
         until assigned all = orders-0 and assigned new = orders-0 within 30s\nwait 1s\n\
         send app orders a=1\nsend app orders a=2\n\
         until delivered all orders-0 = 2 and delivered new orders-0 = 2 within 5s\n";
-    let mut history =
-        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
-    history.finish_script();
+    let history = played(script);
     let stage = Projector::default().stage(&history, false, &Focus { rows: 0..1, ..Focus::default() });
     let restarts: Vec<_> = stage.rows[0].cursors.iter().map(|cursor| (cursor.committed, cursor.restart)).collect();
     assert_eq!(restarts, [(None, Some(0)), (None, None)]);
@@ -57,9 +61,7 @@ fn a_member_that_missed_a_rebalance_shows_its_old_generation() {
         consumer c1 group=billing topics=orders\nuntil generation billing = 1 within 30s\nwait 5s\n\
         freeze consumer c1\nconsumer c2 group=billing topics=orders\n\
         until generation billing >= 2 within 10min\nwait 1s\n";
-    let mut history =
-        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
-    history.finish_script();
+    let history = played(script);
     let stage = Projector::default().stage(&history, false, &Focus::default());
     let cards: Vec<_> =
         stage.groups[0].consumers.iter().map(|card| (card.name.as_str(), card.other_generation)).collect();
@@ -72,9 +74,7 @@ fn a_broker_tells_which_requests_it_has_not_read_yet() {
         producer app linger.ms=0 batch.size=0\nsend app orders a=0\nuntil acked app = 1 within 5s\nwait 1s\n\
         link 1->2 latency=200ms\nwait 1s\n\
         send app orders a=1\nsend app orders a=2\nsend app orders a=3\nwait 10ms\n";
-    let mut history =
-        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
-    history.finish_script();
+    let history = played(script);
     let told = inspect(history.world(), &Selection::Broker(1)).expect("broker 1 can be inspected");
     let unread = told.sections.iter().find(|section| section.title.starts_with("Unread"));
     let rows = unread.map(|section| section.rows.iter().map(|row| (row.name.as_str(), row.value.as_str())).collect());
@@ -87,9 +87,7 @@ fn a_stream_has_a_card_and_hands_on_the_log_also_while_it_is_dead() {
         producer app linger.ms=0\nsend app orders a=0\nsend app orders a=1\nuntil acked app = 2 within 5s\n\
         stream s1 subscribe=orders startingOffsets=earliest trigger=1s\nuntil batch s1 = 0 within 5s\n\
         kill stream s1\nsend app orders a=2\nuntil acked app = 3 within 5s\n";
-    let mut history =
-        History::open(Script::read(script).expect("it is a good script").into()).expect("the cluster settles");
-    history.finish_script();
+    let history = played(script);
     let focus = Focus { rows: 0..1, ..Focus::default() };
     let stage = Projector::default().stage(&history, false, &focus);
     let card = stage.streams.first().expect("there is a stream");
@@ -120,4 +118,17 @@ fn two_futures_differ_by_how_far_their_streams_and_share_groups_came() {
     assert!(told.contains(&("s1: records given to the sink", "0", "1")), "{told:?}");
     assert!(told.contains(&("w1: records delivered", "0", "1")), "{told:?}");
     assert!(told.contains(&("orders-0 in jobs: start offset", "0", "1")), "{told:?}");
+}
+
+#[test]
+fn a_call_that_throws_is_no_failed_record() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders\nproducer app transactional.id=t\nwait 1s\n\
+        send app orders a=1\nwait 1s\nexpect failed app = 0 and acked app = 0 and pending app = 0\n";
+    let history = played(script);
+    let stage = Projector::default().stage(&history, false, &Focus::default());
+    let card = &stage.producers[0];
+    assert_eq!((card.sent, card.acked, card.failed, card.pending), (0, 0, 0, 0));
+    let inspection = inspect(history.world(), &Selection::Producer("app".to_string())).expect("it can be inspected");
+    let threw = inspection.sections[0].rows.iter().find(|row| row.name.contains("threw")).expect("it is told");
+    assert_eq!(threw.value, "1");
 }

@@ -11,15 +11,16 @@ pub(super) fn producer(world: &World, name: &str) -> Option<Inspection> {
     let producer = world.producer(name)?;
     let config = producer.config();
     let identity = producer.identity();
-    let counts = section(
-        "Records",
-        vec![
-            ("sent", producer.sent().to_string()),
-            ("acknowledged", producer.acked().to_string()),
-            ("pending", producer.pending().to_string()),
-            ("failed", producer.failed().values().sum::<u64>().to_string()),
-        ],
-    );
+    let mut counts = vec![
+        ("sent", producer.sent().to_string()),
+        ("acknowledged", producer.acked().to_string()),
+        ("pending", producer.pending().to_string()),
+        ("failed", producer.failed().values().sum::<u64>().to_string()),
+    ];
+    if producer.rejected() > 0 {
+        counts.push(("not sent: send() threw an exception", producer.rejected().to_string()));
+    }
+    let counts = section("Records", counts);
     let failures = Section { title: "Failed with".to_string(), rows: failures(producer) };
     let settings = section(
         "Settings",
