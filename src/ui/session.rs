@@ -35,6 +35,7 @@ pub use course::{GoalView, LessonView, QuestionView};
 
 /// How far "Next event" looks ahead when nothing happens by itself.
 const LOOK_AHEAD: Duration = Duration::from_secs(60);
+const QUIET: &str = "Nothing that matters happens by itself: 60 s have passed.";
 
 /// How long a cluster may take to answer a form; what takes longer is told when it comes.
 const FORESIGHT: Duration = Duration::from_secs(1);
@@ -48,6 +49,8 @@ pub struct Session {
     projector: Projector,
     /// How many steps have been told in sentences.
     told: u64,
+    /// The last look ahead found nothing, which is to be told.
+    was_quiet: bool,
     /// How many steps have been looked through for events that matter.
     looked: u64,
     /// How many of the script's checks and refusals have been told.
@@ -90,6 +93,7 @@ impl Session {
         playback.playing = true;
         Session {
             told: history.position(),
+            was_quiet: false,
             checked: history.head().checks().len(),
             history,
             playback,
@@ -205,6 +209,7 @@ impl Session {
                 return;
             }
         }
+        self.was_quiet = true;
     }
 
     /// Back to the last thing that mattered before the viewed instant.
@@ -451,7 +456,7 @@ impl Session {
     pub fn inspect(&mut self, selection: &Selection) -> Option<Inspection> {
         let mut inspection = inspect::inspect(self.history.world(), selection)?;
         self.whys.look(&self.history);
-        inspection.explain(|name| self.whys.of(&self.history, selection, name));
+        inspection.explain(|section, name| self.whys.of(&self.history, selection, section, name));
         Some(inspection)
     }
 
@@ -504,11 +509,13 @@ impl Session {
 
     /// What has happened since the last call and matters. What is seen again is not told again.
     pub fn news(&mut self) -> Vec<String> {
+        let quiet = std::mem::take(&mut self.was_quiet).then(|| QUIET.to_string());
         let position = self.history.position();
         if position <= self.told {
-            return Vec::new();
+            return quiet.into_iter().collect();
         }
-        let sentences = events::sentences(&self.history, self.told);
+        let mut sentences = events::sentences(&self.history, self.told);
+        sentences.extend(quiet);
         self.told = position;
         sentences
     }

@@ -1,6 +1,7 @@
 //! What the page lets a person find out and do beyond looking: messages, reasons, futures, additions.
 
 use crate::browser::{Page, with_page};
+use crate::scale::shared;
 
 async fn type_line(page: &Page, line: &str) {
     let input = page.find("textbox", "Console input").await;
@@ -55,9 +56,11 @@ fn a_message_on_its_way_is_read_and_lost() {
         for name in ["Delay", "Duplicate"] {
             page.find("button", name).await;
         }
-        for says in ["correlation id", "version", "Bytes", "000000", "watched"] {
+        for says in ["every replica of the ISR", "correlation id", "version", "Bytes", "000000", "watched"] {
             assert!(read.contains(says), "the inspector does not say {says:?}");
         }
+        let why = "return !!document.querySelector('.inspection .why[aria-label^=\"Why is sent at\"]')";
+        assert_eq!(page.script(why, vec![]).await, true, "who sent it and why");
         page.find("button", "Drop").await.click().await;
         page.wait_until("it is gone", async || !text_of(&page, "Packets").await.contains("watched")).await;
         page.find("checkbox", "only what matters").await.click().await;
@@ -220,6 +223,31 @@ fn topics_brokers_and_clients_are_added_by_forms_with_kafkas_names() {
             page.find_within(&dialog, "button", "Add").await.click().await;
             page.find("region", region).await;
         }
+        assert_eq!(page.complaints().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn who_asks_for_the_next_event_hears_that_there_is_none() {
+    with_page("no next event", async |page| {
+        page.open(&shared("cluster brokers=1 controllers=1 seed=1\n")).await;
+        page.find("button", "Pause").await.click().await;
+        let now =
+            async || page.script("return Number(document.querySelector('[aria-label=Time]').value)", vec![]).await;
+        let before = now().await.as_i64().expect("the slider has a value");
+        page.find("button", "Next event").await.click().await;
+        let told = "return document.querySelector('[role=status]').textContent";
+        page.wait_until("it is told", async || {
+            page.script(told, vec![])
+                .await
+                .as_str()
+                .unwrap_or_default()
+                .contains("Nothing that matters happens by itself")
+        })
+        .await;
+        let passed = now().await.as_i64().expect("the slider has a value") - before;
+        assert!((59_000..=60_000).contains(&passed), "{passed}");
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
