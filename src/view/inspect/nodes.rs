@@ -6,7 +6,7 @@ use crate::sim::{Payload, World};
 use crate::sorted::SortedMap;
 use crate::view::cards::node_name;
 use crate::view::inspect::{Inspection, Row, Section, or_none, section};
-use crate::view::metadata_log;
+use crate::view::metadata_log::{self, MetadataLogEntry};
 use crate::wire::{BrokerId, ControllerId, NodeId};
 
 pub(super) fn broker(world: &World, id: BrokerId) -> Option<Inspection> {
@@ -97,21 +97,35 @@ pub(super) fn controller(world: &World, id: ControllerId) -> Option<Inspection> 
 
 /// The newest records of a controller's metadata log, the newest first.
 fn metadata_log_section(world: &World, controller: &Controller) -> Section {
-    const SHOWN: i64 = 60;
+    const LOOKED_AT: i64 = 240;
+    const SHOWN: usize = 60;
     let log = &controller.disk.log;
-    let from = log.log_start().max(log.log_end() + -SHOWN);
+    let from = log.log_start().max(log.log_end() + -LOOKED_AT);
     let committed = controller.high_watermark().unwrap_or(log.log_start());
     let entries = metadata_log::entries(&controller.disk, from, committed, world.image());
     let mut rows = vec![
         Row::new("log start offset", log.log_start().to_string()),
         Row::new("snapshots end at", snapshot_ends(controller)),
     ];
-    rows.extend(entries.iter().rev().map(|entry| {
-        let open = if entry.committed { "" } else { " (not committed)" };
-        let text = if entry.text.is_empty() { String::new() } else { format!(" — {}", entry.text) };
-        Row::new(format!("{}, epoch {}", entry.offset, entry.epoch), format!("{}{text}{open}", entry.kind))
-    }));
+    let runs = entries.chunk_by(|a, b| !is_told_apart(a, b)).rev().take(SHOWN);
+    rows.extend(runs.map(run_row));
     Section { title: "Metadata log, the newest record first".to_string(), rows }
+}
+
+/// Records that only let time pass stand together: there is one every half second.
+fn is_told_apart(a: &MetadataLogEntry, b: &MetadataLogEntry) -> bool {
+    !a.text.is_empty() || (a.kind, a.epoch, a.committed) != (b.kind, b.epoch, b.committed)
+}
+
+fn run_row(run: &[MetadataLogEntry]) -> Row {
+    let (first, last) = (&run[0], &run[run.len() - 1]);
+    let open = if last.committed { "" } else { " (not committed)" };
+    let text = if last.text.is_empty() { String::new() } else { format!(" — {}", last.text) };
+    let (offsets, times) = match run.len() {
+        1 => (last.offset.to_string(), String::new()),
+        count => (format!("{}–{}", first.offset, last.offset), format!("{count} × ")),
+    };
+    Row::new(format!("{offsets}, epoch {}", last.epoch), format!("{times}{}{text}{open}", last.kind))
 }
 
 fn snapshot_ends(controller: &Controller) -> String {
