@@ -78,12 +78,17 @@ impl World {
         self.coordinating(TRANSACTION_TOPIC, transactional_id)
     }
 
-    /// Both find their partition in the same way.
     fn coordinating(&self, topic: &str, key: &str) -> Option<BrokerId> {
+        self.registration(&self.coordinator_partition(topic, key)?)?.leader
+    }
+
+    /// The partition of `__consumer_offsets` or `__transaction_state` whose leader coordinates a group or a
+    /// transactional id; both find it in the same way.
+    pub fn coordinator_partition(&self, topic: &str, key: &str) -> Option<TopicPartition> {
         let topic = crate::wire::topic_name(topic);
         let partitions = self.image().topics.get(&topic)?.partitions.len() as i32;
         let partition = crate::kafka::group::GroupCoordinator::partition_for(key, partitions);
-        self.registration(&TopicPartition { topic, partition })?.leader
+        Some(TopicPartition { topic, partition })
     }
 
     /// What befell the node at whose end a connection broke: whoever finds it dead tells what follows of that.

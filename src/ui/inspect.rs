@@ -42,6 +42,9 @@ impl Part for Inspector {
                         }) }
                     }
                 </div>
+                if let Some(about) = &inspection.about {
+                    <p class="about">{ about }</p>
+                }
                 <div class="sections">{ for inspection.sections.iter().map(|section| show(section, &self.ask)) }</div>
                 if let Some(bytes) = &inspection.bytes {
                     <h3>{ "Bytes" }</h3>

@@ -9,7 +9,7 @@ use crate::kafka::share::{RecordState, SharePartition};
 use crate::sim::queries::Reader;
 use crate::sim::{Member, Power, World};
 use crate::view::cards::{ConsumerCard, Look, SHOWN, reading, recently, some_of};
-use crate::view::inspect::{Inspection, Row, Section, application, or_none, section};
+use crate::view::inspect::{Inspection, Row, Section, application, or_none, section, share_title};
 use crate::view::report::delivered;
 use crate::wire::{Offset, StrBytes, TopicPartition};
 
@@ -137,7 +137,7 @@ fn partition_section(group: &ShareGroup, partition: &TopicPartition, share: &Sha
         let word = state_word(state.state());
         rows.push(Row::new(offsets, format!("{word}, delivery {}{holder}", state.delivery_count())));
     }
-    Section { title: format!("Share partition {partition}"), rows }
+    Section { title: share_title(partition), rows }
 }
 
 /// Kafka's name of a record's state.

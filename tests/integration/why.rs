@@ -2,29 +2,42 @@
 
 use highwater::history::History;
 use highwater::scenario::script::Script;
-use highwater::time::Instant;
+use highwater::time::{Duration, Instant};
 use highwater::view::events;
 use highwater::view::inspect::{self, Selection};
 use highwater::view::why::Whys;
 
 /// The reasons of the value under this name, the youngest first, at the end of the script.
 fn why(script: &str, selection: Selection, name: &str) -> Vec<String> {
+    why_in(script, selection, None, name)
+}
+
+/// The same, where several sections have a value of this name.
+fn why_in(script: &str, selection: Selection, section: Option<&str>, name: &str) -> Vec<String> {
+    let mut history = played(script);
+    let inspection = inspect::inspect(history.world(), &selection).expect("it can be inspected");
+    let rows =
+        inspection.sections.into_iter().flat_map(|s| s.rows.into_iter().map(move |row| (s.title.clone(), row.name)));
+    let rows: Vec<(String, String)> = rows.collect();
+    let shown = rows.iter().find(|row| row.1 == name && section.is_none_or(|section| section == row.0));
+    let (section, _) = shown.unwrap_or_else(|| panic!("the inspector shows no {name:?} in {section:?} among {rows:?}"));
+    let mut whys = Whys::default();
+    whys.look(&history);
+    let event = whys.of(&history, &selection, section, name).unwrap_or_else(|| panic!("nothing is known of {name:?}"));
+    let told = events::causes(&history, event).into_iter().map(|row| row.text).collect();
+    // Before it came about, it had another reason or none.
+    history.seek(Instant::ZERO);
+    assert_ne!(whys.of(&history, &selection, section, name), Some(event), "a reason does not lie in the future");
+    told
+}
+
+fn played(script: &str) -> History {
     let script = Script::read(script).unwrap_or_else(|errors| panic!("{errors:?}"));
     let mut history = History::open(script.into()).expect("the cluster settles");
     history.finish_script();
     let checks = history.head().checks().clone();
     assert!(checks.iter().all(|check| check.ok), "{checks:?}");
-    let inspection = inspect::inspect(history.world(), &selection).expect("it can be inspected");
-    let rows: Vec<String> = inspection.sections.into_iter().flat_map(|s| s.rows).map(|row| row.name).collect();
-    assert!(rows.iter().any(|row| row == name), "the inspector shows {name:?} among {rows:?}");
-    let mut whys = Whys::default();
-    whys.look(&history);
-    let event = whys.of(&history, &selection, name).unwrap_or_else(|| panic!("nothing is known of {name:?}"));
-    let told = events::causes(&history, event).into_iter().map(|row| row.text).collect();
-    // Before it came about, it had another reason or none.
-    history.seek(Instant::ZERO);
-    assert_ne!(whys.of(&history, &selection, name), Some(event), "a reason does not lie in the future");
-    told
+    history
 }
 
 #[track_caller]
@@ -165,4 +178,77 @@ fn why_does_every_commit_fail() {
         check(&causes, &["NETWORK_EXCEPTION", "died"]);
         assert_eq!(event.root, None, "nobody set off this very attempt");
     }
+}
+
+#[test]
+fn why_does_a_leader_believe_this_of_its_follower() {
+    let replica = Selection::Replica { partition: "orders-0".to_string(), broker: 1 };
+    let told = why_in(THREE, replica, Some("Follower 3 as the leader sees it"), "log end offset");
+    check(&told, &["orders-0: follower 3 appends offset 0", "orders-0: leader 1 appends offset 0", "app sends alice"]);
+}
+
+#[test]
+fn why_is_a_record_there_and_readable() {
+    let script =
+        format!("{THREE}send app orders bob=b\nsend app orders carol=c\nuntil acked app = 3 within 5s\nwait 1s\n");
+    let record = |broker| Selection::Record { partition: "orders-0".to_string(), broker, offset: 1 };
+    check(&why(&script, record(2), "offset"), &["orders-0: follower 2 appends offset 1", "app sends bob=b"]);
+    let told = why(&script, record(1), "below the high watermark");
+    assert!(told[0].starts_with("orders-0: high watermark 2 at leader 1"), "{told:?}");
+}
+
+#[test]
+fn why_does_a_broker_lead_more_now_and_who_coordinates() {
+    let script = format!("{THREE}kill broker leader:orders-0\nuntil leader orders-0 = 2 within 15s\nwait 10s\n");
+    check(&why(&script, Selection::Broker(2), "partitions led"), &["leader 1 → 2", "broker 1 died"]);
+    let script = format!("{THREE}kill broker coordinator:billing\nwait 20s\n");
+    check(
+        &why(&script, Selection::Group("billing".to_string()), "coordinator"),
+        &["__consumer_offsets-", "is fenced", "died"],
+    );
+}
+
+#[test]
+fn why_does_a_setting_hold_and_where_did_the_log_begin_anew() {
+    let script =
+        format!("{THREE}alter topic orders min.insync.replicas=1\ndelete-records orders-0 before=1\nwait 1s\n");
+    check(&why(&script, orders(), "min.insync.replicas in effect"), &["orders: min.insync.replicas = 1"]);
+    check(&why(&script, orders(), "log start offset"), &["orders-0"]);
+}
+
+#[test]
+fn why_does_a_share_group_stand_there() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders replica-assignment=1:2:3\nproducer app linger.ms=0\n\
+        alter group jobs share.auto.offset.reset=earliest\nshare-consumer s1 group=jobs topics=orders\nwait 5s\n\
+        send app orders alice=created\nuntil delivered s1 orders-0 = 1 within 10s\nwait 1s\n";
+    let told = why(script, Selection::Group("jobs".to_string()), "start offset");
+    assert!(told[0].contains("jobs"), "{told:?}");
+    check(&why(script, Selection::Consumer("s1".to_string()), "records delivered"), &["s1"]);
+}
+
+#[test]
+fn why_is_a_transaction_where_it_is() {
+    let script = "cluster brokers=3 controllers=3 seed=5\ntopic orders\nproducer tx transactional.id=t\nwait 1s\n\
+        begin tx\nsend tx orders a=1\nwait 1s\ncommit tx\nwait 1s\n";
+    check(&why(script, Selection::Producer("tx".to_string()), "state"), &["tx"]);
+}
+
+#[test]
+fn why_does_a_message_travel() {
+    let mut history = played(&format!("{THREE}send app orders bob=b\nwait 1ms\n"));
+    let sent =
+        history.steps().iter().rev().find(|step| step.events.iter().any(|event| event.fact.kind() == "RecordSent"));
+    let sent = sent.expect("a record was sent").at;
+    history.seek(sent + Duration::from_micros(100));
+    let mut whys = Whys::default();
+    whys.look(&history);
+    let flying = history.world().network().in_flight().map(|message| Selection::Message(message.id.0));
+    let mut inspected = flying.filter_map(|it| Some((inspect::inspect(history.world(), &it)?, it)));
+    let (produce, selection) =
+        inspected.find(|(it, _)| it.title == "PRODUCE request").expect("the record is on its way");
+    let about = produce.about.expect("it says what it is for");
+    assert!(about.contains("leader") && about.contains("every replica of the ISR"), "{about}");
+    let event = whys.of(&history, &selection, "On its way", "sent at").expect("it has a reason");
+    let told: Vec<String> = events::causes(&history, event).into_iter().map(|row| row.text).collect();
+    check(&told, &["app sends bob=b"]);
 }

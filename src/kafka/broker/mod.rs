@@ -212,6 +212,12 @@ impl Broker {
         self.process()?.replica(partition)
     }
 
+    /// When this follower last fetched from it with nothing to say about a partition: it had everything then. The
+    /// partition itself learns of that when it matters to it.
+    pub fn idle_fetch(&self, partition: &TopicPartition, follower: BrokerId) -> Option<Instant> {
+        self.process()?.idle_fetch(&self.disk, partition, follower)
+    }
+
     /// The metadata that it has replayed, while the process runs.
     pub fn image(&self) -> Option<&MetadataImage> {
         self.process().map(Process::image)

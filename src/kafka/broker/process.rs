@@ -126,6 +126,11 @@ impl Process {
         self.replicas.get(partition).map(Arc::as_ref)
     }
 
+    pub(super) fn idle_fetch(&self, disk: &Disk, partition: &TopicPartition, follower: BrokerId) -> Option<Instant> {
+        let idle = self.sessions.idle_followers(self.fetch_key(disk, partition)?);
+        idle.into_iter().find(|(id, _)| *id == follower).map(|(_, at)| at)
+    }
+
     pub fn fetchers(&self) -> impl Iterator<Item = (BrokerId, &Fetcher)> {
         self.fetchers.iter().map(|(leader, fetcher)| (*leader, fetcher.as_ref()))
     }

@@ -3,7 +3,7 @@
 use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::consumer::{ConsumerGroup, ConsumerMember};
 use crate::sim::World;
-use crate::view::inspect::{Inspection, Row, Section, or_none, partitions, section};
+use crate::view::inspect::{Inspection, Row, Section, member_title, or_none, partitions, section};
 use crate::view::shares;
 use crate::wire::TopicPartition;
 
@@ -56,7 +56,7 @@ fn consumer_group(world: &World, name: &str, group: &ConsumerGroup) -> Vec<Secti
         if member.is_classic() {
             rows.push(("protocol", "classic".to_string()));
         }
-        section(&format!("Member {}", member.metadata.client_id.as_str()), rows)
+        section(&member_title(member.metadata.client_id.as_str()), rows)
     };
     [state].into_iter().chain(group.members.values().map(member)).collect()
 }

@@ -3,7 +3,7 @@
 use crate::kafka::log::Log;
 use crate::kafka::replica::NEVER;
 use crate::sim::World;
-use crate::view::inspect::{Inspection, Row, Section, hex_dump, or_none, section};
+use crate::view::inspect::{Inspection, Row, Section, follower_title, hex_dump, or_none, section};
 use crate::view::transactions;
 use crate::wire::batch::Batch;
 use crate::wire::{BrokerId, Offset, TopicPartition};
@@ -87,12 +87,13 @@ pub(super) fn replica(world: &World, partition: &TopicPartition, id: BrokerId) -
         sections.push(section("As this broker knows it", rows));
         for (other, remote) in replica.remotes() {
             let known = |offset: Offset| if offset < Offset::ZERO { "unknown".to_string() } else { offset.to_string() };
-            let caught_up = match remote.last_caught_up {
+            let idle = broker.idle_fetch(partition, other).unwrap_or(NEVER);
+            let caught_up = match remote.last_caught_up.max(idle) {
                 NEVER => "never".to_string(),
                 at => format!("{} ms ago", world.now.since(at).millis()),
             };
             sections.push(Section {
-                title: format!("Follower {} as the leader sees it", other.0),
+                title: follower_title(other),
                 rows: vec![
                     Row::new("log end offset", known(remote.log_end)),
                     Row::new("log start offset", known(remote.log_start)),
@@ -131,6 +132,7 @@ pub(super) fn record(world: &World, partition: &TopicPartition, id: BrokerId, of
     }
     Some(Inspection {
         title: format!("Record {offset} of {partition} on broker {}", id.0),
+        about: None,
         sections: vec![section("Record", rows), batch_section(&batch)],
         bytes: Some(hex_dump(batch.bytes())),
         message: None,

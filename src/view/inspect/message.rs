@@ -4,6 +4,7 @@ use crate::sim::{Payload, World};
 use crate::time::Instant;
 use crate::view::cards::node_name;
 use crate::view::inspect::fields::fields;
+use crate::view::inspect::purpose::purpose;
 use crate::view::inspect::{Inspection, Section, hex_dump, section};
 use crate::wire::NodeId;
 
@@ -39,6 +40,7 @@ pub(super) fn message(world: &World, id: u64) -> Option<Inspection> {
     let fields = Section { title: "Fields".to_string(), rows: fields(&envelope.body) };
     Some(Inspection {
         title: format!("{} {kind}", envelope.api().name()),
+        about: Some(purpose(message.from, message.to, envelope)),
         sections: vec![travel, fields],
         bytes: Some(hex_dump(&envelope.encode())),
         message: Some(format!(

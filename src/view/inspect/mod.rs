@@ -6,6 +6,9 @@ mod groups;
 mod logs;
 mod message;
 mod nodes;
+mod purpose;
+
+use std::fmt::Display;
 
 use serde::Serialize;
 
@@ -35,6 +38,8 @@ pub enum Selection {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
     pub title: String,
+    /// Of a message: what it is for.
+    pub about: Option<String>,
     pub sections: Vec<Section>,
     /// Bytes as a hex dump, where the thing has bytes.
     pub bytes: Option<String>,
@@ -64,13 +69,17 @@ impl Row {
 
 impl Inspection {
     pub(in crate::view) fn new(title: impl Into<String>, sections: Vec<Section>) -> Inspection {
-        Inspection { title: title.into(), sections, bytes: None, message: None }
+        let sections = sections.into_iter().filter(|section| !section.rows.is_empty()).collect();
+        Inspection { title: title.into(), about: None, sections, bytes: None, message: None }
     }
 
     /// Says why each value is as it is, where an event brought it about.
-    pub fn explain(&mut self, why: impl Fn(&str) -> Option<u64>) {
-        for row in self.sections.iter_mut().flat_map(|section| &mut section.rows) {
-            row.why = why(&row.name);
+    /// `why` is asked by the title of the section and the name of the value.
+    pub fn explain(&mut self, why: impl Fn(&str, &str) -> Option<u64>) {
+        for section in &mut self.sections {
+            for row in &mut section.rows {
+                row.why = why(&section.title, &row.name);
+            }
         }
     }
 }
@@ -101,6 +110,21 @@ pub(in crate::view) fn section(title: &str, rows: Vec<(&str, String)>) -> Sectio
 
 pub(in crate::view) fn or_none<T: ToString>(value: Option<T>) -> String {
     value.map_or("none".to_string(), |value| value.to_string())
+}
+
+/// The title of what a leader knows of a follower.
+pub fn follower_title(follower: BrokerId) -> String {
+    format!("Follower {} as the leader sees it", follower.0)
+}
+
+/// The title of a member of a consumer group.
+pub fn member_title(client: &str) -> String {
+    format!("Member {client}")
+}
+
+/// The title of what a share group's leader keeps of a partition.
+pub fn share_title(partition: impl Display) -> String {
+    format!("Share partition {partition}")
 }
 
 /// What the application of a consumer does, until when if it does not poll.

@@ -1,10 +1,13 @@
 //! Which event brought a value about: the newest one before the viewed instant that decided it.
 
+mod asked;
+mod decided;
+
 use crate::history::History;
-use crate::kafka::fact::{Fact, error_name};
-use crate::sim::{Event, World};
+use crate::kafka::fact::Fact;
+use crate::sim::EventId;
 use crate::sorted::SortedMap;
-use crate::view::inspect::{Selection, lag_name};
+use crate::view::inspect::Selection;
 use crate::wire::{BrokerId, NodeId, Offset, TopicPartition};
 
 /// What a fact decides.
@@ -16,23 +19,50 @@ enum Subject {
     Replicas(TopicPartition),
     HighWatermark(TopicPartition, BrokerId),
     LogEnd(TopicPartition, BrokerId),
+    LogStart(TopicPartition, BrokerId),
+    Cleaned(TopicPartition, BrokerId),
+    Flushed(TopicPartition, BrokerId),
+    /// Of a resource, under its name in Kafka.
+    Setting(String, String),
     Node(NodeId),
     Fenced(BrokerId),
+    /// How many partitions it leads.
+    Led(BrokerId),
     Quorum,
+    Voters,
+    Snapshots(NodeId),
     Group(String),
+    /// Of a group, by its client.
+    Member(String, String),
+    /// What a share group has done with a partition.
+    Share(String, TopicPartition),
     Assignment(NodeId),
     Committed(String, TopicPartition),
     Position(NodeId, TopicPartition),
     Delivered(NodeId),
+    /// What a member of a share group has not acknowledged.
+    Held(NodeId),
     Sent(NodeId),
     Acked(NodeId),
     Failed(NodeId),
     /// By one error, under Kafka's name for it.
     FailedWith(NodeId, String),
+    /// Calls that were wrong.
+    Threw(NodeId),
+    Transaction(NodeId),
     Identity(NodeId),
     /// What a stream reader has planned and done.
     Batch(NodeId),
     DataLost(NodeId),
+}
+
+/// What happened to one record is looked for among so many of the newest events of its log.
+const LOOKED_BACK: usize = 500;
+
+/// The event that made a node send this message; `None` for what it sends in rounds of its own.
+fn of_message(history: &History, id: u64) -> Option<u64> {
+    let message = history.world().network().in_flight().find(|message| message.id.0 == id)?;
+    message.cause.map(|because| because.event.0)
 }
 
 /// The events by what they decide, in order; each step is looked at once.
@@ -53,21 +83,53 @@ impl Whys {
         *self = Whys::default();
     }
 
-    /// The event behind a value of what is selected, by the name under which the inspector shows it.
-    pub fn of(&self, history: &History, selection: &Selection, name: &str) -> Option<u64> {
-        let told = subjects(history, selection, name).into_iter().filter_map(|subject| {
-            let told = self.told.get(&subject)?;
-            let before = told.partition_point(|(step, _)| *step <= history.position());
-            told[..before].last()
-        });
-        told.max().map(|(_, event)| *event)
+    /// The event behind a value of what is selected, by the section and the name under which the inspector shows it.
+    pub fn of(&self, history: &History, selection: &Selection, section: &str, name: &str) -> Option<u64> {
+        match selection {
+            Selection::Record { partition, broker, offset } if section == "Record" => {
+                self.of_record(history, TopicPartition::parse(partition)?, BrokerId(*broker), Offset(*offset), name)
+            }
+            Selection::Message(id) if name == "sent at" => of_message(history, *id),
+            _ => {
+                let subjects = asked::subjects(history, selection, section, name);
+                subjects.iter().filter_map(|subject| self.before(history, subject).last()).max().map(|told| told.1)
+            }
+        }
+    }
+
+    /// What was told of a subject up to the viewed instant.
+    fn before(&self, history: &History, subject: &Subject) -> &[(u64, u64)] {
+        let told = self.told.get(subject).map_or(&[][..], Vec::as_slice);
+        &told[..told.partition_point(|(step, _)| *step <= history.position())]
+    }
+
+    /// When this record came into the log, and when it could be read there.
+    fn of_record(
+        &self,
+        history: &History,
+        partition: TopicPartition,
+        broker: BrokerId,
+        offset: Offset,
+        name: &str,
+    ) -> Option<u64> {
+        let subject = match name {
+            "offset" | "key" | "value" => Subject::LogEnd(partition, broker),
+            "below the high watermark" => Subject::HighWatermark(partition, broker),
+            _ => return None,
+        };
+        let is_it = |event: &u64| match history.event(EventId(*event)).map(|event| &event.fact) {
+            Some(Fact::Appended { first, last, .. }) => (*first..=*last).contains(&offset),
+            Some(Fact::HighWatermarkMoved { from, to, .. }) => (*from..*to).contains(&offset),
+            _ => false,
+        };
+        self.before(history, &subject).iter().rev().map(|(_, event)| *event).take(LOOKED_BACK).find(is_it)
     }
 
     pub fn look(&mut self, history: &History) {
         let from = self.seen.max(history.first_step());
         for (index, step) in history.steps_from(from).iter().enumerate() {
             for event in &step.events {
-                for subject in decided(event) {
+                for subject in decided::decided(&event.fact) {
                     if let Fact::OffsetCommitted { offset, .. } = &event.fact
                         && self.committed.insert(subject.clone(), *offset) == Some(*offset)
                     {
@@ -84,174 +146,5 @@ impl Whys {
                 told.retain(|(step, _)| *step > self.first);
             }
         }
-    }
-}
-
-fn decided(event: &Event) -> Vec<Subject> {
-    let one = |subject| vec![subject];
-    match &event.fact {
-        Fact::LeaderElected { partition, .. } => {
-            vec![Subject::Leader(partition.clone()), Subject::Isr(partition.clone())]
-        }
-        Fact::IsrChanged { partition, .. } => one(Subject::Isr(partition.clone())),
-        Fact::ElrChanged { partition, .. } => one(Subject::Elr(partition.clone())),
-        Fact::ReplicasChanged { partition, .. } => one(Subject::Replicas(partition.clone())),
-        Fact::HighWatermarkMoved { partition, broker, .. } => one(Subject::HighWatermark(partition.clone(), *broker)),
-        Fact::Appended { partition, broker, .. } | Fact::Truncated { partition, broker, .. } => {
-            one(Subject::LogEnd(partition.clone(), *broker))
-        }
-        Fact::Killed { node }
-        | Fact::PoweredOff { node }
-        | Fact::Started { node }
-        | Fact::Stopping { node }
-        | Fact::Frozen { node }
-        | Fact::Thawed { node } => one(Subject::Node(*node)),
-        Fact::BrokerFenced { broker, .. } | Fact::BrokerUnfenced { broker } => one(Subject::Fenced(*broker)),
-        Fact::BrokerRegistered { broker, .. } | Fact::RegistrationRefused { broker, again: false, .. } => {
-            one(Subject::Node(NodeId::Broker(*broker)))
-        }
-        Fact::QuorumLeaderElected { .. } | Fact::QuorumLeaderResigned { .. } => one(Subject::Quorum),
-        Fact::RebalanceStarted { group, .. }
-        | Fact::GroupEpochRaised { group, .. }
-        | Fact::GroupReconciled { group, .. }
-        | Fact::GroupConverted { group, .. }
-        | Fact::GenerationStable { group, .. }
-        | Fact::GroupEmpty { group, .. }
-        | Fact::GroupDeleted { group } => one(Subject::Group(group.0.to_string())),
-        Fact::Assigned { consumer, .. } | Fact::Revoked { consumer, .. } => {
-            one(Subject::Assignment(NodeId::Client(*consumer)))
-        }
-        Fact::OffsetCommitted { group, partition, .. } => {
-            one(Subject::Committed(group.0.to_string(), partition.clone()))
-        }
-        Fact::PositionSet { consumer, partition, .. } => {
-            one(Subject::Position(NodeId::Client(*consumer), partition.clone()))
-        }
-        Fact::Delivered { consumer, partition, .. } => {
-            let consumer = NodeId::Client(*consumer);
-            vec![Subject::Position(consumer, partition.clone()), Subject::Delivered(consumer)]
-        }
-        Fact::StreamPlanned { stream, .. } | Fact::StreamBatchDone { stream, .. } => {
-            one(Subject::Batch(NodeId::Client(*stream)))
-        }
-        Fact::StreamDataLost { stream, .. } => one(Subject::DataLost(NodeId::Client(*stream))),
-        Fact::StreamFailed { stream, .. } => one(Subject::Node(NodeId::Client(*stream))),
-        Fact::RecordSent { producer, .. } => one(Subject::Sent(NodeId::Client(*producer))),
-        Fact::Acknowledged { producer, .. } => one(Subject::Acked(NodeId::Client(*producer))),
-        Fact::SendFailed { producer, error, .. } | Fact::SendRejected { producer, code: Some(error), .. } => {
-            let producer = NodeId::Client(*producer);
-            vec![Subject::Failed(producer), Subject::FailedWith(producer, error_name(*error))]
-        }
-        Fact::SendRejected { producer, .. } => one(Subject::Failed(NodeId::Client(*producer))),
-        Fact::ProducerIdAssigned { producer, .. } => one(Subject::Identity(NodeId::Client(*producer))),
-        _ => Vec::new(),
-    }
-}
-
-/// What decides the value that the inspector shows under this name. A lag is decided by both of its
-/// ends: the log that grows, and the commit that follows.
-fn subjects(history: &History, selection: &Selection, name: &str) -> Vec<Subject> {
-    match selection {
-        Selection::Consumer(consumer) => {
-            let group = history.world().consumer(consumer).map(|consumer| consumer.group().to_string());
-            group.map_or_else(Vec::new, |group| lag(history, &group, name))
-        }
-        Selection::Group(group) => lag(history, group, name),
-        _ => Vec::new(),
-    }
-    .into_iter()
-    .chain(subject(history, selection, name))
-    .collect()
-}
-
-fn lag(history: &History, group: &str, name: &str) -> Vec<Subject> {
-    let Some(partition) = name.strip_prefix(&lag_name("")).and_then(TopicPartition::parse) else { return Vec::new() };
-    let leader = history.world().registration(&partition).and_then(|registration| registration.leader);
-    let end = leader.map(|leader| Subject::HighWatermark(partition.clone(), leader));
-    end.into_iter().chain([Subject::Committed(group.to_string(), partition)]).collect()
-}
-
-fn subject(history: &History, selection: &Selection, name: &str) -> Option<Subject> {
-    let world = history.world();
-    Some(match selection {
-        Selection::Partition(partition) => of_partition(world, TopicPartition::parse(partition)?, name)?,
-        Selection::Replica { partition, broker } => {
-            let partition = TopicPartition::parse(partition)?;
-            match name {
-                "role" | "leader epoch" => Subject::Leader(partition),
-                "maximal ISR" => Subject::Isr(partition),
-                "high watermark" | "last stable offset" | "log end offset" => {
-                    of_log(name, partition, BrokerId(*broker))
-                }
-                _ => return None,
-            }
-        }
-        Selection::Record { partition, broker, .. } if name == "below the high watermark" => {
-            Subject::HighWatermark(TopicPartition::parse(partition)?, BrokerId(*broker))
-        }
-        Selection::Broker(id) => match name {
-            "fenced" | "in controlled shutdown" => Subject::Fenced(BrokerId(*id)),
-            "broker epoch" | "incarnation" | "state" => Subject::Node(NodeId::Broker(BrokerId(*id))),
-            _ => return None,
-        },
-        Selection::Controller(_) if ["role", "leader", "epoch", "active controller"].contains(&name) => Subject::Quorum,
-        Selection::Group(group) => match name {
-            "state" | "generation" | "members" | "assignor" | "leader" | "group epoch" | "target epoch"
-            | "member epoch" => Subject::Group(group.clone()),
-            partition => Subject::Committed(group.clone(), TopicPartition::parse(partition)?),
-        },
-        Selection::Consumer(consumer) => {
-            let node = NodeId::Client(world.client_named(consumer)?);
-            match name {
-                "generation" | "member epoch" | "member id" => {
-                    Subject::Group(world.consumer(consumer)?.group().to_string())
-                }
-                "assignment" => Subject::Assignment(node),
-                "records delivered" => Subject::Delivered(node),
-                partition => Subject::Position(node, TopicPartition::parse(partition)?),
-            }
-        }
-        Selection::Stream(stream) => {
-            let node = NodeId::Client(world.client_named(stream)?);
-            match name {
-                "state" | "failure" => Subject::Node(node),
-                "batch done" | "batch planned" | "checkpoint" | "planned end" => Subject::Batch(node),
-                "records given to the sink" | "of them again" => Subject::Delivered(node),
-                "offsets passed over" => Subject::DataLost(node),
-                partition => Subject::Position(node, TopicPartition::parse(partition)?),
-            }
-        }
-        Selection::Producer(producer) => {
-            let node = NodeId::Client(world.client_named(producer)?);
-            match name {
-                "sent" => Subject::Sent(node),
-                "acknowledged" => Subject::Acked(node),
-                "failed" => Subject::Failed(node),
-                "producer id" | "producer epoch" => Subject::Identity(node),
-                error => Subject::FailedWith(node, error.to_string()),
-            }
-        }
-        _ => return None,
-    })
-}
-
-fn of_partition(world: &World, partition: TopicPartition, name: &str) -> Option<Subject> {
-    Some(match name {
-        "leader" | "leader epoch" => Subject::Leader(partition),
-        "ISR" | "partition epoch" => Subject::Isr(partition),
-        "ELR" => Subject::Elr(partition),
-        "replicas" | "adding" | "removing" => Subject::Replicas(partition),
-        "high watermark" | "last stable offset" | "log end offset" => {
-            let leader = world.registration(&partition)?.leader?;
-            of_log(name, partition, leader)
-        }
-        _ => return None,
-    })
-}
-
-fn of_log(name: &str, partition: TopicPartition, broker: BrokerId) -> Subject {
-    match name {
-        "log end offset" => Subject::LogEnd(partition, broker),
-        _ => Subject::HighWatermark(partition, broker),
     }
 }
