@@ -281,6 +281,7 @@ impl World {
             let id = self.last_event;
             let told = || self.stories.cause(&fact, asker, because);
             let cause = self.fault_behind(&fact).or_else(told).or_else(|| before_in_turn(&events, &fact)).or(because);
+            let cause = cause.or_else(|| self.what_asked(&fact));
             self.observe(&fact, id);
             self.meters.observe(&fact, node, self.now);
             let root = match cause {
@@ -304,6 +305,12 @@ impl World {
             _ => return None,
         };
         self.faults.get(&silent).copied()
+    }
+
+    /// What is refused to a broker that asks again and again by its timer goes back to its start.
+    fn what_asked(&self, fact: &Fact) -> Option<Because> {
+        let Fact::RegistrationRefused { broker, .. } = fact else { return None };
+        self.members.get(&NodeId::Broker(*broker))?.last_event
     }
 
     /// The ledger sees every fact; a new leader's log decides what is lost.

@@ -252,3 +252,9 @@ fn why_does_a_message_travel() {
     let told: Vec<String> = events::causes(&history, event).into_iter().map(|row| row.text).collect();
     check(&told, &["app sends bob=b"]);
 }
+
+#[test]
+fn why_is_a_broker_not_registered() {
+    let script = format!("{THREE}stop broker 1\nuntil broker 1 = dead within 10s\nstart broker 1\nwait 100ms\n");
+    check(&why(&script, Selection::Broker(1), "broker epoch"), &["DUPLICATE_BROKER_REGISTRATION", "broker 1 starts"]);
+}
