@@ -17,7 +17,7 @@ pub struct Lesson {
 }
 
 /// The lessons in reading order.
-pub const LESSONS: [Lesson; 17] = [
+pub const LESSONS: [Lesson; 18] = [
     Lesson {
         id: "a-broker-dies",
         title: "A broker dies",
@@ -46,6 +46,12 @@ pub const LESSONS: [Lesson; 17] = [
         id: "min-insync",
         title: "Rather refuse than lose",
         says: "min.insync.replicas says how few copies are too few; NOT_ENOUGH_REPLICAS says so to you.",
+        minutes: 4,
+    },
+    Lesson {
+        id: "nobodys-topic",
+        title: "A topic nobody created",
+        says: "A misspelt name is a new topic with one copy of everything: acknowledged by all, and all is one.",
         minutes: 4,
     },
     Lesson {
