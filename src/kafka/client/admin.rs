@@ -3,7 +3,7 @@
 //! Kafka's own message.
 
 use crate::kafka::client::admin_answers::{self as answers, Verdict};
-use crate::kafka::client::coordinator_lookup::Lookup;
+use crate::kafka::client::coordinator_lookup::{self, Lookup};
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::network::{InFlight, Network, backoff};
 use crate::kafka::client::reset_offsets::{Reset, Step};
@@ -220,9 +220,9 @@ impl Admin {
                 leader
             }
             Route::Coordinator(group) => {
-                let lookup = self.coordinators.entry(group.clone()).or_default();
+                let lookup = self.coordinators.entry(group.clone()).or_insert_with(Lookup::by_manager);
                 let purpose = Purpose::Coordinator(group.clone());
-                lookup.ask(turn, (&mut self.network, &self.metadata), group, REQUEST_TIMEOUT, purpose);
+                lookup.ask(turn, (&mut self.network, &mut self.metadata), group, REQUEST_TIMEOUT, purpose);
                 lookup.node()
             }
         }
@@ -234,7 +234,8 @@ impl Admin {
                 self.metadata.update(turn, &response);
             }
             (Purpose::Coordinator(group), Response::FindCoordinator(response)) => {
-                self.coordinators.insert(group, Lookup::told(&response, turn.now + RETRY_BACKOFF));
+                let told = coordinator_lookup::told(&response);
+                self.coordinators.insert(group, told.map_or(Lookup::at(turn.now + RETRY_BACKOFF), Lookup::found));
             }
             (Purpose::Part(id, place), response) => self.part_answered(turn, id, place, response),
             // An answer of another kind is no answer.
@@ -258,7 +259,7 @@ impl Admin {
         match purpose {
             Purpose::Metadata => self.metadata.failed(turn),
             Purpose::Coordinator(group) => {
-                self.coordinators.insert(group, Lookup::At(turn.now + RETRY_BACKOFF));
+                self.coordinators.insert(group, Lookup::at(turn.now + RETRY_BACKOFF));
             }
             Purpose::Part(id, place) => self.try_again(turn, id, place, None),
         }
@@ -271,7 +272,7 @@ impl Admin {
         part.state = PartState::Waiting(turn.now + wait);
         match &part.route {
             Route::Coordinator(group) if why != Some(ErrorCode::CoordinatorLoadInProgress) => {
-                self.coordinators.insert(group.clone(), Lookup::At(turn.now));
+                self.coordinators.insert(group.clone(), Lookup::at(turn.now));
             }
             Route::Leader(_) => self.metadata.request_update(),
             _ => {}
