@@ -124,6 +124,8 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         | ApiKey::DeleteTopics
         | ApiKey::DeleteRecords
         | ApiKey::DeleteGroups
+        | ApiKey::DescribeGroups
+        | ApiKey::ConsumerGroupDescribe
         | ApiKey::CreatePartitions
         | ApiKey::ElectLeaders
         | ApiKey::IncrementalAlterConfigs

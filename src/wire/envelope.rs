@@ -136,6 +136,7 @@ apis! {
     Heartbeat, "HEARTBEAT", HeartbeatRequest, HeartbeatResponse;
     LeaveGroup, "LEAVE_GROUP", LeaveGroupRequest, LeaveGroupResponse;
     SyncGroup, "SYNC_GROUP", SyncGroupRequest, SyncGroupResponse;
+    DescribeGroups, "DESCRIBE_GROUPS", DescribeGroupsRequest, DescribeGroupsResponse;
     CreateTopics, "CREATE_TOPICS", CreateTopicsRequest, CreateTopicsResponse;
     DeleteTopics, "DELETE_TOPICS", DeleteTopicsRequest, DeleteTopicsResponse;
     DeleteRecords, "DELETE_RECORDS", DeleteRecordsRequest, DeleteRecordsResponse;
@@ -162,6 +163,7 @@ apis! {
     UnregisterBroker, "UNREGISTER_BROKER", UnregisterBrokerRequest, UnregisterBrokerResponse;
     AddRaftVoter, "ADD_RAFT_VOTER", AddRaftVoterRequest, AddRaftVoterResponse;
     ConsumerGroupHeartbeat, "CONSUMER_GROUP_HEARTBEAT", ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+    ConsumerGroupDescribe, "CONSUMER_GROUP_DESCRIBE", ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
     ShareGroupHeartbeat, "SHARE_GROUP_HEARTBEAT", ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse;
     ShareFetch, "SHARE_FETCH", ShareFetchRequest, ShareFetchResponse;
     ShareAcknowledge, "SHARE_ACKNOWLEDGE", ShareAcknowledgeRequest, ShareAcknowledgeResponse;

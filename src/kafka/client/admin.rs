@@ -364,6 +364,8 @@ impl Route {
             Request::OffsetCommit(body) => Route::Coordinator(body.group_id.0.clone()),
             Request::OffsetFetch(body) => coordinator_of(body.groups.first().map(|group| &group.group_id)),
             Request::DeleteGroups(body) => coordinator_of(body.groups_names.first()),
+            Request::DescribeGroups(body) => coordinator_of(body.groups.first()),
+            Request::ConsumerGroupDescribe(body) => coordinator_of(body.group_ids.first()),
             _ => Route::AnyBroker,
         }
     }

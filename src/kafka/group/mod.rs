@@ -19,6 +19,7 @@ pub mod share;
 pub mod timers;
 
 mod deletion;
+mod describe;
 mod finish;
 mod flexible;
 mod join;
@@ -101,9 +102,9 @@ impl GroupCoordinator {
     }
 
     /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, SHARE_GROUP_HEARTBEAT,
-    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH, DELETE_GROUPS: answered through the turn at once, when parked members allow, or
-    /// when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the
-    /// transaction before.
+    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH, DELETE_GROUPS, DESCRIBE_GROUPS,
+    /// CONSUMER_GROUP_DESCRIBE: answered through the turn at once, when parked members allow, or when the
+    /// write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the transaction before.
     pub fn handle(
         &mut self,
         turn: &mut Turn<'_>,
@@ -120,6 +121,9 @@ impl GroupCoordinator {
     pub fn handle_as(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, context: &Context, request: &Request) {
         if let Request::OffsetFetch(_) = request {
             return self.fetch_offsets(turn, image, context, request);
+        }
+        if let Some(answer) = self.describe(image, request) {
+            return turn.respond(context.from, context.correlation, answer);
         }
         let Some(group) = group_of(request) else {
             return;
