@@ -68,9 +68,9 @@ impl Work<'_, '_> {
                 None
             }
             Then::Converted(converted) => {
-                let Converted { before, then } = *converted;
+                let Converted { before, session_timeout, then } = *converted;
                 if undo {
-                    self.conversion_failed(shard, before);
+                    self.conversion_failed(shard, before, session_timeout);
                 }
                 self.finish(shard, then, result, undo)
             }

@@ -218,6 +218,7 @@ impl GroupCoordinator {
     pub fn load(
         &mut self,
         turn: &mut Turn<'_>,
+        image: &MetadataImage,
         partition: i32,
         epoch: LeaderEpoch,
         records: impl IntoIterator<Item = (Offset, Logged)>,
@@ -249,8 +250,8 @@ impl GroupCoordinator {
             self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
         }
         self.on_shard(turn, partition, |work, _| {
-            consumer_groups.iter().for_each(|group| work.consumer_group_loaded(group));
-            share_groups.iter().for_each(|group| work.share_group_loaded(group));
+            consumer_groups.iter().for_each(|group| work.consumer_group_loaded(image, group));
+            share_groups.iter().for_each(|group| work.share_group_loaded(image, group));
             None
         });
         let expiry = Timer { partition, kind: TimerKind::OffsetsExpiry };

@@ -170,7 +170,7 @@ fn a_new_coordinator_knows_the_group_and_its_partitions() {
     next.now = room.now;
     let mut turn = Turn::new(next.now, &mut next.effects);
     let records = log.into_iter().map(|(at, record)| (at, Logged::Record(record, None)));
-    next.coordinator.load(&mut turn, partition, LeaderEpoch(1), records);
+    next.coordinator.load(&mut turn, &next.image, partition, LeaderEpoch(1), records);
     next.coordinator.committed(&mut turn, partition, Offset(100));
     let loaded = next.shared().clone();
     assert_eq!(ShareGroup { metadata_seen_at: before.metadata_seen_at, ..loaded }, before);
