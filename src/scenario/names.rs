@@ -52,6 +52,8 @@ pub struct Names {
     /// Producers with a `transactional.id`.
     pub transactional: SortedSet<String>,
     pub groups: SortedSet<String>,
+    /// Those of them that a share-consumer has joined.
+    pub share_groups: SortedSet<String>,
     /// No statement so far: a `cluster` may still come.
     pub empty: bool,
     /// Whether a `cluster` stood.
@@ -72,6 +74,7 @@ impl Names {
             clients: SortedMap::new(),
             transactional: SortedSet::new(),
             groups: SortedSet::new(),
+            share_groups: SortedSet::new(),
             empty: true,
             cluster: false,
             earliest: Instant::ZERO,
@@ -170,6 +173,7 @@ impl Names {
             Action::AddShareConsumer { name, group, .. } => {
                 self.declare_client(name, ClientKind::ShareConsumer);
                 self.groups.insert(group.clone());
+                self.share_groups.insert(group.clone());
             }
             Action::AddStream { name, .. } => self.declare_client(name, ClientKind::Stream),
             Action::AlterGroup { name, .. } | Action::DeleteGroup { name } => {

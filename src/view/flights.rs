@@ -126,6 +126,8 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         | ApiKey::DeleteGroups
         | ApiKey::DescribeGroups
         | ApiKey::ConsumerGroupDescribe
+        | ApiKey::ShareGroupDescribe
+        | ApiKey::AlterShareGroupOffsets
         | ApiKey::CreatePartitions
         | ApiKey::ElectLeaders
         | ApiKey::IncrementalAlterConfigs

@@ -77,8 +77,10 @@ fn the_offsets_of_a_group_are_reset_only_while_nobody_belongs_to_it_and_the_tool
                   topic orders replica-assignment=1:2:3\n\
                   consumer c1 group=billing topics=orders\n\
                   consumer c2 group=audit topics=orders group.protocol=consumer\n\
-                  until state billing = Stable and state audit = Stable within 1min\n\
+                  share-consumer s1 group=jobs topics=orders\n\
+                  until state billing = Stable and state audit = Stable and assigned s1 = orders-0 within 1min\n\
                   reset-offsets billing orders to=earliest\nreset-offsets audit orders to=earliest\n\
+                  reset-offsets jobs orders to=earliest\n\
                   consumer c3 group=billing topics=orders\n\
                   until state billing = PreparingRebalance within 10s\n\
                   reset-offsets billing orders to=earliest\n\
@@ -87,7 +89,12 @@ fn the_offsets_of_a_group_are_reset_only_while_nobody_belongs_to_it_and_the_tool
     let refused = |group, state| {
         format!("Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}.")
     };
-    let expected = [refused("billing", "Stable"), refused("audit", "Stable"), refused("billing", "PreparingRebalance")];
+    let expected = [
+        refused("billing", "Stable"),
+        refused("audit", "Stable"),
+        "Share group 'jobs' is not empty.".to_string(),
+        refused("billing", "PreparingRebalance"),
+    ];
     assert_eq!(refusals(groups), expected);
 }
 

@@ -136,11 +136,12 @@ impl Admin {
     fn command(&mut self, turn: &Turn<'_>, command: Command) {
         let (what, requests, reset) = match command {
             Command::Admin(request) => (answers::what(&request), split(*request), None),
-            Command::ResetOffsets { group, topic, to } => {
+            Command::ResetOffsets { share, group, topic, to } => {
                 let what = str_bytes(&format!("reset offsets of group {group} in {}", topic.0));
                 self.metadata.want(&topic);
                 self.metadata.request_update();
-                (what, Vec::new(), Some(Reset::new(group, topic, to, self.metadata.version())))
+                let reset = Reset::new(group, topic, to, self.metadata.version());
+                (what, Vec::new(), Some(if share { reset.of_share_group() } else { reset }))
             }
             // What other clients' applications call.
             _ => return,
@@ -366,6 +367,8 @@ impl Route {
             Request::DeleteGroups(body) => coordinator_of(body.groups_names.first()),
             Request::DescribeGroups(body) => coordinator_of(body.groups.first()),
             Request::ConsumerGroupDescribe(body) => coordinator_of(body.group_ids.first()),
+            Request::ShareGroupDescribe(body) => coordinator_of(body.group_ids.first()),
+            Request::AlterShareGroupOffsets(body) => coordinator_of(Some(&body.group_id)),
             _ => Route::AnyBroker,
         }
     }

@@ -97,6 +97,8 @@ pub fn verdict(response: &Response) -> Verdict {
             | Response::DeleteGroups(_)
             | Response::DescribeGroups(_)
             | Response::ConsumerGroupDescribe(_)
+            | Response::ShareGroupDescribe(_)
+            | Response::AlterShareGroupOffsets(_)
     );
     // A change of voters is refused while the new one is behind or another is under way; whoever
     // operates the cluster tries again.
@@ -172,6 +174,12 @@ fn told(response: &Response) -> Vec<Told> {
         Response::DescribeGroups(r) => r.groups.iter().map(|g| (g.error_code, g.error_message.clone())).collect(),
         Response::ConsumerGroupDescribe(r) => {
             r.groups.iter().map(|g| (g.error_code, g.error_message.clone())).collect()
+        }
+        Response::ShareGroupDescribe(r) => r.groups.iter().map(|g| (g.error_code, g.error_message.clone())).collect(),
+        Response::AlterShareGroupOffsets(r) => {
+            let partitions = r.responses.iter().flat_map(|t| &t.partitions);
+            let partitions = partitions.map(|p| (p.error_code, p.error_message.clone()));
+            std::iter::once((r.error_code, r.error_message.clone())).chain(partitions).collect()
         }
         Response::DeleteGroups(r) => r.results.iter().map(|group| plain(group.error_code)).collect(),
         Response::Metadata(r) => r.topics.iter().map(|t| plain(t.error_code)).collect(),

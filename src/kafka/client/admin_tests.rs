@@ -98,7 +98,7 @@ fn delete_records_goes_to_the_leader_of_the_partition() {
 
 /// The coordinator knows a classic group in this state.
 fn describe(bench: &mut Bench<Admin>, to: OffsetTarget, state: &'static str) {
-    bench.command(Command::ResetOffsets { group: str_bytes("billing"), topic: topic_name("orders"), to });
+    bench.command(Command::ResetOffsets { share: false, group: str_bytes("billing"), topic: topic_name("orders"), to });
     let (from, correlation, _) = bench.take(ApiKey::FindCoordinator);
     let coordinator = Coordinator::default().with_node_id(BrokerId(3));
     bench.answer(from, correlation, FindCoordinatorResponse::default().with_coordinators(vec![coordinator]));

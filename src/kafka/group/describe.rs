@@ -1,5 +1,5 @@
-//! CONSUMER_GROUP_DESCRIBE and DESCRIBE_GROUPS: what groups are, as tools ask for it
-//! (GroupMetadataManager.consumerGroupDescribe, describeGroups). Each knows groups of one kind only, so
+//! CONSUMER_GROUP_DESCRIBE, SHARE_GROUP_DESCRIBE and DESCRIBE_GROUPS: what groups are, as tools ask for it
+//! (GroupMetadataManager.consumerGroupDescribe, shareGroupDescribe, describeGroups). Each knows groups of one kind only, so
 //! a tool that wants a consumer group asks the first and then the second (DescribeConsumerGroupsHandler).
 
 use crate::kafka::controller::image::MetadataImage;
@@ -8,10 +8,12 @@ use crate::kafka::group::assignor::Partitions;
 use crate::kafka::group::classic::{ClassicGroup, GroupState, Member};
 use crate::kafka::group::consumer::ConsumerGroup;
 use crate::kafka::group::consumer::member::ConsumerMember;
+use crate::kafka::group::share::ShareMember;
 use crate::kafka::group::work::Shard;
 use crate::wire::messages::consumer_group_describe_response::{self as modern, Assignment, TopicPartitions};
 use crate::wire::messages::describe_groups_response::{self as plain, DescribedGroupMember};
-use crate::wire::messages::{ConsumerGroupDescribeResponse, DescribeGroupsResponse};
+use crate::wire::messages::share_group_describe_response as sharing;
+use crate::wire::messages::{ConsumerGroupDescribeResponse, DescribeGroupsResponse, ShareGroupDescribeResponse};
 use crate::wire::{ErrorCode, GroupId, Request, Response, StrBytes};
 
 impl GroupCoordinator {
@@ -29,6 +31,13 @@ impl GroupCoordinator {
                     Err(error) => modern_error(id, error, None),
                 });
                 ConsumerGroupDescribeResponse::default().with_groups(groups.collect()).into()
+            }
+            Request::ShareGroupDescribe(asked) => {
+                let groups = asked.group_ids.iter().map(|id| match shard(id) {
+                    Ok(shard) => self.share_group_described(shard, image, id),
+                    Err(error) => sharing_error(id, error, None),
+                });
+                ShareGroupDescribeResponse::default().with_groups(groups.collect()).into()
             }
             Request::DescribeGroups(asked) => {
                 let groups = asked.groups.iter().map(|id| match shard(id) {
@@ -55,6 +64,43 @@ impl GroupCoordinator {
             .with_assignor_name(self.assignor_of(group).unwrap_or_default())
             .with_members(group.members.values().map(|member| modern_member(group, member, image)).collect())
     }
+
+    fn share_group_described(&self, shard: &Shard, image: &MetadataImage, id: &GroupId) -> sharing::DescribedGroup {
+        let Some(group) = shard.share_groups.get(id) else {
+            return sharing_error(id, ErrorCode::GroupIdNotFound, Some(not_found(shard, id, "share")));
+        };
+        sharing::DescribedGroup::default()
+            .with_group_id(id.clone())
+            .with_group_state(StrBytes::from_static_str(group.state().name()))
+            .with_group_epoch(group.epoch)
+            .with_assignment_epoch(group.target_epoch)
+            .with_assignor_name(self.settings.share.assignor.name())
+            .with_members(group.members.values().map(|member| sharing_member(member, image)).collect())
+    }
+}
+
+/// ShareGroupMember.asShareGroupDescribeMember.
+fn sharing_member(member: &ShareMember, image: &MetadataImage) -> sharing::Member {
+    let topics = member.current.assigned.iter().filter_map(|(id, those)| {
+        let (name, _) = image.topic_by_id(*id)?;
+        let topic = sharing::TopicPartitions::default().with_topic_id(*id).with_topic_name(name.clone());
+        Some(topic.with_partitions(those.iter().copied().collect()))
+    });
+    sharing::Member::default()
+        .with_member_id(member.id.clone())
+        .with_rack_id(member.metadata.rack.clone())
+        .with_member_epoch(member.current.epoch)
+        .with_client_id(member.metadata.client_id.clone())
+        .with_client_host(member.metadata.client_host.clone())
+        .with_subscribed_topic_names(member.metadata.topics.iter().cloned().collect())
+        .with_assignment(sharing::Assignment::default().with_topic_partitions(topics.collect()))
+}
+
+fn sharing_error(id: &GroupId, error: ErrorCode, message: Option<StrBytes>) -> sharing::DescribedGroup {
+    sharing::DescribedGroup::default()
+        .with_group_id(id.clone())
+        .with_error_code(error.code())
+        .with_error_message(message)
 }
 
 /// ConsumerGroupMember.asConsumerGroupDescribeMember.

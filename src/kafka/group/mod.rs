@@ -103,8 +103,8 @@ impl GroupCoordinator {
 
     /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, SHARE_GROUP_HEARTBEAT,
     /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH, DELETE_GROUPS, DESCRIBE_GROUPS,
-    /// CONSUMER_GROUP_DESCRIBE: answered through the turn at once, when parked members allow, or when the
-    /// write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the transaction before.
+    /// CONSUMER_GROUP_DESCRIBE, SHARE_GROUP_DESCRIBE, ALTER_SHARE_GROUP_OFFSETS: answered through the turn at
+    /// once, when parked members allow, or when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the transaction before.
     pub fn handle(
         &mut self,
         turn: &mut Turn<'_>,
@@ -165,12 +165,14 @@ impl GroupCoordinator {
         let partition = self.partition_of(image, answer.request.group());
         let ready = self.runtime.ready(partition).map(|_| ());
         match &answer.request {
-            PersisterRequest::Initialize(request) if ready.is_ok() => {
-                self.on_shard(turn, partition, |_, shard| {
-                    share::state_initialized(shard, image, request, answer.result)
-                });
+            PersisterRequest::Initialize(request) => {
+                if ready.is_ok() && (request.altering.is_none() || answer.result.is_ok()) {
+                    self.on_shard(turn, partition, |_, shard| {
+                        share::state_initialized(shard, image, request, answer.result)
+                    });
+                }
+                share::answer_altering(turn, image, request, answer.result);
             }
-            PersisterRequest::Initialize(_) => {}
             PersisterRequest::Delete(request) => match ready.and(answer.result) {
                 Ok(()) => {
                     self.on_shard(turn, partition, |work, shard| {
@@ -421,6 +423,7 @@ fn route(
         Request::LeaveGroup(leave) => work.leave(shard, context, leave),
         Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
         Request::TxnOffsetCommit(commit) => work.txn_commit(shard, image, context, commit),
+        Request::AlterShareGroupOffsets(alter) => work.alter_share_offsets(shard, image, context, alter),
         Request::DeleteGroups(_) => work.delete_group_and_state(shard, group_of(request)?, context.reply()),
         Request::Heartbeat(heartbeat) => {
             if consumer.is_some() {
@@ -444,6 +447,7 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::TxnOffsetCommit(request) => Some(&request.group_id),
         Request::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
         Request::ShareGroupHeartbeat(request) => Some(&request.group_id),
+        Request::AlterShareGroupOffsets(request) => Some(&request.group_id),
         // One group in each request: that is what our admin client asks for.
         Request::DeleteGroups(request) => request.groups_names.first(),
         _ => None,
