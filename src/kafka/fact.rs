@@ -190,6 +190,8 @@ facts! {
     StaticMemberAway { group: GroupId, client: StrBytes },
     /// The share-group state of these partitions is there: they may be assigned (KIP-932).
     SharePartitionsInitialized { group: GroupId, partitions: Vec<TopicPartition> },
+    /// Somebody has chosen where an empty share group goes on: what was done with the records is forgotten.
+    ShareOffsetsAltered { group: GroupId, offsets: Vec<(TopicPartition, Offset)> },
     /// The group goes on under the other protocol.
     GroupConverted { group: GroupId, protocol: StrBytes, epoch: i32 },
     OffsetCommitted { group: GroupId, partition: TopicPartition, offset: Offset },

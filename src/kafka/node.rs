@@ -160,8 +160,10 @@ pub enum Command {
     Shutdown,
     /// An administrative request, sent by the admin client to whoever serves it.
     Admin(Box<Request>),
-    /// `kafka-consumer-groups --reset-offsets --topic … --execute`, by the admin client.
+    /// `kafka-consumer-groups --reset-offsets --topic … --execute`, by the admin client; of a share group
+    /// `kafka-share-groups`.
     ResetOffsets {
+        share: bool,
         group: crate::wire::StrBytes,
         topic: crate::wire::TopicName,
         to: OffsetTarget,

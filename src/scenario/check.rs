@@ -9,7 +9,7 @@ use crate::scenario::parse::parse_line;
 use crate::scenario::quantity::print_instant;
 use crate::scenario::script::{Line, Script, Statement};
 use crate::scenario::unsupported::{Feature, refusal};
-use crate::sim::action::{Action, BrokerRef, ClusterSetup, ControllerRef, NodeRef};
+use crate::sim::action::{Action, BrokerRef, ClusterSetup, ControllerRef, NodeRef, ResetTo};
 use crate::sorted::SortedSet;
 use crate::wire::{BrokerId, TopicPartition, is_internal_topic};
 
@@ -160,8 +160,20 @@ impl Check<'_> {
             }
             Action::Close { client } => self.client(client, &ClientKind::ALL),
             Action::KillClient { name } | Action::StartClient { name } => self.client_of_kind(name),
-            Action::ResetOffsets { topic, .. } => self.topic(topic),
+            Action::ResetOffsets { group, topic, to } => {
+                self.topic(topic);
+                self.reset_of_share_group(group, *to);
+            }
             _ => self.fault(action),
+        }
+    }
+
+    /// kafka-share-groups knows no other places (ShareGroupCommandOptions).
+    fn reset_of_share_group(&mut self, group: &str, to: ResetTo) {
+        if self.names.share_groups.contains(group) && matches!(to, ResetTo::Offset(_) | ResetTo::Shift(_)) {
+            let message =
+                "Option [reset-offsets] takes one of these options: [to-datetime], [to-earliest], [to-latest]";
+            self.wrong(group, format!("`{group}` is a share group: {message}"));
         }
     }
 

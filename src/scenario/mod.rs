@@ -73,7 +73,7 @@
 //! commit CONSUMER | pause CONSUMER | resume CONSUMER | close CLIENT   a stream that is closed is stopped
 //! handle CONSUMER 200ms                              its application takes that long for each record; `0ms`: none
 //! reset-offsets GROUP TOPIC to=earliest|latest|OFFSET|2s
-//! reset-offsets GROUP TOPIC shift=-5
+//! reset-offsets GROUP TOPIC shift=-5                 of a share group only to=earliest|latest|2s
 //! ```
 //! Faults. What is already in the state that is asked for stays in it.
 //! ```text

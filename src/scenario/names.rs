@@ -60,6 +60,8 @@ pub struct Names {
     /// Producers with a `transactional.id`.
     pub transactional: SortedSet<String>,
     pub groups: SortedSet<String>,
+    /// Those of them that a share-consumer has joined.
+    pub share_groups: SortedSet<String>,
     /// No statement so far: a `cluster` may still come.
     pub empty: bool,
     /// Whether a `cluster` stood.
@@ -81,6 +83,7 @@ impl Names {
             clients: SortedMap::new(),
             transactional: SortedSet::new(),
             groups: SortedSet::new(),
+            share_groups: SortedSet::new(),
             empty: true,
             cluster: false,
             earliest: Instant::ZERO,
@@ -194,6 +197,7 @@ impl Names {
             Action::AddShareConsumer { name, group, topics, .. } => {
                 self.declare_client(name, ClientKind::ShareConsumer);
                 self.groups.insert(group.clone());
+                self.share_groups.insert(group.clone());
                 topics.iter().for_each(|topic| self.ask_for(topic));
             }
             Action::AddStream { name, subscribe, .. } => {

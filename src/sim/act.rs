@@ -51,7 +51,8 @@ impl World {
             Some(request) => self.administer(Command::Admin(Box::new(request)), &mut waits_for)?,
             None => match action {
                 Action::ResetOffsets { group, topic, to } => {
-                    self.administer(admin::reset(group, topic, *to), &mut waits_for)?
+                    let share = self.share_consumers().any(|(_, _, consumer)| consumer.group() == group);
+                    self.administer(admin::reset(share, group, topic, *to), &mut waits_for)?
                 }
                 Action::AddBroker { id, rack } => self.add_broker_machine(*id, rack.clone(), &mut waits_for)?,
                 Action::AddController { id } => self.add_controller_machine(*id, &mut waits_for)?,

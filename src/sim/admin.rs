@@ -144,8 +144,8 @@ fn alter(kind: i8, name: &str, set: &Configs, delete: &[String]) -> Request {
     m::IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).into()
 }
 
-/// Where `kafka-consumer-groups --reset-offsets` sends a group.
-pub fn reset(group: &str, topic: &str, to: ResetTo) -> Command {
+/// Where `kafka-consumer-groups --reset-offsets` sends a group, or `kafka-share-groups` a share group.
+pub fn reset(share: bool, group: &str, topic: &str, to: ResetTo) -> Command {
     let to = match to {
         ResetTo::Earliest => OffsetTarget::Earliest,
         ResetTo::Latest => OffsetTarget::Latest,
@@ -153,5 +153,5 @@ pub fn reset(group: &str, topic: &str, to: ResetTo) -> Command {
         ResetTo::Time(timestamp) => OffsetTarget::Timestamp(timestamp),
         ResetTo::Shift(by) => OffsetTarget::Shift(by),
     };
-    Command::ResetOffsets { group: str_bytes(group), topic: topic_name(topic), to }
+    Command::ResetOffsets { share, group: str_bytes(group), topic: topic_name(topic), to }
 }

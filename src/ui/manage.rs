@@ -306,10 +306,8 @@ fn group(props: &ManageDialog, name: &str) -> Html {
     );
     html! {
         <>
-            if !is_share {
-                <h3>{ "Offsets" }</h3>
-                <Offsets group={name.to_string()} stage={props.stage.clone()} ask={ask.clone()} />
-            }
+            <h3>{ "Offsets" }</h3>
+            <Offsets group={name.to_string()} {is_share} stage={props.stage.clone()} ask={ask.clone()} />
             <h3>{ "Settings" }</h3>
             <Alter before={format!("alter group {}", quote(name, &['=']))} of={Of::Group} now={props.now.clone()} ask={ask.clone()} />
             <h3>{ "Removal" }</h3>
@@ -410,11 +408,12 @@ fn Alter(props: &AlterProps) -> Html {
 #[derive(Properties, PartialEq)]
 struct OffsetsProps {
     group: String,
+    is_share: bool,
     stage: Rc<Stage>,
     ask: Ask,
 }
 
-/// Where a group that nobody belongs to goes on (kafka-consumer-groups --reset-offsets).
+/// Where a group that nobody belongs to goes on (kafka-consumer-groups --reset-offsets, kafka-share-groups).
 #[component]
 fn Offsets(props: &OffsetsProps) -> Html {
     let topic = use_state(|| props.stage.topics.first().map(|topic| topic.name.clone()).unwrap_or_default());
@@ -423,6 +422,10 @@ fn Offsets(props: &OffsetsProps) -> Html {
         Callback::from(move |event: Event| {
             topic.set(event.target_unchecked_into::<web_sys::HtmlSelectElement>().value())
         })
+    };
+    let forms = match props.is_share {
+        true => forms::reset_share_offsets(&props.group, &topic).to_vec(),
+        false => forms::reset_offsets(&props.group, &topic).to_vec(),
     };
     html! {
         <>
@@ -436,7 +439,7 @@ fn Offsets(props: &OffsetsProps) -> Html {
                     </select>
                 </label>
             </div>
-            { for forms::reset_offsets(&props.group, &topic).into_iter().map(|reset| form(reset, "", &props.ask)) }
+            { for forms.into_iter().map(|reset| form(reset, "", &props.ask)) }
         </>
     }
 }

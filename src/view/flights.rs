@@ -124,6 +124,10 @@ fn family(api: ApiKey, message: &InFlight) -> Family {
         | ApiKey::DeleteTopics
         | ApiKey::DeleteRecords
         | ApiKey::DeleteGroups
+        | ApiKey::DescribeGroups
+        | ApiKey::ConsumerGroupDescribe
+        | ApiKey::ShareGroupDescribe
+        | ApiKey::AlterShareGroupOffsets
         | ApiKey::CreatePartitions
         | ApiKey::ElectLeaders
         | ApiKey::IncrementalAlterConfigs

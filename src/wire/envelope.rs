@@ -136,6 +136,7 @@ apis! {
     Heartbeat, "HEARTBEAT", HeartbeatRequest, HeartbeatResponse;
     LeaveGroup, "LEAVE_GROUP", LeaveGroupRequest, LeaveGroupResponse;
     SyncGroup, "SYNC_GROUP", SyncGroupRequest, SyncGroupResponse;
+    DescribeGroups, "DESCRIBE_GROUPS", DescribeGroupsRequest, DescribeGroupsResponse;
     CreateTopics, "CREATE_TOPICS", CreateTopicsRequest, CreateTopicsResponse;
     DeleteTopics, "DELETE_TOPICS", DeleteTopicsRequest, DeleteTopicsResponse;
     DeleteRecords, "DELETE_RECORDS", DeleteRecordsRequest, DeleteRecordsResponse;
@@ -162,7 +163,9 @@ apis! {
     UnregisterBroker, "UNREGISTER_BROKER", UnregisterBrokerRequest, UnregisterBrokerResponse;
     AddRaftVoter, "ADD_RAFT_VOTER", AddRaftVoterRequest, AddRaftVoterResponse;
     ConsumerGroupHeartbeat, "CONSUMER_GROUP_HEARTBEAT", ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse;
+    ConsumerGroupDescribe, "CONSUMER_GROUP_DESCRIBE", ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse;
     ShareGroupHeartbeat, "SHARE_GROUP_HEARTBEAT", ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse;
+    ShareGroupDescribe, "SHARE_GROUP_DESCRIBE", ShareGroupDescribeRequest, ShareGroupDescribeResponse;
     ShareFetch, "SHARE_FETCH", ShareFetchRequest, ShareFetchResponse;
     ShareAcknowledge, "SHARE_ACKNOWLEDGE", ShareAcknowledgeRequest, ShareAcknowledgeResponse;
     RemoveRaftVoter, "REMOVE_RAFT_VOTER", RemoveRaftVoterRequest, RemoveRaftVoterResponse;
@@ -171,6 +174,7 @@ apis! {
     WriteShareGroupState, "WRITE_SHARE_GROUP_STATE", WriteShareGroupStateRequest, WriteShareGroupStateResponse;
     DeleteShareGroupState, "DELETE_SHARE_GROUP_STATE", DeleteShareGroupStateRequest, DeleteShareGroupStateResponse;
     ReadShareGroupStateSummary, "READ_SHARE_GROUP_STATE_SUMMARY", ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse;
+    AlterShareGroupOffsets, "ALTER_SHARE_GROUP_OFFSETS", AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse;
 }
 
 fn encode(body: &impl Encodable, version: i16) -> Bytes {

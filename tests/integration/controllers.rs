@@ -72,6 +72,33 @@ fn a_group_is_deleted_only_when_it_is_there_and_nobody_belongs_to_it() {
 }
 
 #[test]
+fn the_offsets_of_a_group_are_reset_only_while_nobody_belongs_to_it_and_the_tool_names_its_state() {
+    let groups = "cluster brokers=3 controllers=3 seed=12\n\
+                  topic orders replica-assignment=1:2:3\n\
+                  consumer c1 group=billing topics=orders\n\
+                  consumer c2 group=audit topics=orders group.protocol=consumer\n\
+                  share-consumer s1 group=jobs topics=orders\n\
+                  until state billing = Stable and state audit = Stable and assigned s1 = orders-0 within 1min\n\
+                  reset-offsets billing orders to=earliest\nreset-offsets audit orders to=earliest\n\
+                  reset-offsets jobs orders to=earliest\n\
+                  consumer c3 group=billing topics=orders\n\
+                  until state billing = PreparingRebalance within 10s\n\
+                  reset-offsets billing orders to=earliest\n\
+                  reset-offsets nobody orders to=earliest\n\
+                  expect committed nobody orders-0 = 0\n";
+    let refused = |group, state| {
+        format!("Assignments can only be reset if the group '{group}' is inactive, but the current state is {state}.")
+    };
+    let expected = [
+        refused("billing", "Stable"),
+        refused("audit", "Stable"),
+        "Share group 'jobs' is not empty.".to_string(),
+        refused("billing", "PreparingRebalance"),
+    ];
+    assert_eq!(refusals(groups), expected);
+}
+
+#[test]
 fn voters_are_changed_one_at_a_time_and_only_where_the_log_names_them() {
     let fixed = refusals("cluster controllers=3 kraft.version=0\nadd controller c4\nremove controller c1\n");
     let words = |verb: &str| {

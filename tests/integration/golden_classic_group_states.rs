@@ -285,7 +285,7 @@ fn run_sequence(case: &Value) -> Result<(), String> {
     };
     for partition in 0..50 {
         let mut turn = Turn::new(Instant::ZERO, &mut sequence.effects);
-        sequence.coordinator.load(&mut turn, partition, LeaderEpoch(1), []);
+        sequence.coordinator.load(&mut turn, &MetadataImage::new(), partition, LeaderEpoch(1), []);
     }
     let steps = case["steps"].as_array().expect("steps");
     let hidden = HIDDEN_TRANSITIONS.iter().find(|(name, ..)| is_of_test(case, name));

@@ -353,7 +353,7 @@ impl Sequence {
             read: Vec::new(),
         };
         let mut turn = Turn::new(Instant::ZERO, &mut sequence.effects);
-        sequence.coordinator.load(&mut turn, partition, LeaderEpoch(1), []);
+        sequence.coordinator.load(&mut turn, &sequence.names.image, partition, LeaderEpoch(1), []);
         Ok(sequence)
     }
 
@@ -377,7 +377,7 @@ impl Sequence {
     fn load_anew(&mut self) {
         let mut turn = Turn::new(self.now, &mut self.effects);
         self.coordinator.resigned(&mut turn, self.partition);
-        self.coordinator.load(&mut turn, self.partition, LeaderEpoch(2), self.read.clone());
+        self.coordinator.load(&mut turn, &self.names.image, self.partition, LeaderEpoch(2), self.read.clone());
         self.effects.sends.clear();
     }
 

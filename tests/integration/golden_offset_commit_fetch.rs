@@ -111,7 +111,7 @@ impl Loaded {
         let config = BrokerConfig { offsets_topic_num_partitions: 1, ..config.clone() };
         let mut loaded = Loaded { coordinator: GroupCoordinator::new(BrokerId(1), &config), effects: Effects::new(1) };
         let mut turn = Turn::new(at, &mut loaded.effects);
-        loaded.coordinator.load(&mut turn, 0, LeaderEpoch(0), log.to_vec());
+        loaded.coordinator.load(&mut turn, &MetadataImage::new(), 0, LeaderEpoch(0), log.to_vec());
         loaded
     }
 

@@ -17,8 +17,9 @@ use highwater::wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 use highwater::wire::messages::{
-    BrokerId, ListOffsetsRequest, ListOffsetsResponse, MetadataResponse, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchResponse,
+    BrokerId, ConsumerGroupDescribeResponse, DescribeGroupsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchResponse, consumer_group_describe_response,
+    describe_groups_response,
 };
 use highwater::wire::{
     ErrorCode, LeaderEpoch, NodeId, Offset, Request, Response, TopicPartition, Uuid, str_bytes, topic_name,
@@ -259,7 +260,7 @@ struct Cluster {
     logs: BTreeMap<TopicPartition, Option<(i64, i64)>>,
     committed: BTreeMap<TopicPartition, i64>,
     words: BTreeMap<TopicPartition, Value>,
-    active: bool,
+    state: String,
     /// The offset that the timestamp asked for begins at, if a record is that new.
     at_time: Option<i64>,
 }
@@ -333,8 +334,22 @@ impl Cluster {
             words.insert(partition, offset.clone());
         }
         let state = case["group_state"].as_str().ok_or("no group state")?;
-        let active = !matches!(state, "Empty" | "Dead" | "EMPTY" | "DEAD" | "GROUP_ID_NOT_FOUND");
-        Ok(Cluster { logs, committed, words, active, at_time })
+        Ok(Cluster { logs, committed, words, state: state.to_string(), at_time })
+    }
+
+    fn consumer_group_describe(&self) -> Response {
+        let none = ErrorCode::GroupIdNotFound.code();
+        let group = consumer_group_describe_response::DescribedGroup::default().with_error_code(none);
+        ConsumerGroupDescribeResponse::default().with_groups(vec![group]).into()
+    }
+
+    fn describe_groups(&self) -> Response {
+        let group = describe_groups_response::DescribedGroup::default();
+        let group = match self.state.as_str() {
+            "GROUP_ID_NOT_FOUND" => group.with_error_code(ErrorCode::GroupIdNotFound.code()),
+            state => group.with_group_state(str_bytes(state)),
+        };
+        DescribeGroupsResponse::default().with_groups(vec![group]).into()
     }
 
     fn metadata(&self, topic: &str) -> MetadataResponse {
@@ -385,16 +400,11 @@ impl Cluster {
     }
 
     fn commit(&self, request: &OffsetCommitRequest, plan: &mut BTreeMap<TopicPartition, i64>) -> Response {
-        let refusal = if self.active { ErrorCode::UnknownMemberId.code() } else { 0 };
         let topic = &request.topics[0];
         let told = topic.partitions.iter().map(|partition| {
-            if !self.active {
-                let tp = TopicPartition::new(topic.name.clone(), partition.partition_index);
-                plan.insert(tp, partition.committed_offset);
-            }
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(refusal)
+            let tp = TopicPartition::new(topic.name.clone(), partition.partition_index);
+            plan.insert(tp, partition.committed_offset);
+            OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index)
         });
         let told = OffsetCommitResponseTopic::default().with_name(topic.name.clone()).with_partitions(told.collect());
         OffsetCommitResponse::default().with_topics(vec![told]).into()
@@ -474,6 +484,8 @@ fn reset(
         answers = requests
             .iter()
             .map(|request| match request {
+                Request::ConsumerGroupDescribe(_) => cluster.consumer_group_describe(),
+                Request::DescribeGroups(_) => cluster.describe_groups(),
                 Request::ListOffsets(request) => cluster.list_offsets(request),
                 Request::OffsetFetch(request) => {
                     let asked = request.groups[0].topics.as_ref().map_or(&[][..], |t| &t[0].partition_indexes);

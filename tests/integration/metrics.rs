@@ -15,7 +15,7 @@ use crate::laws::act;
 
 /// The default cluster with its traffic; broker 1 dies at 8 s and comes back at 30 s. With this seed the
 /// leaders hear of their ISRs by the controller's answers first: what they hear by metadata they do not count.
-const FAILOVER: &str = "cluster brokers=3 controllers=3 seed=8
+const FAILOVER: &str = "cluster brokers=3 controllers=3 seed=9
 topic orders replica-assignment=1:2:3,2:3:1,3:1:2 min.insync.replicas=2
 producer app
 consumer c1 group=billing topics=orders auto.offset.reset=earliest

@@ -4,6 +4,7 @@
 
 use crate::kafka::broker::Process;
 use crate::kafka::broker::disk::Disk;
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::coordinator::{Append, Coordinator, CoordinatorType};
 use crate::kafka::log::producer_state::VerificationGuard;
 use crate::kafka::log::{Log, Origin};
@@ -14,11 +15,16 @@ use crate::wire::{Correlation, ErrorCode, LeaderEpoch, NodeId, Offset, ProducerI
 
 impl Process {
     fn coordinator(&mut self, kind: CoordinatorType) -> &mut dyn Coordinator {
-        match kind {
+        self.coordinator_and_image(kind).0
+    }
+
+    fn coordinator_and_image(&mut self, kind: CoordinatorType) -> (&mut dyn Coordinator, &MetadataImage) {
+        let coordinator: &mut dyn Coordinator = match kind {
             CoordinatorType::Group => &mut self.groups,
             CoordinatorType::Transaction => &mut self.transactions,
             CoordinatorType::Share => &mut self.share_coordinator,
-        }
+        };
+        (coordinator, &self.image)
     }
 
     /// INIT_PRODUCER_ID, ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, END_TXN.
@@ -45,12 +51,12 @@ impl Process {
         epoch: LeaderEpoch,
     ) {
         let Some(kind) = CoordinatorType::of_topic(&partition.topic) else { return };
-        let coordinator = self.coordinator(kind);
+        let (coordinator, image) = self.coordinator_and_image(kind);
         if coordinator.leader_epoch(partition.partition) == Some(epoch) {
             return;
         }
         if let Some(log) = disk.log(partition) {
-            coordinator.elected(turn, partition.partition, epoch, &mut log.batches(log.log_start()));
+            coordinator.elected(turn, image, partition.partition, epoch, &mut log.batches(log.log_start()));
         }
         self.report_committed(disk, turn, kind, partition.partition);
     }

@@ -301,6 +301,10 @@ impl Process {
             | Request::ShareGroupHeartbeat(_)
             | Request::OffsetCommit(_)
             | Request::OffsetFetch(_)
+            | Request::DescribeGroups(_)
+            | Request::ConsumerGroupDescribe(_)
+            | Request::ShareGroupDescribe(_)
+            | Request::AlterShareGroupOffsets(_)
             | Request::DeleteGroups(_) => self.groups.handle(turn, &self.image, from, correlation, request),
             Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {
                 self.quorum.handle_request(&mut disk.quorum, turn, from, correlation, request);

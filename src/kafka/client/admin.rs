@@ -3,7 +3,7 @@
 //! Kafka's own message.
 
 use crate::kafka::client::admin_answers::{self as answers, Verdict};
-use crate::kafka::client::coordinator_lookup::Lookup;
+use crate::kafka::client::coordinator_lookup::{self, Lookup};
 use crate::kafka::client::metadata::{Metadata, MetadataTimes};
 use crate::kafka::client::network::{InFlight, Network, backoff};
 use crate::kafka::client::reset_offsets::{Reset, Step};
@@ -136,11 +136,12 @@ impl Admin {
     fn command(&mut self, turn: &Turn<'_>, command: Command) {
         let (what, requests, reset) = match command {
             Command::Admin(request) => (answers::what(&request), split(*request), None),
-            Command::ResetOffsets { group, topic, to } => {
+            Command::ResetOffsets { share, group, topic, to } => {
                 let what = str_bytes(&format!("reset offsets of group {group} in {}", topic.0));
                 self.metadata.want(&topic);
                 self.metadata.request_update();
-                (what, Vec::new(), Some(Reset::new(group, topic, to, self.metadata.version())))
+                let reset = Reset::new(group, topic, to, self.metadata.version());
+                (what, Vec::new(), Some(if share { reset.of_share_group() } else { reset }))
             }
             // What other clients' applications call.
             _ => return,
@@ -220,9 +221,9 @@ impl Admin {
                 leader
             }
             Route::Coordinator(group) => {
-                let lookup = self.coordinators.entry(group.clone()).or_default();
+                let lookup = self.coordinators.entry(group.clone()).or_insert_with(Lookup::by_manager);
                 let purpose = Purpose::Coordinator(group.clone());
-                lookup.ask(turn, (&mut self.network, &self.metadata), group, REQUEST_TIMEOUT, purpose);
+                lookup.ask(turn, (&mut self.network, &mut self.metadata), group, REQUEST_TIMEOUT, purpose);
                 lookup.node()
             }
         }
@@ -234,7 +235,8 @@ impl Admin {
                 self.metadata.update(turn, &response);
             }
             (Purpose::Coordinator(group), Response::FindCoordinator(response)) => {
-                self.coordinators.insert(group, Lookup::told(&response, turn.now + RETRY_BACKOFF));
+                let told = coordinator_lookup::told(&response);
+                self.coordinators.insert(group, told.map_or(Lookup::at(turn.now + RETRY_BACKOFF), Lookup::found));
             }
             (Purpose::Part(id, place), response) => self.part_answered(turn, id, place, response),
             // An answer of another kind is no answer.
@@ -258,7 +260,7 @@ impl Admin {
         match purpose {
             Purpose::Metadata => self.metadata.failed(turn),
             Purpose::Coordinator(group) => {
-                self.coordinators.insert(group, Lookup::At(turn.now + RETRY_BACKOFF));
+                self.coordinators.insert(group, Lookup::at(turn.now + RETRY_BACKOFF));
             }
             Purpose::Part(id, place) => self.try_again(turn, id, place, None),
         }
@@ -271,7 +273,7 @@ impl Admin {
         part.state = PartState::Waiting(turn.now + wait);
         match &part.route {
             Route::Coordinator(group) if why != Some(ErrorCode::CoordinatorLoadInProgress) => {
-                self.coordinators.insert(group.clone(), Lookup::At(turn.now));
+                self.coordinators.insert(group.clone(), Lookup::at(turn.now));
             }
             Route::Leader(_) => self.metadata.request_update(),
             _ => {}
@@ -363,6 +365,10 @@ impl Route {
             Request::OffsetCommit(body) => Route::Coordinator(body.group_id.0.clone()),
             Request::OffsetFetch(body) => coordinator_of(body.groups.first().map(|group| &group.group_id)),
             Request::DeleteGroups(body) => coordinator_of(body.groups_names.first()),
+            Request::DescribeGroups(body) => coordinator_of(body.groups.first()),
+            Request::ConsumerGroupDescribe(body) => coordinator_of(body.group_ids.first()),
+            Request::ShareGroupDescribe(body) => coordinator_of(body.group_ids.first()),
+            Request::AlterShareGroupOffsets(body) => coordinator_of(Some(&body.group_id)),
             _ => Route::AnyBroker,
         }
     }

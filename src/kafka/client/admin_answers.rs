@@ -90,8 +90,16 @@ pub fn what(request: &Request) -> StrBytes {
 pub fn verdict(response: &Response) -> Verdict {
     let told = told(response);
     let by_leader = matches!(response, Response::DeleteRecords(_) | Response::ListOffsets(_));
-    let by_coordinator =
-        matches!(response, Response::OffsetCommit(_) | Response::OffsetFetch(_) | Response::DeleteGroups(_));
+    let by_coordinator = matches!(
+        response,
+        Response::OffsetCommit(_)
+            | Response::OffsetFetch(_)
+            | Response::DeleteGroups(_)
+            | Response::DescribeGroups(_)
+            | Response::ConsumerGroupDescribe(_)
+            | Response::ShareGroupDescribe(_)
+            | Response::AlterShareGroupOffsets(_)
+    );
     // A change of voters is refused while the new one is behind or another is under way; whoever
     // operates the cluster tries again.
     let by_quorum = matches!(response, Response::AddRaftVoter(_) | Response::RemoveRaftVoter(_));
@@ -162,6 +170,16 @@ fn told(response: &Response) -> Vec<Told> {
         Response::OffsetCommit(r) => r.topics.iter().flat_map(|t| &t.partitions).map(|p| plain(p.error_code)).collect(),
         Response::OffsetFetch(r) => {
             r.groups.iter().flat_map(|g| std::iter::once(plain(g.error_code)).chain(partition_codes(g))).collect()
+        }
+        Response::DescribeGroups(r) => r.groups.iter().map(|g| (g.error_code, g.error_message.clone())).collect(),
+        Response::ConsumerGroupDescribe(r) => {
+            r.groups.iter().map(|g| (g.error_code, g.error_message.clone())).collect()
+        }
+        Response::ShareGroupDescribe(r) => r.groups.iter().map(|g| (g.error_code, g.error_message.clone())).collect(),
+        Response::AlterShareGroupOffsets(r) => {
+            let partitions = r.responses.iter().flat_map(|t| &t.partitions);
+            let partitions = partitions.map(|p| (p.error_code, p.error_message.clone()));
+            std::iter::once((r.error_code, r.error_message.clone())).chain(partitions).collect()
         }
         Response::DeleteGroups(r) => r.results.iter().map(|group| plain(group.error_code)).collect(),
         Response::Metadata(r) => r.topics.iter().map(|t| plain(t.error_code)).collect(),

@@ -10,13 +10,13 @@ use bytes::Bytes;
 
 use crate::kafka::client::assignor::Assignor;
 use crate::kafka::client::consumer_heartbeat::Step;
-use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::fetcher::{Buffered, Session, Wanted};
 use crate::kafka::client::membership::{Membership, Offsets, Phase};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
 use crate::kafka::client::pace::Pace;
 use crate::kafka::client::poll_loop::PollLoop;
+use crate::kafka::client::retries::Retries;
 use crate::kafka::client::subscription::{Assigned, FetchState, Position, ResetTo, Subscription};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason};
@@ -81,6 +81,7 @@ pub(super) struct Process {
     /// OFFSET_FETCH is on its way, or not again before this instant.
     pub offsets_out: bool,
     pub offsets_at: Instant,
+    pub offsets_retries: Retries,
     pub pace: Pace,
     pub close: Close,
     /// What the polls of this turn handed out.
@@ -94,6 +95,7 @@ pub(super) struct PendingCommit {
     pub deadline: Instant,
     /// `None` while it is on its way.
     pub retry_at: Option<Instant>,
+    pub retries: Retries,
 }
 
 /// `close()`, step by step.
@@ -340,6 +342,7 @@ impl Process {
             committed: SortedMap::new(),
             offsets_out: false,
             offsets_at: Instant(i64::MIN),
+            offsets_retries: Retries::default(),
             pace: Pace::default(),
             close: Close::No,
             delivered: Vec::new(),
@@ -421,6 +424,7 @@ impl PollLoop for Process {
                 offsets: self.subscription.consumed(),
                 deadline: turn.now + config.default_api_timeout,
                 retry_at: Some(turn.now),
+                retries: Retries::default(),
             }),
             Command::Pause => self.subscription.assigned.values_mut().for_each(|a| a.paused = true),
             Command::Resume => self.subscription.assigned.values_mut().for_each(|a| a.paused = false),
@@ -444,7 +448,7 @@ impl PollLoop for Process {
                 self.metadata.update(turn, response);
             }
             (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
-                self.member.coordinator = Lookup::told(response, turn.now + config.retry_backoff);
+                self.coordinator_told(turn, config, response);
             }
             (Purpose::Join(attempt), Response::JoinGroup(response)) => {
                 self.join_answered(turn, config, attempt, response);
@@ -483,19 +487,22 @@ impl PollLoop for Process {
         let retry_at = turn.now + config.retry_backoff;
         match purpose {
             Purpose::Metadata => self.metadata.failed(turn),
-            Purpose::FindCoordinator => self.member.coordinator = Lookup::At(retry_at),
+            Purpose::FindCoordinator => self.coordinator_not_told(turn, config),
             Purpose::Join(attempt) | Purpose::Sync(attempt) => self.join_lost(turn, config, attempt),
-            Purpose::Heartbeat { .. } => self.member.coordinator_unknown(turn.now, retry_at),
+            Purpose::Heartbeat { .. } => {
+                self.member.coordinator_unknown(turn, config);
+                self.member.heartbeat_failed(turn, config);
+            }
             Purpose::ConsumerHeartbeat { .. } => self.consumer_heartbeat_lost(turn, config),
             Purpose::Leave => {}
             Purpose::Commit { why, generation, .. } => {
-                self.member.coordinator_unknown(turn.now, retry_at);
+                self.member.coordinator_unknown(turn, config);
                 self.commit_failed(turn, config, why, generation, ErrorCode::NetworkException);
             }
             Purpose::OffsetFetch(_) => {
-                self.member.coordinator_unknown(turn.now, retry_at);
+                self.member.coordinator_unknown(turn, config);
                 self.offsets_out = false;
-                self.offsets_at = retry_at;
+                self.offsets_at = self.offsets_retries.next(turn, config);
             }
             Purpose::ListOffsets(asked) => self.try_later(asked.iter().map(|(tp, _)| tp), retry_at),
             Purpose::EpochEnd(asked) => self.try_later(asked.iter().map(|(tp, _)| tp), retry_at),

@@ -4,6 +4,7 @@
 use crate::kafka::client::consumer::{DeliveredBatch, Process, Purpose};
 use crate::kafka::client::errors;
 use crate::kafka::client::fetcher::{Buffered, Wanted, read_from};
+use crate::kafka::client::retries::Retries;
 use crate::kafka::client::subscription::{FetchState, Position, ResetTo, Validation};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, PositionReason, error_name};
@@ -56,6 +57,12 @@ impl Process {
 
     // ---- what the group committed ----
 
+    /// The assignment is another one.
+    pub(super) fn fetch_committed_anew(&mut self, now: Instant) {
+        self.offsets_at = now;
+        self.offsets_retries = Retries::default();
+    }
+
     fn fetch_committed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         let missing = self.subscription.assigned.iter().filter(|(_, a)| a.state == FetchState::Initializing);
         let missing: Vec<TopicPartition> = missing.map(|(tp, _)| tp.clone()).collect();
@@ -89,24 +96,23 @@ impl Process {
         response: &OffsetFetchResponse,
     ) {
         self.offsets_out = false;
-        let later = turn.now + config.retry_backoff;
-        let Some(group) = response.groups.first() else { return self.offsets_at = later };
-        if let Some(error) = error(group.error_code) {
-            self.offsets_at = later;
-            if matches!(error, ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) {
-                self.member.coordinator_unknown(turn.now, later);
-            }
-            return;
+        let group = response.groups.first();
+        let refused = group.map_or(Some(ErrorCode::UnknownServerError), |group| error(group.error_code));
+        let partitions = group.iter().flat_map(|group| &group.topics).flat_map(|topic| &topic.partitions);
+        if refused.is_some() || partitions.into_iter().any(|partition| error(partition.error_code).is_some()) {
+            self.offsets_at = self.offsets_retries.next(turn, config);
+        } else {
+            self.offsets_retries = Retries::default();
         }
+        if matches!(refused, Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable)) {
+            self.member.coordinator_unknown(turn, config);
+        }
+        let Some(group) = group.filter(|_| refused.is_none()) else { return };
         let mut without: Vec<TopicPartition> = Vec::new();
         for topic in &group.topics {
             for partition in &topic.partitions {
                 let tp = TopicPartition::new(topic.name.clone(), partition.partition_index);
-                if !asked.contains(&tp) {
-                    continue;
-                }
-                if error(partition.error_code).is_some() {
-                    self.offsets_at = later;
+                if !asked.contains(&tp) || error(partition.error_code).is_some() {
                     continue;
                 }
                 let epoch =

@@ -2,13 +2,14 @@
 //! commits, leaving (AbstractCoordinator, ConsumerCoordinator).
 
 use crate::kafka::client::consumer::{Close, CommitFor, Process, Purpose};
+use crate::kafka::client::coordinator_lookup;
 use crate::kafka::client::membership::{Offsets, Phase};
 use crate::kafka::client::poll_loop::CLOSE_TIMEOUT;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, error_name};
 use crate::kafka::node::{Alarm, Turn};
 use crate::time::Instant;
-use crate::wire::messages::{HeartbeatResponse, OffsetCommitResponse};
+use crate::wire::messages::{FindCoordinatorResponse, HeartbeatResponse, OffsetCommitResponse};
 use crate::wire::{ErrorCode, NodeId, error};
 
 impl Process {
@@ -43,10 +44,10 @@ impl Process {
     }
 
     /// A coordinator that has not answered for a whole session may be none any more.
-    fn check_session(&mut self, turn: &Turn<'_>, config: &ConsumerConfig) {
+    fn check_session(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         if self.member.heartbeats() && self.member.session_ends <= turn.now {
             self.member.session_ends = turn.now + config.session_timeout;
-            self.member.coordinator_unknown(turn.now, turn.now);
+            self.member.coordinator_unknown(turn, config);
         }
     }
 
@@ -105,6 +106,26 @@ impl Process {
         member.coordinator.ask(turn, (network, metadata), &member.group.0, timeout, purpose);
     }
 
+    pub(super) fn coordinator_told(
+        &mut self,
+        turn: &mut Turn<'_>,
+        config: &ConsumerConfig,
+        response: &FindCoordinatorResponse,
+    ) {
+        if coordinator_lookup::told(response).is_none() {
+            return self.coordinator_not_told(turn, config);
+        }
+        self.member.coordinator.told(turn, config, &self.network, response);
+    }
+
+    pub(super) fn coordinator_not_told(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        if self.member.modern.is_none() && self.pace.is_busy(turn.now) {
+            self.member.coordinator.failed_in_heartbeat_thread(turn.now, config);
+        } else {
+            self.member.coordinator.failed(turn, config);
+        }
+    }
+
     /// A coordinator that requests can be sent to now.
     pub(super) fn ready_coordinator(&self, now: Instant) -> Option<NodeId> {
         self.member.coordinator().filter(|node| self.network.ready(*node, now))
@@ -132,17 +153,20 @@ impl Process {
     ) {
         self.member.heartbeat_out = false;
         let Some(error) = error(response.error_code) else {
-            self.member.session_ends = turn.now + config.session_timeout;
-            return;
+            return self.member.heartbeat_heard(turn.now, config);
         };
         let current = generation == self.member.generation;
+        // The session goes on while the group rebalances.
+        if error == ErrorCode::RebalanceInProgress {
+            self.member.heartbeat_heard(turn.now, config);
+        } else {
+            self.member.heartbeat_failed(turn, config);
+        }
         match error {
             ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
-                self.member.coordinator_unknown(turn.now, turn.now);
+                self.member.coordinator_unknown(turn, config);
             }
-            // The session goes on while the group rebalances.
             ErrorCode::RebalanceInProgress => {
-                self.member.session_ends = turn.now + config.session_timeout;
                 if self.member.phase == Phase::Stable && !self.member.rejoin {
                     self.member.request_rejoin("group is already rebalancing", turn.now);
                 }
@@ -150,7 +174,7 @@ impl Process {
             ErrorCode::IllegalGeneration if current => self.reset_on_error(turn, "HEARTBEAT", error),
             ErrorCode::UnknownMemberId if current => self.reset_on_error(turn, "HEARTBEAT", error),
             ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId => {}
-            ErrorCode::CoordinatorLoadInProgress => self.member.next_heartbeat = turn.now + config.retry_backoff,
+            ErrorCode::CoordinatorLoadInProgress => {}
             error => {
                 self.reset_on_error(turn, "HEARTBEAT", error);
                 self.fail(turn, &error_name(error));
@@ -166,8 +190,10 @@ impl Process {
             return;
         }
         let offsets = self.subscription.consumed();
-        let sent = offsets.is_empty() || self.send_commit(turn, config, CommitFor::Interval, offsets);
-        self.next_auto_commit = turn.now + if sent { config.auto_commit_interval } else { config.retry_backoff };
+        // Without a coordinator it is sent as soon as there is one.
+        if offsets.is_empty() || self.send_commit(turn, config, CommitFor::Interval, offsets) {
+            self.next_auto_commit = turn.now + config.auto_commit_interval;
+        }
     }
 
     /// The application's `commitSync` calls, one after the other.
@@ -191,8 +217,9 @@ impl Process {
                 continue;
             }
             let offsets = commit.offsets.clone();
-            let sent = self.send_commit(turn, config, CommitFor::Application, offsets);
-            self.commits[0].retry_at = if sent { None } else { Some(turn.now + config.retry_backoff) };
+            if self.send_commit(turn, config, CommitFor::Application, offsets) {
+                self.commits[0].retry_at = None;
+            }
             return;
         }
     }
@@ -262,7 +289,7 @@ impl Process {
         let current = generation == self.member.generation;
         match error {
             ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator | ErrorCode::RequestTimedOut => {
-                self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
+                self.member.coordinator_unknown(turn, config);
             }
             // What else there is to know of its membership the next heartbeat tells (CommitRequestManager).
             _ if self.member.modern.is_some() => {}
@@ -308,12 +335,12 @@ impl Process {
                     return;
                 }
                 if self.member.modern.is_some() {
-                    return self.reconciliation_committed(turn, Some(later));
+                    return self.reconciliation_not_committed(turn, config);
                 }
             }
             CommitFor::Application if retriable => {
                 if let Some(commit) = self.commits.first_mut().filter(|c| c.retry_at.is_none()) {
-                    commit.retry_at = Some(later);
+                    commit.retry_at = Some(commit.retries.next(turn, config));
                     return;
                 }
             }
@@ -325,7 +352,11 @@ impl Process {
         };
         self.tell_failed_commit(turn, error, before == Some(error));
         match why {
-            CommitFor::Interval if retriable => self.next_auto_commit = self.next_auto_commit.min(later),
+            // By the consumer protocol the error is of another class than the one that shortens the wait
+            // (CommitRequestManager.maybeResetTimerWithBackoff).
+            CommitFor::Interval if retriable && self.member.modern.is_none() => {
+                self.next_auto_commit = self.next_auto_commit.min(later);
+            }
             CommitFor::Interval => {}
             CommitFor::Revocation => self.revocation_committed(turn, config),
             CommitFor::Application => self.forget_application_commit(),
@@ -342,7 +373,7 @@ impl Process {
                 self.join(turn, config);
             }
         }
-        self.reconciliation_committed(turn, None);
+        self.reconciliation_committed(turn);
     }
 
     /// A commit that was refused for its epoch is worth another try when the member has a newer one.

@@ -5,7 +5,7 @@
 use crate::kafka::client::consumer::{CommitFor, Process, Purpose};
 use crate::kafka::client::heartbeat::{JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Refusal, Told, by_name};
 use crate::kafka::client::membership::{Membership, Phase};
-use crate::kafka::client::network::backoff;
+use crate::kafka::client::retries::Retries;
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, Round, error_name};
 use crate::kafka::node::{Alarm, Turn};
@@ -28,6 +28,7 @@ pub(super) enum Step {
         target: Vec<TopicPartition>,
         deadline: Instant,
         retry_at: Option<Instant>,
+        retries: Retries,
     },
     /// It has taken its assignment and has not told the coordinator yet.
     Acknowledging,
@@ -42,13 +43,12 @@ pub struct Heartbeats {
     told: Option<Told>,
     /// What the last heartbeat said that the member has; `None`: say everything again.
     said: Option<Vec<TopicPartition>>,
-    /// Failures in a row, for the back-off.
-    failures: u32,
+    retries: Retries,
 }
 
 impl Heartbeats {
     pub fn new() -> Heartbeats {
-        Heartbeats { step: Step::Joining, told: None, said: None, failures: 0 }
+        Heartbeats { step: Step::Joining, told: None, said: None, retries: Retries::default() }
     }
 }
 
@@ -151,7 +151,7 @@ impl Process {
         self.member.phase = Phase::Stable;
         self.member.next_heartbeat = turn.now + interval;
         let Some(modern) = &mut self.member.modern else { return };
-        modern.failures = 0;
+        modern.retries = Retries::default();
         if modern.step == Step::Joining {
             modern.step = Step::Stable;
             self.next_auto_commit = turn.now + config.auto_commit_interval;
@@ -171,7 +171,11 @@ impl Process {
         match Refusal::of(error) {
             Refusal::NoCoordinator => {
                 self.consumer_heartbeat_lost(turn, config);
+                // As soon as there is a coordinator (RequestState.reset).
                 self.member.next_heartbeat = turn.now;
+                if let Some(modern) = &mut self.member.modern {
+                    modern.retries = Retries::default();
+                }
             }
             Refusal::Loading => self.back_off_heartbeat(turn, config),
             Refusal::Fenced => {
@@ -188,7 +192,7 @@ impl Process {
     /// The heartbeat was not answered: the coordinator may or may not have heard it, so the next one
     /// says everything.
     pub(super) fn consumer_heartbeat_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
+        self.member.coordinator_unknown(turn, config);
         self.back_off_heartbeat(turn, config);
     }
 
@@ -196,9 +200,7 @@ impl Process {
         self.member.heartbeat_out = false;
         let Some(modern) = &mut self.member.modern else { return };
         modern.said = None;
-        let wait = backoff(turn, config.retry_backoff, config.retry_backoff_max, modern.failures);
-        modern.failures += 1;
-        self.member.next_heartbeat = turn.now + wait;
+        self.member.next_heartbeat = modern.retries.next(turn, config);
     }
 
     /// The topics of the assignment by their names, as soon as the metadata knows them.
@@ -218,14 +220,14 @@ impl Process {
             return;
         }
         let (deadline, retry_at) = (turn.now + config.max_poll_interval, Some(turn.now));
-        modern.step = Step::Reconciling { target, deadline, retry_at };
+        modern.step = Step::Reconciling { target, deadline, retry_at, retries: Retries::default() };
         self.reconcile(turn, config);
     }
 
     /// Commit, give up, take, tell: in this order (maybeReconcile).
     fn reconcile(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         let Some(modern) = &self.member.modern else { return };
-        let Step::Reconciling { target, deadline, retry_at } = &modern.step else { return };
+        let Step::Reconciling { target, deadline, retry_at, .. } = &modern.step else { return };
         let (deadline, due) = (*deadline, retry_at.is_some_and(|at| at <= turn.now));
         let offsets = self.subscription.consumed();
         if !config.auto_commit || offsets.is_empty() || deadline <= turn.now {
@@ -238,20 +240,28 @@ impl Process {
         // Nothing more of what it gives up is handed out, so that the commit is the last word.
         let leaving = self.subscription.assigned.iter_mut().filter(|(partition, _)| !target.contains(partition));
         leaving.for_each(|(_, assigned)| assigned.pending_revocation = true);
+        // Without a coordinator it is sent as soon as there is one.
         let sent = self.send_commit(turn, config, CommitFor::Revocation, offsets);
-        let retry_at = if sent { None } else { Some(turn.now + config.retry_backoff) };
-        if let Some(modern) = &mut self.member.modern {
-            modern.step = Step::Reconciling { target, deadline, retry_at };
+        if let Some(Step::Reconciling { retry_at, .. }) = self.member.modern.as_mut().map(|modern| &mut modern.step)
+            && sent
+        {
+            *retry_at = None;
         }
     }
 
-    /// The commit before a revocation is done with, well or not; `retry_at`: it is tried again.
-    pub(super) fn reconciliation_committed(&mut self, turn: &mut Turn<'_>, retry: Option<Instant>) {
+    /// The commit before a revocation is done with, well or not.
+    pub(super) fn reconciliation_committed(&mut self, turn: &mut Turn<'_>) {
+        let step = self.member.modern.as_ref().map(|modern| &modern.step);
+        if matches!(step, Some(Step::Reconciling { .. })) {
+            self.take_target(turn);
+        }
+    }
+
+    /// It is tried again.
+    pub(super) fn reconciliation_not_committed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         let Some(modern) = &mut self.member.modern else { return };
-        match (&mut modern.step, retry) {
-            (Step::Reconciling { retry_at, .. }, Some(at)) => *retry_at = Some(at),
-            (Step::Reconciling { .. }, None) => self.take_target(turn),
-            _ => {}
+        if let Step::Reconciling { retry_at, retries, .. } = &mut modern.step {
+            *retry_at = Some(retries.next(turn, config));
         }
     }
 
@@ -265,7 +275,7 @@ impl Process {
         self.subscription.assign(&target);
         let round = Round::Epoch(self.member.generation);
         turn.tell(Fact::Assigned { consumer: self.id, partitions: target, kept, round });
-        self.offsets_at = turn.now;
+        self.fetch_committed_anew(turn.now);
     }
 
     /// The application did not poll in time: the member leaves, and joins again with its next poll.

@@ -21,7 +21,10 @@ fn orders(partitions: &[i32]) -> Vec<TopicPartition> {
 }
 
 /// Takes the heartbeat that was sent and answers it; what it said.
-fn heartbeat(bench: &mut Bench<Consumer>, answer: ConsumerGroupHeartbeatResponse) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn heartbeat(
+    bench: &mut Bench<Consumer>,
+    answer: ConsumerGroupHeartbeatResponse,
+) -> ConsumerGroupHeartbeatRequest {
     let (from, correlation, request) = bench.take(ApiKey::ConsumerGroupHeartbeat);
     bench.answer(from, correlation, Response::from(answer));
     match request {
@@ -30,7 +33,7 @@ fn heartbeat(bench: &mut Bench<Consumer>, answer: ConsumerGroupHeartbeatResponse
     }
 }
 
-fn good(epoch: i32, assigned: Option<&[i32]>) -> ConsumerGroupHeartbeatResponse {
+pub(super) fn good(epoch: i32, assigned: Option<&[i32]>) -> ConsumerGroupHeartbeatResponse {
     let assignment = assigned.map(|partitions| {
         let topic = TopicPartitions::default().with_topic_id(topic_id("orders")).with_partitions(partitions.to_vec());
         let topics = if partitions.is_empty() { Vec::new() } else { vec![topic] };
@@ -42,7 +45,7 @@ fn good(epoch: i32, assigned: Option<&[i32]>) -> ConsumerGroupHeartbeatResponse 
         .with_assignment(assignment)
 }
 
-fn bad(error: ErrorCode) -> ConsumerGroupHeartbeatResponse {
+pub(super) fn bad(error: ErrorCode) -> ConsumerGroupHeartbeatResponse {
     ConsumerGroupHeartbeatResponse::default().with_error_code(code(Some(error)))
 }
 
@@ -53,7 +56,7 @@ fn owned(request: &ConsumerGroupHeartbeatRequest) -> Option<Vec<i32>> {
 }
 
 /// In the group with both partitions, which it has told, and four records read.
-fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
+pub(super) fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
     let mut bench = consumer(BOTH, |config| {
         config.consumer_protocol = true;
         change(config);

@@ -46,7 +46,8 @@ impl Process {
     fn commit_before_joining(&mut self, turn: &mut Turn<'_>, deadline: Instant, config: &ConsumerConfig) {
         let offsets = self.subscription.consumed();
         let sent = self.send_commit(turn, config, CommitFor::Revocation, offsets);
-        let retry_at = if sent { None } else { Some(turn.now + config.retry_backoff) };
+        // Without a coordinator it is sent as soon as there is one.
+        let retry_at = if sent { None } else { Some(turn.now) };
         self.member.phase = Phase::Revoking { deadline, retry_at };
     }
 
@@ -156,7 +157,7 @@ impl Process {
         self.member.synced(&partitions);
         self.take(turn, partitions);
         self.next_auto_commit = turn.now + config.auto_commit_interval;
-        self.offsets_at = turn.now;
+        self.fetch_committed_anew(turn.now);
         self.rejoin_if_outdated(turn.now);
     }
 
@@ -199,7 +200,7 @@ impl Process {
                 self.member.request_rejoin(&reason, turn.now);
             }
             ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
-                self.member.coordinator_unknown(turn.now, later);
+                self.member.coordinator_unknown(turn, config);
                 self.member.request_rejoin(&reason, later);
             }
             ErrorCode::UnknownMemberId => self.member.reset(true, &reason, turn.now),
@@ -220,7 +221,7 @@ impl Process {
     pub(super) fn join_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, attempt: u64) {
         let current = matches!(self.member.phase, Phase::Joining(a) | Phase::Syncing(a) if a == attempt);
         if current {
-            self.member.coordinator_unknown(turn.now, turn.now + config.retry_backoff);
+            self.member.coordinator_unknown(turn, config);
         }
     }
 }

@@ -142,7 +142,7 @@ fn fetch_response(data: PartitionData) -> FetchResponse {
 }
 
 /// A running consumer of `orders-0` at offset 0.
-fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
+pub(super) fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Bench<Consumer> {
     let mut bench = consumer(ONE, change);
     join(&mut bench, &[0], 1, false);
     committed(&mut bench, &[(0, 0)]);
@@ -417,10 +417,10 @@ fn a_commit_of_the_application_is_tried_again_until_the_coordinator_answers() {
     bench.command(Command::Commit);
     answer_to(&mut bench, ApiKey::OffsetCommit, |_| commit_answer(Some(ErrorCode::CoordinatorLoadInProgress)));
     assert!(bench.try_take(ApiKey::OffsetCommit).is_none());
-    bench.run_for(Duration::from_millis(100));
+    bench.run_for(Duration::from_millis(120));
     answer_to(&mut bench, ApiKey::OffsetCommit, |_| commit_answer(Some(ErrorCode::NotCoordinator)));
     bench.try_take_coordinator();
-    bench.run_for(Duration::from_millis(100));
+    bench.run_for(Duration::from_millis(240));
     answer_to(&mut bench, ApiKey::OffsetCommit, |_| commit_answer(None));
     assert!(!bench.kinds().contains(&"CommitFailed"));
     assert_eq!(bench.node.committed().len(), 1);

@@ -9,8 +9,10 @@ use crate::kafka::client::assignor::{self, Assignor, RebalanceProtocol, TopicRac
 use crate::kafka::client::consumer_heartbeat::Heartbeats;
 use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::metadata::Metadata;
+use crate::kafka::client::retries::Retries;
 use crate::kafka::client::subscription::Position;
 use crate::kafka::config::ConsumerConfig;
+use crate::kafka::node::Turn;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::messages::consumer_protocol_assignment::TopicPartition as AssignedTopic;
@@ -91,6 +93,8 @@ pub struct Membership {
     pub group_topics: Vec<TopicName>,
     pub next_heartbeat: Instant,
     pub heartbeat_out: bool,
+    /// Of heartbeats by the classic protocol (Heartbeat.failHeartbeat).
+    heartbeat_retries: Retries,
     /// Without a good heartbeat until then the coordinator is looked for again.
     pub session_ends: Instant,
     /// Only of a member that speaks the consumer protocol (KIP-848); its epoch is the generation.
@@ -108,7 +112,7 @@ impl Membership {
             topics,
             rebalance_protocol: RebalanceProtocol::of(&assignors),
             offers: assignors.into_iter().map(|assignor| Offer { assignor, memory: None }).collect(),
-            coordinator: Lookup::default(),
+            coordinator: Lookup::by_poll(),
             member_id: StrBytes::default(),
             generation: NO_GENERATION,
             protocol: None,
@@ -122,6 +126,7 @@ impl Membership {
             group_topics: Vec::new(),
             next_heartbeat: Instant::FAR_FUTURE,
             heartbeat_out: false,
+            heartbeat_retries: Retries::default(),
             session_ends: Instant::FAR_FUTURE,
             modern: None,
         }
@@ -133,6 +138,7 @@ impl Membership {
             member_id,
             generation: 0,
             rejoin: false,
+            coordinator: Lookup::by_manager(),
             next_heartbeat: Instant(i64::MIN),
             modern: Some(Box::new(Heartbeats::new())),
             ..self
@@ -162,14 +168,28 @@ impl Membership {
     }
 
     /// The coordinator is to be looked for again; a join or sync that was on its way to it is
-    /// given up (markCoordinatorUnknown).
-    pub fn coordinator_unknown(&mut self, now: Instant, retry_at: Instant) {
-        self.coordinator.forget(now);
+    /// given up (markCoordinatorUnknown). A poll that joins waits before it does either; later than the join
+    /// there is the heartbeat thread, which looks at once.
+    pub fn coordinator_unknown(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        let retry_at = turn.now + config.retry_backoff;
+        let at = if matches!(self.phase, Phase::Joining(_)) { retry_at } else { turn.now };
+        self.coordinator.forget(turn, config, at);
         self.heartbeat_out = false;
         if matches!(self.phase, Phase::Joining(_) | Phase::Syncing(_) | Phase::Assigning(_)) {
             self.phase = Phase::Unjoined;
             self.request_rejoin("rebalance failed due to DisconnectException", retry_at);
         }
+    }
+
+    /// The coordinator has heard a heartbeat.
+    pub fn heartbeat_heard(&mut self, now: Instant, config: &ConsumerConfig) {
+        self.session_ends = now + config.session_timeout;
+        self.heartbeat_retries = Retries::default();
+    }
+
+    /// It has not, or has refused it: the next one does not wait for the interval (failHeartbeat).
+    pub fn heartbeat_failed(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
+        self.next_heartbeat = self.heartbeat_retries.next(turn, config);
     }
 
     /// AbstractCoordinator.requestRejoin: the member joins again, not before `at`.

@@ -7,6 +7,8 @@ mod admin_answers;
 #[cfg(test)]
 mod admin_tests;
 pub mod assignor;
+#[cfg(test)]
+mod back_off_tests;
 pub mod consumer;
 mod consumer_fetch;
 mod consumer_group;
@@ -35,6 +37,7 @@ pub mod producer_batch;
 #[cfg(test)]
 mod producer_tests;
 pub mod reset_offsets;
+mod retries;
 pub mod sender;
 pub mod share_consumer;
 #[cfg(test)]

@@ -190,8 +190,12 @@ impl Connection {
     }
 }
 
-/// ExponentialBackoff (KIP-580): doubled with every failure up to the greatest, give or take a fifth.
+/// ExponentialBackoff (KIP-580): doubled with every failure up to the greatest, give or take a fifth; with
+/// nothing to double up to it is constant.
 pub fn backoff(turn: &mut Turn<'_>, first: Duration, greatest: Duration, failures: u32) -> Duration {
+    if greatest <= first {
+        return greatest;
+    }
     let factor = 1_i64.checked_shl(failures.min(40)).unwrap_or(i64::MAX);
     let base = first.0.saturating_mul(factor).min(greatest.0);
     let spread = base / 100 * JITTER_PERCENT;

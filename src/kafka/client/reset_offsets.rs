@@ -1,16 +1,23 @@
-//! `kafka-consumer-groups --reset-offsets --execute` (ConsumerGroupCommand, OffsetsUtils): looks at
-//! the log's ends, decides an offset for every partition of the topic, and commits as a simple
-//! consumer does, which a group with members refuses.
+//! `kafka-consumer-groups --reset-offsets --execute` (ConsumerGroupCommand, OffsetsUtils): asks what
+//! state the group is in, looks at the log's ends, decides an offset for every partition of the topic, and
+//! commits as a simple consumer does, which a group with members refuses. Of a share group
+//! `kafka-share-groups` does the same (ShareGroupCommand), and has the offsets altered (KIP-932).
 
 use crate::kafka::client::admin_answers::{Verdict, verdict};
-use crate::kafka::client::membership::{NO_GENERATION, offset_commit};
+use crate::kafka::client::membership::{NO_GENERATION, Offsets, offset_commit};
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::subscription::{EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, Position};
 use crate::kafka::node::OffsetTarget;
 use crate::sorted::SortedMap;
+use crate::wire::messages::alter_share_group_offsets_request::{
+    AlterShareGroupOffsetsRequestPartition, AlterShareGroupOffsetsRequestTopic,
+};
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use crate::wire::messages::{BrokerId, GroupId, ListOffsetsRequest, OffsetFetchRequest};
+use crate::wire::messages::{
+    AlterShareGroupOffsetsRequest, BrokerId, ConsumerGroupDescribeRequest, DescribeGroupsRequest, GroupId,
+    ListOffsetsRequest, OffsetFetchRequest, ShareGroupDescribeRequest,
+};
 use crate::wire::{ErrorCode, LeaderEpoch, Offset, Request, Response, StrBytes, TopicName, TopicPartition, error};
 
 /// What an operation of several steps does next.
@@ -35,6 +42,7 @@ pub struct Ends {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reset {
+    share: bool,
     group: StrBytes,
     topic: TopicName,
     to: OffsetTarget,
@@ -48,6 +56,13 @@ pub struct Reset {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Start,
+    /// Whether there is such a share group, and what state it is in, is asked for.
+    ShareGroup,
+    /// The same of a group of the consumer protocol.
+    ConsumerGroup,
+    /// The same of a classic group (DescribeConsumerGroupsHandler).
+    ClassicGroup,
     Topic,
     /// The ends of the log, the timestamp and the committed offsets are asked for.
     Ends,
@@ -57,7 +72,11 @@ enum Stage {
 impl Reset {
     /// `since` is the version of the metadata now; it is read again before anything is decided.
     pub fn new(group: StrBytes, topic: TopicName, to: OffsetTarget, since: u64) -> Reset {
-        Reset { group, topic, to, partitions: None, since, stage: Stage::Topic, ends: SortedMap::new() }
+        Reset { share: false, group, topic, to, partitions: None, since, stage: Stage::Start, ends: SortedMap::new() }
+    }
+
+    pub fn of_share_group(self) -> Reset {
+        Reset { share: true, ..self }
     }
 
     /// Only these partitions of the topic.
@@ -67,19 +86,54 @@ impl Reset {
 
     /// `answers` are those to the requests of the last step, in their order.
     pub fn next_step(&mut self, metadata: &Metadata, answers: &[&Response]) -> Step {
+        let described = answers.first().and_then(|answer| state_of(answer));
+        if let Some(state) = described {
+            return self.described(state, metadata);
+        }
         if let Some(error) = answers.iter().find_map(|answer| match verdict(answer) {
             Verdict::Failed(error) => Some(error),
             _ => None,
         }) {
-            return Step::Done(Some(self.explain(answers, error)));
+            return Step::Done(Some(error));
         }
         match self.stage {
-            Stage::Topic => self.ask(metadata),
+            Stage::Start if self.share => {
+                self.stage = Stage::ShareGroup;
+                let group_ids = vec![GroupId(self.group.clone())];
+                Step::Ask(vec![ShareGroupDescribeRequest::default().with_group_ids(group_ids).into()])
+            }
+            Stage::Start => {
+                self.stage = Stage::ConsumerGroup;
+                let group_ids = vec![GroupId(self.group.clone())];
+                Step::Ask(vec![ConsumerGroupDescribeRequest::default().with_group_ids(group_ids).into()])
+            }
+            Stage::ShareGroup | Stage::ConsumerGroup | Stage::ClassicGroup | Stage::Topic => self.ask(metadata),
             Stage::Ends => {
                 answers.iter().for_each(|answer| self.take(answer));
                 self.commit()
             }
             Stage::Commit => Step::Done(None),
+        }
+    }
+
+    /// Only an empty or a dead group is reset, or one that is not there yet (`None`). Who knows no group
+    /// of the consumer protocol is asked for a classic one.
+    fn described(&mut self, state: Option<StrBytes>, metadata: &Metadata) -> Step {
+        match state.as_deref() {
+            None if self.stage == Stage::ConsumerGroup => {
+                self.stage = Stage::ClassicGroup;
+                let groups = vec![GroupId(self.group.clone())];
+                Step::Ask(vec![DescribeGroupsRequest::default().with_groups(groups).into()])
+            }
+            None | Some("Empty" | "Dead") => {
+                self.stage = Stage::Topic;
+                self.ask(metadata)
+            }
+            Some(_) if self.share => Step::Done(Some(format!("Share group '{}' is not empty.", self.group))),
+            Some(state) => Step::Done(Some(format!(
+                "Assignments can only be reset if the group '{}' is inactive, but the current state is {state}.",
+                self.group
+            ))),
         }
     }
 
@@ -185,28 +239,44 @@ impl Reset {
         }
         self.stage = Stage::Commit;
         let group = GroupId(self.group.clone());
+        if self.share {
+            return Step::Ask(vec![alter_share_offsets(group, &self.topic, &offsets)]);
+        }
         Step::Ask(vec![offset_commit(&group, NO_GENERATION, &StrBytes::default(), None, &offsets).into()])
     }
+}
 
-    /// A group with members refuses a commit from outside: the tool says so in its own words.
-    fn explain(&self, answers: &[&Response], failed: String) -> String {
-        let refused = answers.iter().any(|answer| match answer {
-            Response::OffsetCommit(response) => {
-                let codes = response.topics.iter().flat_map(|t| &t.partitions).map(|p| error(p.error_code));
-                codes.flatten().any(|e| {
-                    matches!(
-                        e,
-                        ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::RebalanceInProgress
-                    )
-                })
-            }
-            _ => false,
-        });
-        if refused {
-            format!("Assignments can only be reset if the group '{}' is inactive, but it has members", self.group)
-        } else {
-            failed
+fn alter_share_offsets(group: GroupId, topic: &TopicName, offsets: &Offsets) -> Request {
+    let partitions = offsets.iter().map(|(partition, position)| {
+        AlterShareGroupOffsetsRequestPartition::default()
+            .with_partition_index(partition.partition)
+            .with_start_offset(position.offset.0)
+    });
+    let topic = AlterShareGroupOffsetsRequestTopic::default()
+        .with_topic_name(topic.clone())
+        .with_partitions(partitions.collect());
+    AlterShareGroupOffsetsRequest::default().with_group_id(group).with_topics(vec![topic]).into()
+}
+
+/// The state of the group that an answer describes, `None` when it knows no such group; nothing of any
+/// other answer.
+fn state_of(answer: &Response) -> Option<Option<StrBytes>> {
+    let (code, state) = match answer {
+        Response::ConsumerGroupDescribe(response) => {
+            response.groups.first().map(|group| (group.error_code, &group.group_state))?
         }
+        Response::ShareGroupDescribe(response) => {
+            response.groups.first().map(|group| (group.error_code, &group.group_state))?
+        }
+        Response::DescribeGroups(response) => {
+            response.groups.first().map(|group| (group.error_code, &group.group_state))?
+        }
+        _ => return None,
+    };
+    match error(code) {
+        None => Some(Some(state.clone())),
+        Some(ErrorCode::GroupIdNotFound) => Some(None),
+        Some(_) => None,
     }
 }
 

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 
 use crate::kafka::client::DeliveredBatch;
-use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::metadata::Metadata;
 use crate::kafka::client::network::{InFlight, Network};
 use crate::kafka::client::pace::Pace;
@@ -338,7 +337,7 @@ impl PollLoop for Process {
                 self.metadata.update(turn, response);
             }
             (Purpose::FindCoordinator, Response::FindCoordinator(response)) => {
-                self.member.coordinator = Lookup::told(response, turn.now + config.retry_backoff);
+                self.member.coordinator.told(turn, config, &self.network, response);
             }
             (Purpose::Heartbeat { epoch }, Response::ShareGroupHeartbeat(response)) => {
                 self.heartbeat_answered(turn, config, epoch, response);
@@ -358,7 +357,7 @@ impl PollLoop for Process {
     fn given_up(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig, node: NodeId, purpose: Purpose) {
         match purpose {
             Purpose::Metadata => self.metadata.failed(turn),
-            Purpose::FindCoordinator => self.member.coordinator = Lookup::At(turn.now + config.retry_backoff),
+            Purpose::FindCoordinator => self.member.coordinator.failed(turn, config),
             Purpose::Heartbeat { .. } => self.heartbeat_lost(turn, config),
             Purpose::Leave => {}
             Purpose::Fetch(acks) | Purpose::Acknowledge { acks, close: false } => {

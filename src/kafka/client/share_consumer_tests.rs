@@ -107,13 +107,18 @@ fn acknowledged(error: Option<ErrorCode>) -> ShareAcknowledgeResponse {
     ShareAcknowledgeResponse::default().with_responses(vec![topic])
 }
 
-/// In the group with partition 0 and 1, which it has told; the first fetch is on its way.
-fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Share {
+/// Just started.
+pub(super) fn start(change: impl FnOnce(&mut ConsumerConfig)) -> Share {
     let mut config = ConsumerConfig::default();
     change(&mut config);
     let topics = ["orders".to_string()];
     let consumer = ShareConsumer::new(ClientId(2), "s1", "jobs", &topics, vec![NodeId::broker(1)], config);
-    let mut bench = Bench::start(consumer, BOTH);
+    Bench::start(consumer, BOTH)
+}
+
+/// In the group with partition 0 and 1, which it has told; the first fetch is on its way.
+fn reading(change: impl FnOnce(&mut ConsumerConfig)) -> Share {
+    let mut bench = start(change);
     let (from, correlation, _) = bench.take(ApiKey::FindCoordinator);
     let coordinator = Coordinator::default().with_key(str_bytes("jobs")).with_node_id(BrokerId(3));
     bench.answer(from, correlation, FindCoordinatorResponse::default().with_coordinators(vec![coordinator]));

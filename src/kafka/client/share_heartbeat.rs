@@ -4,7 +4,7 @@
 
 use crate::kafka::client::coordinator_lookup::Lookup;
 use crate::kafka::client::heartbeat::{JOIN_EPOCH, LEAVE_EPOCH, Refusal, Told, by_name};
-use crate::kafka::client::network::backoff;
+use crate::kafka::client::retries::Retries;
 use crate::kafka::client::share_consumer::{Process, Purpose};
 use crate::kafka::config::ConsumerConfig;
 use crate::kafka::fact::{Fact, Round, error_name};
@@ -27,8 +27,7 @@ pub struct ShareMembership {
     heartbeat_out: bool,
     /// The coordinator has heard everything that the member is.
     said: bool,
-    /// Failures in a row, for the back-off.
-    failures: u32,
+    retries: Retries,
     /// The last assignment told, by topic id; topics whose names are not known yet wait here.
     told: Option<Told>,
     pub assigned: Vec<TopicPartition>,
@@ -45,12 +44,12 @@ impl ShareMembership {
             member_id,
             epoch: JOIN_EPOCH,
             topics,
-            coordinator: Lookup::default(),
+            coordinator: Lookup::by_manager(),
             joined: false,
             next_heartbeat: Instant(i64::MIN),
             heartbeat_out: false,
             said: false,
-            failures: 0,
+            retries: Retries::default(),
             told: None,
             assigned: Vec::new(),
             away: false,
@@ -134,7 +133,7 @@ impl Process {
         let member = &mut self.member;
         member.epoch = response.member_epoch;
         member.joined = true;
-        member.failures = 0;
+        member.retries = Retries::default();
         member.next_heartbeat = turn.now + Duration::from_millis(response.heartbeat_interval_ms.into());
         if let Some(assignment) = &response.assignment {
             let topics = assignment.topic_partitions.iter();
@@ -147,7 +146,9 @@ impl Process {
         match Refusal::of(error) {
             Refusal::NoCoordinator => {
                 self.heartbeat_lost(turn, config);
+                // As soon as there is a coordinator (RequestState.reset).
                 self.member.next_heartbeat = turn.now;
+                self.member.retries = Retries::default();
             }
             Refusal::Loading => self.back_off_heartbeat(turn, config),
             Refusal::Fenced => {
@@ -163,16 +164,14 @@ impl Process {
 
     /// The coordinator may or may not have heard it, so the next heartbeat says everything.
     pub(super) fn heartbeat_lost(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
-        self.member.coordinator.forget(turn.now);
+        self.member.coordinator.forget(turn, config, turn.now);
         self.back_off_heartbeat(turn, config);
     }
 
     fn back_off_heartbeat(&mut self, turn: &mut Turn<'_>, config: &ConsumerConfig) {
         self.member.heartbeat_out = false;
         self.member.said = false;
-        let wait = backoff(turn, config.retry_backoff, config.retry_backoff_max, self.member.failures);
-        self.member.failures += 1;
-        self.member.next_heartbeat = turn.now + wait;
+        self.member.next_heartbeat = self.member.retries.next(turn, config);
     }
 
     /// The topics of the assignment by their names, as soon as the metadata knows them. What the member

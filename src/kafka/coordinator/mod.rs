@@ -61,11 +61,12 @@ pub trait Coordinator {
     /// The leader epoch in which this broker coordinates the partition, once it is loaded.
     fn leader_epoch(&self, partition: i32) -> Option<LeaderEpoch>;
 
-    /// This broker leads the partition now: load it from its log. The high watermark is to be
-    /// reported (`committed`) right afterwards.
+    /// This broker leads the partition now: load it from its log, with the metadata as it is. The high
+    /// watermark is to be reported (`committed`) right afterwards.
     fn elected(
         &mut self,
         turn: &mut Turn<'_>,
+        image: &MetadataImage,
         partition: i32,
         epoch: LeaderEpoch,
         log: &mut dyn Iterator<Item = Batch>,

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::coordinator::{Append, Coordinator, Runtime, Write, write_error};
 use crate::kafka::node::Turn;
 use crate::wire::batch::Batch;
@@ -33,7 +34,14 @@ pub trait StateMachine {
     fn batch(write: &Write<Self::Decision>) -> Append;
 
     /// This broker leads the partition now, and this is what its log says.
-    fn read(&mut self, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch, log: Log<Self::Record>);
+    fn read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        image: &MetadataImage,
+        partition: i32,
+        epoch: LeaderEpoch,
+        log: Log<Self::Record>,
+    );
 
     /// As `Coordinator::resigned`.
     fn unload(&mut self, turn: &mut Turn<'_>, partition: i32);
@@ -59,12 +67,13 @@ impl<C: StateMachine> Coordinator for C {
     fn elected(
         &mut self,
         turn: &mut Turn<'_>,
+        image: &MetadataImage,
         partition: i32,
         epoch: LeaderEpoch,
         log: &mut dyn Iterator<Item = Batch>,
     ) {
         let log = log.flat_map(|batch| logged(&batch, C::decode)).collect();
-        self.read(turn, partition, epoch, log);
+        self.read(turn, image, partition, epoch, log);
     }
 
     fn resigned(&mut self, turn: &mut Turn<'_>, partition: i32) {

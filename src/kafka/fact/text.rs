@@ -228,6 +228,11 @@ impl Fact {
             Fact::SharePartitionsInitialized { group, partitions } => {
                 format!("group {} may assign {} now", group.0, list(partitions))
             }
+            Fact::ShareOffsetsAltered { group, offsets } => {
+                let offsets: Vec<String> =
+                    offsets.iter().map(|(partition, at)| format!("{partition} from {at}")).collect();
+                format!("share group {} is set to read {}", group.0, offsets.join(", "))
+            }
             Fact::StaticMemberAway { group, client } => {
                 format!("{client} leaves group {} for a while and keeps its place", group.0)
             }

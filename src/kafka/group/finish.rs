@@ -7,7 +7,8 @@ use crate::kafka::group::deletion::deleted;
 use crate::kafka::group::join::join_error;
 use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::refusal::spoil;
-use crate::kafka::group::share::persister::{DeleteState, PersisterRequest};
+use crate::kafka::group::share::alter_error;
+use crate::kafka::group::share::persister::{DeleteState, InitializeState, PersisterRequest};
 use crate::kafka::group::sync::sync_error;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Converted, Decided, Shard, StaticRejoin, Then, Work};
@@ -68,15 +69,18 @@ impl Work<'_, '_> {
                 None
             }
             Then::Converted(converted) => {
-                let Converted { before, then } = *converted;
+                let Converted { before, session_timeout, then } = *converted;
                 if undo {
-                    self.conversion_failed(shard, before);
+                    self.conversion_failed(shard, before, session_timeout);
                 }
                 self.finish(shard, then, result, undo)
             }
             Then::AskPersister(request) => {
                 match (result, *request) {
                     (Ok(()), request) => self.for_persister.push(request),
+                    (Err(error), PersisterRequest::Initialize(InitializeState { altering: Some(altering), .. })) => {
+                        self.answer(altering.reply, alter_error(error));
+                    }
                     (Err(error), PersisterRequest::Delete(DeleteState { group, reply, .. })) => {
                         self.answer(reply, deleted(&group, Some(error)));
                     }

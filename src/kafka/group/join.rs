@@ -30,7 +30,9 @@ fn instead_of(before: Option<Arc<ConsumerGroup>>, decided: Decided) -> Decided {
     let tombstone = |record| GroupRecord::Consumer { group: before.id.clone(), record };
     let mut records: Vec<GroupRecord> = before.tombstones(None).into_iter().map(tombstone).collect();
     records.extend(decided.records);
-    Decided::plain(records, Then::Converted(Box::new(Converted { before, then: decided.then })))
+    // It has no members, and so no sessions.
+    let session_timeout = Duration::default();
+    Decided::plain(records, Then::Converted(Box::new(Converted { before, session_timeout, then: decided.then })))
 }
 
 /// Everybody's metadata, for the leader to assign from.

@@ -19,6 +19,7 @@ pub mod share;
 pub mod timers;
 
 mod deletion;
+mod describe;
 mod finish;
 mod flexible;
 mod join;
@@ -101,9 +102,9 @@ impl GroupCoordinator {
     }
 
     /// JOIN_GROUP, SYNC_GROUP, HEARTBEAT, LEAVE_GROUP, CONSUMER_GROUP_HEARTBEAT, SHARE_GROUP_HEARTBEAT,
-    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH, DELETE_GROUPS: answered through the turn at once, when parked members allow, or
-    /// when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the
-    /// transaction before.
+    /// OFFSET_COMMIT, TXN_OFFSET_COMMIT, OFFSET_FETCH, DELETE_GROUPS, DESCRIBE_GROUPS,
+    /// CONSUMER_GROUP_DESCRIBE, SHARE_GROUP_DESCRIBE, ALTER_SHARE_GROUP_OFFSETS: answered through the turn at
+    /// once, when parked members allow, or when the write is committed. The partition of a TXN_OFFSET_COMMIT has been added to the transaction before.
     pub fn handle(
         &mut self,
         turn: &mut Turn<'_>,
@@ -120,6 +121,9 @@ impl GroupCoordinator {
     pub fn handle_as(&mut self, turn: &mut Turn<'_>, image: &MetadataImage, context: &Context, request: &Request) {
         if let Request::OffsetFetch(_) = request {
             return self.fetch_offsets(turn, image, context, request);
+        }
+        if let Some(answer) = self.describe(image, request) {
+            return turn.respond(context.from, context.correlation, answer);
         }
         let Some(group) = group_of(request) else {
             return;
@@ -161,12 +165,14 @@ impl GroupCoordinator {
         let partition = self.partition_of(image, answer.request.group());
         let ready = self.runtime.ready(partition).map(|_| ());
         match &answer.request {
-            PersisterRequest::Initialize(request) if ready.is_ok() => {
-                self.on_shard(turn, partition, |_, shard| {
-                    share::state_initialized(shard, image, request, answer.result)
-                });
+            PersisterRequest::Initialize(request) => {
+                if ready.is_ok() && (request.altering.is_none() || answer.result.is_ok()) {
+                    self.on_shard(turn, partition, |_, shard| {
+                        share::state_initialized(shard, image, request, answer.result)
+                    });
+                }
+                share::answer_altering(turn, image, request, answer.result);
             }
-            PersisterRequest::Initialize(_) => {}
             PersisterRequest::Delete(request) => match ready.and(answer.result) {
                 Ok(()) => {
                     self.on_shard(turn, partition, |work, shard| {
@@ -214,6 +220,7 @@ impl GroupCoordinator {
     pub fn load(
         &mut self,
         turn: &mut Turn<'_>,
+        image: &MetadataImage,
         partition: i32,
         epoch: LeaderEpoch,
         records: impl IntoIterator<Item = (Offset, Logged)>,
@@ -245,8 +252,8 @@ impl GroupCoordinator {
             self.on_group(turn, partition, &group, |work, group| work.group_loaded(group));
         }
         self.on_shard(turn, partition, |work, _| {
-            consumer_groups.iter().for_each(|group| work.consumer_group_loaded(group));
-            share_groups.iter().for_each(|group| work.share_group_loaded(group));
+            consumer_groups.iter().for_each(|group| work.consumer_group_loaded(image, group));
+            share_groups.iter().for_each(|group| work.share_group_loaded(image, group));
             None
         });
         let expiry = Timer { partition, kind: TimerKind::OffsetsExpiry };
@@ -416,6 +423,7 @@ fn route(
         Request::LeaveGroup(leave) => work.leave(shard, context, leave),
         Request::OffsetCommit(commit) => work.commit(shard, image, context, commit),
         Request::TxnOffsetCommit(commit) => work.txn_commit(shard, image, context, commit),
+        Request::AlterShareGroupOffsets(alter) => work.alter_share_offsets(shard, image, context, alter),
         Request::DeleteGroups(_) => work.delete_group_and_state(shard, group_of(request)?, context.reply()),
         Request::Heartbeat(heartbeat) => {
             if consumer.is_some() {
@@ -439,6 +447,7 @@ fn group_of(request: &Request) -> Option<&GroupId> {
         Request::TxnOffsetCommit(request) => Some(&request.group_id),
         Request::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
         Request::ShareGroupHeartbeat(request) => Some(&request.group_id),
+        Request::AlterShareGroupOffsets(request) => Some(&request.group_id),
         // One group in each request: that is what our admin client asks for.
         Request::DeleteGroups(request) => request.groups_names.first(),
         _ => None,

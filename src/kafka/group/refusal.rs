@@ -19,6 +19,7 @@ pub fn refuse(request: &Request, error: ErrorCode) -> Option<Response> {
         Request::Heartbeat(_) => HeartbeatResponse::default().with_error_code(error.code()).into(),
         Request::ConsumerGroupHeartbeat(_) => heartbeat_error(error).into(),
         Request::ShareGroupHeartbeat(_) => share::heartbeat_error(error).into(),
+        Request::AlterShareGroupOffsets(_) => share::alter_error(error).into(),
         Request::LeaveGroup(_) => LeaveGroupResponse::default().with_error_code(error.code()).into(),
         Request::OffsetCommit(commit) => {
             let mut response = OffsetCommitResponse::default();

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::coordinator::record::new_record;
 use crate::kafka::coordinator::{Append, Log, Runtime, StateMachine, Write, write_error};
 use crate::kafka::group::GroupCoordinator;
@@ -42,8 +43,15 @@ impl StateMachine for GroupCoordinator {
         Append { partition: write.partition, batch, producer: Some(producer_id) }
     }
 
-    fn read(&mut self, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch, log: Log<GroupRecord>) {
-        self.load(turn, partition, epoch, log);
+    fn read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        image: &MetadataImage,
+        partition: i32,
+        epoch: LeaderEpoch,
+        log: Log<GroupRecord>,
+    ) {
+        self.load(turn, image, partition, epoch, log);
     }
 
     fn unload(&mut self, turn: &mut Turn<'_>, partition: i32) {

@@ -7,10 +7,13 @@ use super::tests::Room;
 use super::*;
 use crate::kafka::controller::record::MetadataRecord;
 use crate::kafka::coordinator::Coordinator;
+use crate::wire::messages::alter_share_group_offsets_request::{
+    AlterShareGroupOffsetsRequestPartition, AlterShareGroupOffsetsRequestTopic,
+};
 use crate::wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::wire::messages::{
-    ConsumerGroupHeartbeatRequest, JoinGroupRequest, OffsetCommitRequest, ShareGroupHeartbeatRequest,
-    ShareGroupHeartbeatResponse,
+    AlterShareGroupOffsetsRequest, ConsumerGroupHeartbeatRequest, JoinGroupRequest, OffsetCommitRequest,
+    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse,
 };
 use crate::wire::{Response, Uuid, error, str_bytes};
 
@@ -63,6 +66,60 @@ impl Room {
 fn assigned(answer: &ShareGroupHeartbeatResponse) -> Option<Vec<i32>> {
     let topics = &answer.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().flat_map(|topic| topic.partitions.clone()).collect())
+}
+
+/// Partition 0 is to go on from 7, and one that there is not from 9.
+fn alter() -> AlterShareGroupOffsetsRequest {
+    let row = |index, start| {
+        let row = AlterShareGroupOffsetsRequestPartition::default().with_partition_index(index);
+        row.with_start_offset(start)
+    };
+    let topic = AlterShareGroupOffsetsRequestTopic::default()
+        .with_topic_name(topic_name("orders"))
+        .with_partitions(vec![row(0, 7), row(5, 9)]);
+    AlterShareGroupOffsetsRequest::default().with_group_id(group_id()).with_topics(vec![topic])
+}
+
+/// The error of the whole, and those of the partitions.
+fn altered(room: &Room, asked: u64) -> Option<(Option<ErrorCode>, Vec<Option<ErrorCode>>)> {
+    let Response::AlterShareGroupOffsets(answer) = room.answer(asked)? else { panic!("another answer") };
+    let rows = answer.responses.iter().flat_map(|topic| &topic.partitions);
+    Some((error(answer.error_code), rows.map(|row| error(row.error_code)).collect()))
+}
+
+#[test]
+fn offsets_that_somebody_chose_are_told_when_the_persister_has_them() {
+    let unknown = Some(ErrorCode::UnknownTopicOrPartition);
+    for (result, row) in [(Ok(()), None), (Err(ErrorCode::FencedStateEpoch), Some(ErrorCode::FencedStateEpoch))] {
+        let mut room = Room::new();
+        let asked = room.send(alter());
+        room.commit_all();
+        assert_eq!(altered(&room, asked), None, "not yet");
+        let request = room.asked_of_persister().expect("the persister is asked");
+        let starts: Vec<(i32, i64)> = request.topics[&Uuid::from_u128(1)].iter().map(|(p, at)| (*p, at.0)).collect();
+        assert_eq!((request.state_epoch, starts), (0, vec![(0, 7)]));
+        room.persister_says(request, result);
+        assert_eq!(altered(&room, asked), Some((None, vec![row, unknown])));
+        let partitions = &room.shared().kind.partitions;
+        assert_eq!(
+            (partitions.initialized.len(), partitions.initializing.len()),
+            if row.is_none() { (1, 0) } else { (0, 1) }
+        );
+    }
+}
+
+#[test]
+fn nobody_chooses_the_offsets_of_a_group_that_has_members_or_is_no_share_group() {
+    let mut room = Room::new();
+    room.beat("m1", 0);
+    let asked = room.send(alter());
+    room.commit_all();
+    assert_eq!(altered(&room, asked), Some((Some(ErrorCode::NonEmptyGroup), Vec::new())));
+    let mut room = Room::new();
+    room.send(JoinGroupRequest::default().with_group_id(group_id()).with_session_timeout_ms(45_000));
+    let asked = room.send(alter());
+    room.commit_all();
+    assert_eq!(altered(&room, asked), Some((Some(ErrorCode::GroupIdNotFound), Vec::new())));
 }
 
 #[test]
@@ -170,7 +227,7 @@ fn a_new_coordinator_knows_the_group_and_its_partitions() {
     next.now = room.now;
     let mut turn = Turn::new(next.now, &mut next.effects);
     let records = log.into_iter().map(|(at, record)| (at, Logged::Record(record, None)));
-    next.coordinator.load(&mut turn, partition, LeaderEpoch(1), records);
+    next.coordinator.load(&mut turn, &next.image, partition, LeaderEpoch(1), records);
     next.coordinator.committed(&mut turn, partition, Offset(100));
     let loaded = next.shared().clone();
     assert_eq!(ShareGroup { metadata_seen_at: before.metadata_seen_at, ..loaded }, before);

@@ -38,7 +38,7 @@ impl Room {
         let mut room = Room::without_partitions();
         let mut turn = Turn::new(room.now, &mut room.effects);
         for partition in 0..50 {
-            room.coordinator.load(&mut turn, partition, LeaderEpoch(0), []);
+            room.coordinator.load(&mut turn, &room.image, partition, LeaderEpoch(0), []);
         }
         room.effects.facts.clear();
         room
@@ -316,7 +316,7 @@ fn another_broker_goes_on_from_the_log_and_starts_sessions_anew() {
     let log = room.log[&partition].clone();
     let end = Offset(log.len() as i64);
     let records = log.into_iter().map(|(at, record)| (at, Logged::Record(record, None)));
-    next.coordinator.load(&mut turn, partition, LeaderEpoch(1), records);
+    next.coordinator.load(&mut turn, &next.image, partition, LeaderEpoch(1), records);
     next.coordinator.committed(&mut turn, partition, end);
     assert_eq!(next.group().state, GroupState::Stable);
     assert_eq!(next.group().members[0].assignment, Bytes::from_static(b"all of it"));
@@ -339,7 +339,7 @@ fn a_commit_is_a_batch_of_the_log_that_the_next_leader_reads() {
 
     let mut next = Room::without_partitions();
     let mut turn = Turn::new(next.now, &mut next.effects);
-    next.coordinator.elected(&mut turn, append.partition, LeaderEpoch(1), &mut [batch].into_iter());
+    next.coordinator.elected(&mut turn, &next.image, append.partition, LeaderEpoch(1), &mut [batch].into_iter());
     assert_eq!(next.committed_offset(false), -1);
     let mut turn = Turn::new(next.now, &mut next.effects);
     next.coordinator.committed(&mut turn, append.partition, Offset(1));
@@ -435,7 +435,7 @@ fn a_member_whose_session_ends_in_the_initial_delay_leaves_an_empty_group() {
     let mut room = Room::without_partitions();
     room.coordinator = GroupCoordinator::new(BrokerId(1), &config);
     let partition = GroupCoordinator::partition_for(GROUP, 50);
-    room.coordinator.load(&mut Turn::new(room.now, &mut room.effects), partition, LeaderEpoch(0), []);
+    room.coordinator.load(&mut Turn::new(room.now, &mut room.effects), &room.image, partition, LeaderEpoch(0), []);
     let asked = room.send(join(""));
     let id = room.join_answer(asked).member_id;
     let joined = room.send(join(&id));

@@ -179,6 +179,8 @@ pub(super) struct ClassicSync {
 pub(super) struct Converted {
     /// The group as it was.
     pub before: Arc<ConsumerGroup>,
+    /// How long the sessions of its members last when it comes back.
+    pub session_timeout: Duration,
     pub then: Then,
 }
 

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::coordinator::record::new_record;
 use crate::kafka::coordinator::{Append, Log, Logged, Runtime, StateMachine, Write};
 use crate::kafka::node::Turn;
@@ -32,7 +33,14 @@ impl StateMachine for ShareCoordinator {
         Append::plain(write.partition, &records)
     }
 
-    fn read(&mut self, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch, log: Log<ShareRecord>) {
+    fn read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        _: &MetadataImage,
+        partition: i32,
+        epoch: LeaderEpoch,
+        log: Log<ShareRecord>,
+    ) {
         self.unload(turn, partition);
         let mut states = States::new();
         for (_, logged) in log {
@@ -117,7 +125,7 @@ mod tests {
             let mut effects = Effects::new(1);
             let mut coordinator = ShareCoordinator::new(&BrokerConfig::default());
             let mut turn = Turn::new(Instant::ZERO, &mut effects);
-            coordinator.elected(&mut turn, 0, LeaderEpoch(1), &mut log.iter().cloned());
+            coordinator.elected(&mut turn, &image, 0, LeaderEpoch(1), &mut log.iter().cloned());
             let mut one = OneLog { coordinator, image, effects, log, asked: 0 };
             one.commit();
             one

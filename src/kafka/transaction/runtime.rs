@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::kafka::controller::image::MetadataImage;
 use crate::kafka::coordinator::record::new_record;
 use crate::kafka::coordinator::{Append, Log, Logged, Runtime, StateMachine, Write};
 use crate::kafka::node::Turn;
@@ -33,7 +34,14 @@ impl StateMachine for TransactionCoordinator {
         Append::plain(write.partition, &[new_record(write.at, records::encode(id, next.as_ref()))])
     }
 
-    fn read(&mut self, turn: &mut Turn<'_>, partition: i32, epoch: LeaderEpoch, log: Log<Self::Record>) {
+    fn read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        _: &MetadataImage,
+        partition: i32,
+        epoch: LeaderEpoch,
+        log: Log<Self::Record>,
+    ) {
         let records = log.into_iter().filter_map(|(_, logged)| match logged {
             Logged::Record(record, _) => Some(record),
             Logged::Marker { .. } => None,

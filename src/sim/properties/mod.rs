@@ -150,6 +150,12 @@ impl Properties {
                     Arc::make_mut(settled).overtaken(group.clone(), (watch.topic(), partition.partition));
                 }
             }
+            Fact::ShareOffsetsAltered { group, offsets } => {
+                for watch in offsets.iter().filter_map(|(partition, _)| named(world, partitions, partition)) {
+                    let key = (watch.topic(), watch.name().partition);
+                    Arc::make_mut(settled).forget_partition(group.clone(), key);
+                }
+            }
             Fact::GroupDeleted { group } => Arc::make_mut(settled).forget(group),
             Fact::Killed { node } | Fact::PoweredOff { node } | Fact::Wiped { node } | Fact::Stopped { node } => {
                 Arc::make_mut(quorum).ended(&finder, *node, matches!(fact, Fact::Wiped { .. }));

@@ -64,6 +64,13 @@ impl Settled {
         self.overtaken.retain(|(other, _)| other != group);
     }
 
+    /// Somebody set the group's offsets in the partition: it may read everything again.
+    pub fn forget_partition(&mut self, group: GroupId, key: Key) {
+        let place = (group, key);
+        self.runs.remove(&place);
+        self.overtaken.remove(&place);
+    }
+
     /// Records were handed to a member by a broker. One that leads no more and has not heard of it hands
     /// out what it knows, as Kafka's does.
     pub fn acquired(

@@ -338,12 +338,38 @@ pub fn acknowledge(card: &ConsumerCard) -> Form {
     }
 }
 
-/// kafka-consumer-groups --reset-offsets
-pub fn reset_offsets(group: &str, topic: &str) -> [Form; 4] {
-    let before = format!("reset-offsets {} {}", word(group), word(topic));
+fn reset_before(group: &str, topic: &str) -> String {
+    format!("reset-offsets {} {}", word(group), word(topic))
+}
+
+fn reset_to_ends(before: &str) -> [Form; 2] {
     [
         Form::button("Reset to earliest", format!("{before} to=earliest"), "Everything is delivered again."),
         Form::button("Reset to latest", format!("{before} to=latest"), "Only what comes from now on is delivered."),
+    ]
+}
+
+/// kafka-share-groups --reset-offsets
+pub fn reset_share_offsets(group: &str, topic: &str) -> [Form; 3] {
+    let before = reset_before(group, topic);
+    let [earliest, latest] = reset_to_ends(&before);
+    let time = Form {
+        button: "Reset to time".to_string(),
+        effect: "",
+        before,
+        template: "[ to={time}]",
+        fields: vec![Field::text("time", "", "2s", "the first record from then on, of each partition")],
+    };
+    [earliest, latest, time]
+}
+
+/// kafka-consumer-groups --reset-offsets
+pub fn reset_offsets(group: &str, topic: &str) -> [Form; 4] {
+    let before = reset_before(group, topic);
+    let [earliest, latest] = reset_to_ends(&before);
+    [
+        earliest,
+        latest,
         Form {
             button: "Reset to offset".to_string(),
             effect: "",

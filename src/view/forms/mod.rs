@@ -7,7 +7,7 @@ use crate::scenario::lex::quote;
 
 pub use catalogue::{
     acknowledge, add_partitions, broker_process, controller_process, delete_records, disk, elect, handle, ids, link,
-    load, message, offsets, reassign, reset_offsets, seek, send, transaction,
+    load, message, offsets, reassign, reset_offsets, reset_share_offsets, seek, send, transaction,
 };
 
 /// A form, or with no fields a button.
@@ -151,6 +151,7 @@ mod tests {
         forms.extend(["READY", "IN_TRANSACTION"].iter().flat_map(|state| transaction(&begun(state))));
         forms.extend(reassign(row));
         forms.extend(reset_offsets(&group.id, "orders"));
+        forms.extend(reset_share_offsets(&group.id, "orders"));
         forms.extend(stage.brokers.iter().flat_map(broker_process));
         forms.extend(stage.controllers.iter().flat_map(controller_process));
         forms

@@ -162,6 +162,10 @@ fn of_administration(api: ApiKey) -> &'static str {
     match api {
         ApiKey::DeleteTopics => "A topic is to go, with its records.",
         ApiKey::DeleteRecords => "Moves the beginning of a log up: what stands before is gone.",
+        ApiKey::ConsumerGroupDescribe | ApiKey::DescribeGroups | ApiKey::ShareGroupDescribe => {
+            "An administrator looks at a group before its offsets are reset: it must have nobody at work."
+        }
+        ApiKey::AlterShareGroupOffsets => "A share group that nobody belongs to is to go on from other offsets.",
         ApiKey::DeleteGroups => "A group that nobody belongs to is to go, with its offsets.",
         ApiKey::CreatePartitions => "A topic is to have more partitions.",
         ApiKey::ElectLeaders => "Asks for the preferred leader, or for one that was not in sync.",

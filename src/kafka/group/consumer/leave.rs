@@ -11,6 +11,7 @@ use crate::kafka::group::records::GroupRecord;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Context, Decided, Shard, Then, Work};
 use crate::sorted::SortedSet;
+use crate::time::Duration;
 use crate::wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use crate::wire::{ErrorCode, GroupId, StrBytes};
 
@@ -125,12 +126,15 @@ impl Work<'_, '_> {
         Some(self.fence_members(shard, image, &group, std::slice::from_ref(member), why, Then::Nothing))
     }
 
-    /// Sessions and revocations begin anew after a failover, sessions until the next heartbeat by the
-    /// brokers' setting (GroupMetadataManager.onLoaded).
-    pub fn consumer_group_loaded(&mut self, group: &ConsumerGroup) {
+    /// Sessions and revocations begin anew after a failover (GroupMetadataManager.onLoaded).
+    pub fn consumer_group_loaded(&mut self, image: &MetadataImage, group: &ConsumerGroup) {
+        self.begin_sessions(group, self.settings.of_group(image, &group.id).consumer_session_timeout);
+    }
+
+    pub(super) fn begin_sessions(&mut self, group: &ConsumerGroup, session_timeout: Duration) {
         for member in group.members.values() {
             let session = TimerKind::MemberSession(group.id.clone(), member.id.clone());
-            self.schedule(session, self.settings.group.consumer_session_timeout);
+            self.schedule(session, session_timeout);
             if member.current.state == MemberState::UnrevokedPartitions {
                 let rebalance = TimerKind::MemberRebalance(group.id.clone(), member.id.clone());
                 self.schedule(rebalance, member.metadata.rebalance_timeout);

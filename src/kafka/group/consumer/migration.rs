@@ -26,6 +26,7 @@ use crate::kafka::group::sync::sync_error;
 use crate::kafka::group::timers::TimerKind;
 use crate::kafka::group::work::{Converted, Decided, Shard, Then, Work};
 use crate::sorted::SortedMap;
+use crate::time::Duration;
 use crate::wire::{ErrorCode, StrBytes, str_bytes};
 
 /// `group.consumer.migration.policy` (ConsumerGroupMigrationPolicy).
@@ -150,16 +151,17 @@ impl Work<'_, '_> {
         }
         let before = shard.consumer_groups.remove(&group.id).unwrap_or_else(|| Arc::new(group.clone()));
         shard.groups.insert(group.id.clone(), Arc::new(classic));
-        let then = Then::Converted(Box::new(Converted { before, then }));
+        let session_timeout = self.settings.of_group(image, &group.id).consumer_session_timeout;
+        let then = Then::Converted(Box::new(Converted { before, session_timeout, then }));
         Decided::plain(records, then)
     }
 
     /// The records of a conversion are not in the log: the group is what it was.
-    pub fn conversion_failed(&mut self, shard: &mut Shard, before: Arc<ConsumerGroup>) {
+    pub fn conversion_failed(&mut self, shard: &mut Shard, before: Arc<ConsumerGroup>, session_timeout: Duration) {
         let id = before.id.clone();
         shard.groups.remove(&id);
         self.timers.cancel_group(self.partition, &id);
-        self.consumer_group_loaded(&before);
+        self.begin_sessions(&before, session_timeout);
         shard.consumer_groups.insert(id, before);
     }
 }

@@ -119,12 +119,12 @@ impl Work<'_, '_> {
         Decided::plain(change.records, Then::Both(Box::new((answer, then))))
     }
 
-    /// Sessions begin anew after a failover, and until the next heartbeat by the brokers' setting
-    /// (GroupMetadataManager.onLoaded).
-    pub fn share_group_loaded(&mut self, group: &ShareGroup) {
+    /// Sessions begin anew after a failover (GroupMetadataManager.onLoaded).
+    pub fn share_group_loaded(&mut self, image: &MetadataImage, group: &ShareGroup) {
+        let session_timeout = self.settings.of_group(image, &group.id).share_session_timeout;
         for id in group.members.keys() {
             let session = TimerKind::MemberSession(group.id.clone(), id.clone());
-            self.schedule(session, self.settings.group.share_session_timeout);
+            self.schedule(session, session_timeout);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! which keep the state, and brings the result back.
 
 use crate::kafka::coordinator::Reply;
+use crate::kafka::group::share::alter::Altering;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::{ErrorCode, GroupId, Offset, Uuid};
 
@@ -33,6 +34,8 @@ pub struct InitializeState {
     /// Where the group begins to read each partition; -1: the partition's leader decides
     /// (PartitionFactory.UNINITIALIZED_START_OFFSET).
     pub topics: SharePartitions,
+    /// Somebody has chosen the offsets, and waits.
+    pub altering: Option<Box<Altering>>,
 }
 
 /// Delete the share-group state of these partitions, because the group is to be deleted

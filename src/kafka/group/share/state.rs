@@ -150,5 +150,5 @@ pub(super) fn initialize_request(group: &GroupId, state_epoch: i32, those: &Topi
     for (id, topic) in those {
         topics.insert(*id, topic.partitions.iter().map(|partition| (*partition, Offset::UNKNOWN)).collect());
     }
-    InitializeState { group: group.clone(), state_epoch, topics }
+    InitializeState { group: group.clone(), state_epoch, topics, altering: None }
 }
