@@ -324,12 +324,14 @@ impl Process {
                 | ErrorCode::NotCoordinator
                 | ErrorCode::RequestTimedOut
                 | ErrorCode::NetworkException
-        ) || error == ErrorCode::StaleMemberEpoch && self.has_newer_epoch(generation);
+        );
+        // Only before a revocation: an application hears of it (CommitRequestManager.commitSync).
+        let is_stale = error == ErrorCode::StaleMemberEpoch && self.has_newer_epoch(generation);
         // By the consumer protocol nobody waits for a topic that was deleted (CommitRequestManager).
         let is_gone = error == ErrorCode::UnknownTopicOrPartition && self.member.modern.is_some();
         let later = turn.now + config.retry_backoff;
         match why {
-            CommitFor::Revocation if retriable && !is_gone => {
+            CommitFor::Revocation if is_stale || retriable && !is_gone => {
                 if let Phase::Revoking { retry_at, .. } = &mut self.member.phase {
                     *retry_at = Some(later);
                     return;

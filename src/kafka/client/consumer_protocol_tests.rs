@@ -129,3 +129,19 @@ fn what_cannot_be_mended_closes_the_consumer() {
     assert!(!bench.node.is_running());
     assert!(bench.kinds().contains(&"ConsumerError"), "{:?}", bench.kinds());
 }
+
+/// CommitRequestManager.commitSync: CommitFailedException, also when the member has a newer epoch by then.
+#[test]
+fn an_application_hears_that_its_commit_came_with_an_old_epoch() {
+    let mut bench = reading(|config| config.auto_commit = false);
+    bench.run_to(4_999);
+    bench.command(Command::Commit);
+    let (from, correlation, _) = bench.take(ApiKey::OffsetCommit);
+    bench.run_to(5_000);
+    heartbeat(&mut bench, good(2, None));
+    assert_eq!(bench.node.generation(), Some(2));
+    bench.answer(from, correlation, commit_answer(Some(ErrorCode::StaleMemberEpoch)));
+    assert!(bench.kinds().contains(&"CommitFailed"), "{:?}", bench.kinds());
+    bench.run_for(Duration::from_secs(3));
+    assert!(bench.sent.iter().all(|(_, _, request)| request.api() != ApiKey::OffsetCommit), "it is not sent again");
+}
