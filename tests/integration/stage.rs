@@ -132,3 +132,19 @@ fn a_call_that_throws_is_no_failed_record() {
     let threw = inspection.sections[0].rows.iter().find(|row| row.name.contains("threw")).expect("it is told");
     assert_eq!(threw.value, "1");
 }
+
+#[test]
+fn who_waits_for_a_topic_that_is_not_there_has_a_card_all_the_same() {
+    let history = played(
+        "cluster brokers=3 controllers=3 seed=5 auto.create.topics.enable=false\nproducer app\n\
+        consumer c1 group=billing topics=orders\nsend app orders a=1\nwait 10s\nexpect pending app = 1\n",
+    );
+    let stage = Projector::default().stage(&history, false, &Focus::default());
+    let consumer = &stage.groups[0].consumers[0];
+    assert_eq!((consumer.name.as_str(), consumer.partitions.len()), ("c1", 0));
+    assert_eq!((stage.producers[0].sent, stage.producers[0].pending), (1, 1));
+    for selection in [Selection::Consumer("c1".to_string()), Selection::Group("billing".to_string())] {
+        assert!(inspect(history.world(), &selection).is_some(), "{selection:?}");
+    }
+    assert!(guarantees(history.world(), 0).lines.iter().all(|line| !line.contains("orders")));
+}

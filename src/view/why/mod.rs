@@ -113,7 +113,7 @@ impl Whys {
         name: &str,
     ) -> Option<u64> {
         let subject = match name {
-            "offset" | "key" | "value" => Subject::LogEnd(partition, broker),
+            "offset" => Subject::LogEnd(partition, broker),
             "below the high watermark" => Subject::HighWatermark(partition, broker),
             _ => return None,
         };
