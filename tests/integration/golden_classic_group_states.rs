@@ -13,10 +13,6 @@ use highwater::kafka::group::timers::TimerKind;
 use highwater::kafka::group::{Context, GroupCoordinator, protocol};
 use highwater::kafka::node::{Effects, Turn};
 use highwater::time::{Duration, Instant};
-use highwater::wire::messages::join_group_request::JoinGroupRequestProtocol;
-use highwater::wire::messages::leave_group_request::MemberIdentity;
-use highwater::wire::messages::sync_group_request::SyncGroupRequestAssignment;
-use highwater::wire::messages::{HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest};
 use highwater::wire::{
     Body, BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes, error,
     str_bytes, topic_name,
@@ -24,7 +20,7 @@ use highwater::wire::{
 use serde_json::{Map, Value, json};
 
 use crate::golden_consumer_group_reconciliation::run_as_any;
-use crate::group_records::{from_base64, group_value, subscription, to_base64};
+use crate::group_records::{self, Names, group_value, to_base64};
 
 /// Cases about a group of another type run as those of the consumer protocol do, which are recorded in a file
 /// of their own. Groups of streams do not exist here.
@@ -488,58 +484,7 @@ impl Sequence {
     }
 
     fn request(&self, step: &Value) -> Result<Request, String> {
-        let body = &step["request"];
-        let group = GroupId(str_bytes(text(&body["groupId"])));
-        let member = self.our_id(text(&body["memberId"]));
-        let instance = body["groupInstanceId"].as_str().map(str_bytes);
-        Ok(match text(&step["op"]) {
-            "JoinGroup" => {
-                let protocols = body["protocols"].as_array().expect("protocols").iter().map(|p| {
-                    JoinGroupRequestProtocol::default()
-                        .with_name(str_bytes(text(&p["name"])))
-                        .with_metadata(subscription(&p["metadata_decoded"]))
-                });
-                JoinGroupRequest::default()
-                    .with_group_id(group)
-                    .with_member_id(member)
-                    .with_group_instance_id(instance)
-                    .with_session_timeout_ms(int(&body["sessionTimeoutMs"]))
-                    .with_rebalance_timeout_ms(int(&body["rebalanceTimeoutMs"]))
-                    .with_protocol_type(str_bytes(text(&body["protocolType"])))
-                    .with_protocols(protocols.collect())
-                    .into()
-            }
-            "SyncGroup" => {
-                let assignments = body["assignments"].as_array().expect("assignments").iter().map(|a| {
-                    SyncGroupRequestAssignment::default()
-                        .with_member_id(self.our_id(text(&a["memberId"])))
-                        .with_assignment(from_base64(text(&a["assignment_base64"])))
-                });
-                SyncGroupRequest::default()
-                    .with_group_id(group)
-                    .with_member_id(member)
-                    .with_group_instance_id(instance)
-                    .with_generation_id(int(&body["generationId"]))
-                    .with_protocol_type(body["protocolType"].as_str().map(str_bytes))
-                    .with_protocol_name(body["protocolName"].as_str().map(str_bytes))
-                    .with_assignments(assignments.collect())
-                    .into()
-            }
-            "Heartbeat" => HeartbeatRequest::default()
-                .with_group_id(group)
-                .with_member_id(member)
-                .with_group_instance_id(instance)
-                .with_generation_id(int(&body["generationId"]))
-                .into(),
-            _ => {
-                let members = body["members"].as_array().expect("members").iter().map(|m| {
-                    MemberIdentity::default()
-                        .with_member_id(self.our_id(text(&m["memberId"])))
-                        .with_group_instance_id(m["groupInstanceId"].as_str().map(str_bytes))
-                });
-                LeaveGroupRequest::default().with_group_id(group).with_members(members.collect()).into()
-            }
-        })
+        group_records::request(step, &Names::new([]), &|recorded| self.our_id(recorded))
     }
 
     fn our_id(&self, recorded: &str) -> StrBytes {

@@ -6,6 +6,7 @@ use highwater::sorted::SortedSet;
 use highwater::wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use highwater::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use highwater::wire::messages::leave_group_request::MemberIdentity;
+use highwater::wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use highwater::wire::messages::{
     ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ShareGroupHeartbeatRequest,
     SyncGroupRequest,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::golden_consumer_group_reconciliation::{list, text};
 use crate::group_records::initial::subscription;
-use crate::group_records::names::{Names, int, maybe};
+use crate::group_records::names::{Names, from_base64, int, maybe};
 use crate::group_records::writing::{assignment, decoded};
 
 pub fn request(step: &Value, names: &Names, our_id: &dyn Fn(&str) -> StrBytes) -> Result<Request, String> {
@@ -69,14 +70,22 @@ pub fn request(step: &Value, names: &Names, our_id: &dyn Fn(&str) -> StrBytes) -
                 .with_protocols(protocols.collect())
                 .into()
         }
-        "SyncGroup" => SyncGroupRequest::default()
-            .with_group_id(group)
-            .with_member_id(member)
-            .with_group_instance_id(instance)
-            .with_generation_id(int(&body["generationId"]))
-            .with_protocol_type(maybe(&body["protocolType"]))
-            .with_protocol_name(maybe(&body["protocolName"]))
-            .into(),
+        "SyncGroup" => {
+            let assignments = list(&body["assignments"]).map(|a| {
+                SyncGroupRequestAssignment::default()
+                    .with_member_id(our_id(text(&a["memberId"])))
+                    .with_assignment(from_base64(text(&a["assignment_base64"])))
+            });
+            SyncGroupRequest::default()
+                .with_group_id(group)
+                .with_member_id(member)
+                .with_group_instance_id(instance)
+                .with_generation_id(int(&body["generationId"]))
+                .with_protocol_type(maybe(&body["protocolType"]))
+                .with_protocol_name(maybe(&body["protocolName"]))
+                .with_assignments(assignments.collect())
+                .into()
+        }
         "Heartbeat" => HeartbeatRequest::default()
             .with_group_id(group)
             .with_member_id(member)
