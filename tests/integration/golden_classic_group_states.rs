@@ -9,7 +9,6 @@ use highwater::kafka::controller::image::MetadataImage;
 use highwater::kafka::coordinator::Coordinator;
 use highwater::kafka::group::classic::{ClassicGroup, GroupState, Member, ParkedJoin};
 use highwater::kafka::group::records::{CommittedOffset, GroupRecord, GroupValue};
-use highwater::kafka::group::timers::TimerKind;
 use highwater::kafka::group::{Context, GroupCoordinator, protocol};
 use highwater::kafka::node::{Effects, Turn};
 use highwater::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use highwater::wire::{
     Body, BrokerId, Correlation, ErrorCode, GroupId, LeaderEpoch, NodeId, Offset, Request, Response, StrBytes, error,
     str_bytes, topic_name,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::golden_consumer_group_reconciliation::run_as_any;
 use crate::group_records::{self, Names, group_value, to_base64};
@@ -104,16 +103,8 @@ fn state(name: &str) -> GroupState {
     found.unwrap_or_else(|| panic!("unknown state {name}"))
 }
 
-/// `PREPARING_REBALANCE`.
 fn kafka_name(state: GroupState) -> String {
-    let mut name = String::new();
-    for c in state.name().chars() {
-        if c.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-    }
-    name
+    group_records::kafka_name(state.name())
 }
 
 fn new_group() -> ClassicGroup {
@@ -564,50 +555,12 @@ impl Sequence {
     }
 
     fn group_json(&self, group: &ClassicGroup) -> Value {
-        let mut members = Map::new();
-        for member in &group.members {
-            let value = json!({
-                "instance_id": member.instance.as_ref().map(|i| i.to_string()),
-                "awaiting_join": member.awaiting_join.is_some(),
-                "awaiting_sync": member.awaiting_sync.is_some(),
-                "is_new": member.is_new,
-                "session_timeout_ms": member.session_timeout.millis(),
-                "rebalance_timeout_ms": member.rebalance_timeout.millis(),
-                "assignment_len": member.assignment.len(),
-                "protocols": member.protocols.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>(),
-            });
-            members.insert(member.id.to_string(), value);
-        }
-        let mut timers = Map::new();
-        for (timer, at) in self.coordinator.timers() {
-            let name = match &timer.kind {
-                TimerKind::Join(id) => format!("join-{}", id.0.as_str()),
-                TimerKind::Sync(id) => format!("sync-{}", id.0.as_str()),
-                TimerKind::Session(id, member) => format!("heartbeat-{}-{}", id.0.as_str(), member.as_str()),
-                TimerKind::MemberSession(..)
-                | TimerKind::MemberRebalance(..)
-                | TimerKind::MemberJoin(..)
-                | TimerKind::MemberSync(..)
-                | TimerKind::Write(_)
-                | TimerKind::OffsetsExpiry => continue,
-            };
-            timers.insert(name, json!(at.since(self.now).millis()));
-        }
-        json!({
-            "group_id": group.id.0.as_str(),
-            "type": "classic",
-            "state": kafka_name(group.state),
-            "previous_state": kafka_name(group.previous_state),
-            "generation": group.generation,
-            "protocol_type": group.protocol_type.as_ref().map(|t| t.to_string()),
-            "protocol": group.protocol.as_ref().map(|t| t.to_string()),
-            "leader": group.leader.as_ref().map(|t| t.to_string()),
-            "members": members,
-            "num_pending_join_members": group.pending_join.len(),
-            "pending_sync_members": group.pending_sync.iter().map(|id| id.to_string()).collect::<Vec<_>>(),
-            "num_awaiting_join_response": group.awaiting_join(),
-            "timers_ms_left": timers,
-        })
+        let left = self.coordinator.timers().filter_map(|(timer, at)| {
+            Some((group_records::timer_name(&timer.kind)?, json!(at.since(self.now).millis())))
+        });
+        let mut value = group_records::group_json(group);
+        value["timers_ms_left"] = Value::Object(left.collect());
+        value
     }
 }
 

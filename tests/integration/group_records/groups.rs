@@ -64,7 +64,7 @@ pub fn share_json(group: &ShareGroup, names: &Names) -> Value {
 }
 
 /// `PREPARING_REBALANCE`
-fn kafka_name(name: &str) -> String {
+pub fn kafka_name(name: &str) -> String {
     let mut out = String::new();
     for c in name.chars() {
         if c.is_ascii_uppercase() && !out.is_empty() {
