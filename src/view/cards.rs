@@ -14,7 +14,7 @@ use crate::view::partitions::{key_hue, restart};
 use crate::view::replicas::Replicas;
 use crate::view::shares;
 use crate::wire::batch::Batch;
-use crate::wire::{NodeId, Offset, TopicPartition};
+use crate::wire::{NodeId, OFFSETS_TOPIC, Offset, TopicPartition};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProducerCard {
@@ -236,10 +236,13 @@ fn group(world: &World, name: &str, found: &Replicas<'_>, near: &Range<usize>) -
     }
 }
 
-/// What there is to say of a group whose state nobody tells: whoever would know it is down, or it has none.
+/// What there is to say of a group whose state nobody tells: whoever would know it is down or does not coordinate it
+/// yet, or there is no such group.
 fn without_state(world: &World, name: &str) -> &'static str {
-    let coordinator = world.coordinator(name).and_then(|id| world.broker(id));
-    if coordinator.is_some_and(|broker| broker.groups().is_some()) { "Dead" } else { "No coordinator" }
+    let coordinator = world.coordinator(name).and_then(|id| world.broker(id)?.groups());
+    let partition = world.coordinator_partition(OFFSETS_TOPIC, name);
+    let knows = coordinator.zip(partition).is_some_and(|(groups, partition)| groups.coordinates(partition.partition));
+    if knows { "Dead" } else { "No coordinator" }
 }
 
 /// What the cards of readers are made from.

@@ -32,6 +32,14 @@ fn group(more: &str) -> (String, i32) {
 fn a_group_whose_coordinator_is_down_is_not_called_dead() {
     assert_eq!(group("wait 5s\n"), ("Stable".to_string(), 1));
     assert_eq!(group("kill broker coordinator:billing\n"), ("No coordinator".to_string(), 0));
+    // Between its election and the moment when it hears of it, the next coordinator knows of no group.
+    let mut history = played(&format!("{GROUP}kill broker coordinator:billing\nwait 12s\n"));
+    let fenced = |step: &&highwater::sim::Step| step.events.iter().any(|event| event.fact.kind() == "BrokerFenced");
+    let at = history.steps().iter().rev().find(fenced).expect("the coordinator is fenced").at;
+    history.seek(at);
+    let stage = Projector::default().stage(&history, false, &Focus::default());
+    assert!(stage.groups[0].coordinator.is_some(), "there is another one");
+    assert_eq!(stage.groups[0].state, "No coordinator");
 }
 
 #[test]

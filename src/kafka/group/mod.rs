@@ -96,6 +96,11 @@ impl GroupCoordinator {
         }
     }
 
+    /// Whether it coordinates the groups of this partition of `__consumer_offsets`: it leads it and has read it.
+    pub fn coordinates(&self, partition: i32) -> bool {
+        self.runtime.ready(partition).is_ok()
+    }
+
     /// `Utils.abs(groupId.hashCode()) % partitions`.
     pub fn partition_for(group: &str, partitions: i32) -> i32 {
         partition_of_key(group, partitions)
