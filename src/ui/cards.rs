@@ -35,6 +35,13 @@ pub fn Producer(props: &ProducerProps) -> Html {
     let chosen = chosen.or(props.topics.first());
     let count = chosen.map_or(0, |topic| topic.partitions);
     let topic_name = chosen.map(|topic| topic.name.clone()).unwrap_or_default();
+    {
+        // What the form shows stays chosen when another topic comes before it.
+        let topic = topic.clone();
+        use_effect_with(topic_name.clone(), move |shown| {
+            topic.set(Some(shown.clone()).filter(|name| !name.is_empty()))
+        });
+    }
     let fixed = partition.filter(|partition| *partition < count);
     let send = {
         let line = send_line(&card.name, &topic_name, &key, &value, fixed);
@@ -370,9 +377,11 @@ fn Reading(props: &ReadingProps) -> Html {
     html! {
         <div class="reading">
             <span class="which">{ partition }</span>
-            <input ref={slider} type="range" aria-label={format!("Position of {} in {partition}", props.consumer)} {style}
-                min={log_start.to_string()} max={log_end.to_string()} step="1" oninput={hold} onchange={seek} />
-            <span class={classes!("lag", (behind > 0).then_some("behind"))}>{ "lag " }<i>{ behind }</i></span>
+            <span class="how-far">
+                <input ref={slider} type="range" aria-label={format!("Position of {} in {partition}", props.consumer)} {style}
+                    min={log_start.to_string()} max={log_end.to_string()} step="1" oninput={hold} onchange={seek} />
+                <span class={classes!("lag", (behind > 0).then_some("behind"))}>{ "lag " }<i>{ behind }</i></span>
+            </span>
             <span class="offsets">
                 <span>{ "position " }<i>{ position.map_or("–".to_string(), |position| position.to_string()) }</i></span>
                 <span>{ "committed " }<i>{ committed.map_or("–".to_string(), |offset| offset.to_string()) }</i></span>

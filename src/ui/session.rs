@@ -424,6 +424,11 @@ impl Session {
         }
     }
 
+    /// Whose leaders the timeline showed last.
+    pub fn painted_partition(&self) -> Option<&str> {
+        self.painter.partition()
+    }
+
     pub fn timeline(&mut self, partition: Option<&str>) -> &Timeline {
         self.painter.paint(&self.history, partition)
     }

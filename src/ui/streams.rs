@@ -61,8 +61,10 @@ pub fn gauge(reading: &ConsumerPartition, [position_word, committed_word]: [&str
     html! {
         <div class="reading" key={partition.clone()}>
             <span class="which">{ partition }</span>
-            <span class="bar" aria-hidden="true" {style} />
-            <span class={classes!("lag", (behind > 0).then_some("behind"))}>{ "lag " }<i>{ behind }</i></span>
+            <span class="how-far">
+                <span class="bar" aria-hidden="true" {style} />
+                <span class={classes!("lag", (behind > 0).then_some("behind"))}>{ "lag " }<i>{ behind }</i></span>
+            </span>
             <span class="offsets">
                 <span>{ position_word }{ " " }<i>{ said(position) }</i></span>
                 <span>{ committed_word }{ " " }<i>{ said(committed) }</i></span>

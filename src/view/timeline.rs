@@ -64,6 +64,11 @@ pub struct Painter {
 }
 
 impl Painter {
+    /// The partition that the bands are of.
+    pub fn partition(&self) -> Option<&str> {
+        self.painted.partition.as_deref()
+    }
+
     /// The timeline of everything that has happened, with the leader epochs of `partition`.
     pub fn paint(&mut self, history: &History, partition: Option<&str>) -> &Timeline {
         let other = self.painted.partition.as_deref() != partition;

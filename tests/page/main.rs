@@ -18,6 +18,7 @@ mod instruments;
 mod lessons;
 mod metrics;
 mod mischief;
+mod room;
 mod scale;
 mod scenario;
 mod screenshots;

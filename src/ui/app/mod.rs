@@ -554,7 +554,8 @@ impl App {
         }
     }
 
-    /// The partition whose leaders the timeline shows: the selected one, or the one with the most elections.
+    /// The partition whose leaders the timeline shows: the selected one, or the one with the most elections. Among
+    /// equals it stays the one that it was.
     fn focus(&self) -> Option<String> {
         let named = match &self.selection {
             Some(Selection::Partition(name)) => Some(name.clone()),
@@ -563,7 +564,8 @@ impl App {
         };
         let rows = &self.shown.stage.rows;
         named.or_else(|| {
-            let busiest = rows.iter().rev().max_by_key(|row| row.leader_epoch)?;
+            let was = self.session.painted_partition();
+            let busiest = rows.iter().rev().max_by_key(|row| (row.leader_epoch, was == Some(row.name.as_str())))?;
             Some(busiest.name.clone())
         })
     }
