@@ -205,10 +205,20 @@ impl History {
     /// Does the next thing at the head if it is due by `limit`, and takes the samples that are due
     /// before; true if there was a step.
     pub fn extend(&mut self, limit: Instant) -> bool {
+        self.extend_until(limit, |_| false)
+    }
+
+    /// The same, but not beyond the end of the script.
+    pub fn extend_to_the_end_of_the_script(&mut self) -> bool {
+        self.extend_until(Instant::FAR_FUTURE, Run::is_finished)
+    }
+
+    fn extend_until(&mut self, limit: Instant, done: fn(&Run) -> bool) -> bool {
         let step = loop {
             let due = self.samples.due();
-            match self.head.advance(limit.min(due)) {
+            match self.head.advance_until(limit.min(due), done) {
                 Some(step) => break step,
+                None if done(&self.head) => return false,
                 None if due <= limit => self.samples.take(&self.head.world),
                 None => return false,
             }
@@ -239,7 +249,7 @@ impl History {
     /// Carries out the script to its end.
     pub fn finish_script(&mut self) {
         while !self.head.is_finished() {
-            self.extend(Instant::FAR_FUTURE);
+            self.extend_to_the_end_of_the_script();
         }
     }
 

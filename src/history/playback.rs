@@ -42,6 +42,9 @@ pub struct Playback {
     pub speed: Speed,
     /// Time stops here, once it comes here: a lesson waits for its reader.
     pub hold: Option<Instant>,
+    /// Somebody wrote `wait`, `at` or `until`: as quickly as can be computed on to where the script ends, also
+    /// while time stands.
+    pub hurries: bool,
     /// Virtual time owed in millionths of a microsecond: what rounding left over.
     remainder: i64,
     /// The present idle speed of follow mode.
@@ -57,6 +60,7 @@ impl Default for Playback {
             playing: false,
             speed: Speed::Follow,
             hold: None,
+            hurries: false,
             remainder: 0,
             idle: REAL_TIME,
             attention: Attention::default(),
@@ -70,6 +74,10 @@ impl Playback {
     /// this has been computing.
     pub fn tick(&mut self, history: &mut History, real: Duration, worked: impl Fn() -> Duration) {
         self.pace = None;
+        if self.hurries {
+            self.hurries = !finish(history, worked);
+            return;
+        }
         if !self.playing {
             return;
         }
@@ -145,6 +153,19 @@ impl Playback {
             self.idle = REAL_TIME;
         }
     }
+}
+
+/// On towards the end of the script; true where it has come there.
+fn finish(history: &mut History, worked: impl Fn() -> Duration) -> bool {
+    let mut steps = 0;
+    while !history.head().is_finished() {
+        history.extend_to_the_end_of_the_script();
+        steps += 1;
+        if steps % STEPS_PER_LOOK == 0 && worked() > HURRIED_WORK_MAX {
+            return false;
+        }
+    }
+    true
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -253,6 +274,25 @@ mod tests {
             playback.tick(&mut history, FRAME, at_once);
             assert!(history.now() > hold, "it goes on when it is told to");
         }
+    }
+
+    #[test]
+    fn a_wait_is_over_as_soon_as_can_be_computed_also_while_time_stands() {
+        let (mut history, mut playback) = open(BUSY);
+        playback.playing = false;
+        let from = history.now();
+        act(&mut history, "wait 1min");
+        playback.hurries = true;
+        playback.tick(&mut history, FRAME, || Duration::from_millis(50));
+        assert!(playback.hurries && history.now().since(from) < Duration::from_secs(60), "a frame is not for ever");
+        playback.tick(&mut history, FRAME, at_once);
+        assert_eq!(history.now().since(from), Duration::from_secs(60));
+        playback.tick(&mut history, FRAME, at_once);
+        assert_eq!(
+            (playback.hurries, history.now().since(from)),
+            (false, Duration::from_secs(60)),
+            "time stands again"
+        );
     }
 
     #[test]

@@ -150,8 +150,8 @@ impl Run {
         self.advance_until(limit, |_| false)
     }
 
-    /// The same, but not beyond the script's last line where nothing more is wanted then.
-    fn advance_until(&mut self, limit: Instant, done: fn(&Run) -> bool) -> Option<Step> {
+    /// The same, but not beyond the script's line after which this is `done`.
+    pub(super) fn advance_until(&mut self, limit: Instant, done: fn(&Run) -> bool) -> Option<Step> {
         loop {
             let script_at = self.script_due();
             let world_at = self.world.next().map(|(at, _)| at);

@@ -40,8 +40,9 @@ impl ScriptError {
         let valid: Vec<&str> = valid.into_iter().collect();
         let nearest = words::nearest(found, valid.iter().copied()).map(str::to_string);
         let mut message = format!("unknown {kind} `{}`", shorten(found));
-        if nearest.is_none() && !valid.is_empty() && valid.len() <= 8 {
-            message = format!("{message}; expected {}", words::one_of(&valid));
+        if nearest.is_none() && !valid.is_empty() {
+            let (some, such) = if valid.len() <= 8 { (&valid[..], "") } else { (&valid[..4], "one such as ") };
+            message = format!("{message}; expected {such}{}", words::one_of(some));
         }
         ScriptError { span, message, found: found.to_string(), expected: words::one_of(&valid), nearest }
     }
@@ -58,14 +59,22 @@ impl ScriptError {
     }
 }
 
+impl ScriptError {
+    /// Of a line that stands alone, such as one that somebody types: `column 1: unknown verb `prodcue`; did you …`.
+    pub fn in_a_single_line(&self) -> String {
+        format!("column {}: {}", self.span.column, self.message_and_nearest())
+    }
+
+    fn message_and_nearest(&self) -> String {
+        let nearest = self.nearest.iter().map(|nearest| format!("; did you mean `{nearest}`?"));
+        nearest.fold(self.message.clone(), |message, nearest| message + &nearest)
+    }
+}
+
 impl fmt::Display for ScriptError {
     /// `3:1: unknown verb `prodcue`; did you mean `producer`?`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.span.line, self.span.column, self.message)?;
-        match &self.nearest {
-            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
-            None => Ok(()),
-        }
+        write!(f, "{}:{}: {}", self.span.line, self.span.column, self.message_and_nearest())
     }
 }
 

@@ -150,6 +150,11 @@ impl Line {
         }
     }
 
+    /// Whether it moves time on by itself.
+    pub fn lets_time_pass(&self) -> bool {
+        matches!(self.statement, Some(Statement::Wait(_) | Statement::At(_) | Statement::Until { .. }))
+    }
+
     /// Where a text stands in the line as it was written, as a whole word if it can be; else the line.
     pub fn span_of(&self, text: &str) -> Span {
         let source: Vec<char> = self.source.chars().collect();

@@ -18,6 +18,8 @@ pub struct Said {
 pub enum Kind {
     /// What the person typed or clicked, with when.
     Line,
+    /// A condition that was asked for holds.
+    Holds,
     Error,
 }
 
@@ -79,7 +81,7 @@ pub fn Console(props: &Props) -> Html {
                     <p class="hint">{ "Whatever you do on the page is a line of this language. Try " }<code>{ "send app orders alice=paid" }</code>{ ", " }<code>{ "freeze broker 2" }</code>{ " or " }<code>{ "cut 1 | 2,3,c1,c2,c3" }</code>{ "." }</p>
                 }
                 { for props.log.iter().map(|said| html! {
-                    <p class={match said.kind { Kind::Line => "line", Kind::Error => "error" }}>{ &said.text }</p>
+                    <p class={match said.kind { Kind::Line => "line", Kind::Holds => "holds", Kind::Error => "error" }}>{ &said.text }</p>
                 }) }
             </div>
             <form onsubmit={submit}>

@@ -1,6 +1,7 @@
 //! The seam between the page and everything below it: one open script, how it plays, and what there
 //! is to see of it. Whatever a person does becomes one line of the script.
 
+mod acts;
 mod course;
 
 use std::rc::Rc;
@@ -30,15 +31,13 @@ use crate::view::timeline::{Painter, Timeline};
 use crate::view::why::Whys;
 use crate::wire::NodeId;
 
+pub use acts::Answer;
 use course::Course;
 pub use course::{GoalView, LessonView, QuestionView};
 
 /// How far "Next event" looks ahead when nothing happens by itself.
 const LOOK_AHEAD: Duration = Duration::from_secs(60);
 const QUIET: &str = "Nothing that matters happens by itself: 60 s have passed.";
-
-/// How long a cluster may take to answer a form; what takes longer is told when it comes.
-const FORESIGHT: Duration = Duration::from_secs(1);
 
 pub struct Session {
     history: History,
@@ -55,6 +54,8 @@ pub struct Session {
     looked: u64,
     /// How many of the script's checks and refusals have been told.
     checked: usize,
+    /// Where the lines begin that a person wrote last.
+    acted: usize,
     /// Time went by until somebody dragged it to where it stands.
     held: bool,
     /// The futures that were left.
@@ -95,6 +96,7 @@ impl Session {
             told: history.position(),
             was_quiet: false,
             checked: history.head().checks().len(),
+            acted: usize::MAX,
             history,
             playback,
             painter: Painter::default(),
@@ -147,7 +149,13 @@ impl Session {
 
     pub fn set_playing(&mut self, playing: bool) {
         self.held = false;
+        self.playback.hurries = false;
         self.playback.playing = playing;
+    }
+
+    /// Whether time goes by, or hurries on to where a `wait` ends.
+    pub fn is_moving(&self) -> bool {
+        self.playback.playing || self.playback.hurries
     }
 
     pub fn speed(&self) -> Speed {
@@ -171,6 +179,7 @@ impl Session {
     /// see what comes of it, and time goes on as it had before.
     pub fn seek(&mut self, at: Instant) {
         self.held |= std::mem::take(&mut self.playback.playing);
+        self.playback.hurries = false;
         self.history.seek(at.min(self.history.end()));
     }
 
@@ -239,47 +248,6 @@ impl Session {
         if let Some(step) = step {
             self.history.seek_step(self.history.first_step() + step as u64 + 1);
         }
-    }
-
-    /// Does what some lines of the script say, here and now. In the past this starts a new future.
-    pub fn act(&mut self, line: &str) -> Result<(), Vec<String>> {
-        let at = self.history.settle_for_act();
-        let mut script = self.history.script_until(at);
-        for line in line.lines() {
-            script.push_text(line).map_err(|errors| sentences(&errors))?;
-        }
-        self.go_on_with(script);
-        self.history.seek(at);
-        self.playback.playing |= std::mem::take(&mut self.held);
-        let refused = self.refusals();
-        if refused.is_empty() { Ok(()) } else { Err(refused) }
-    }
-
-    /// Like [`Session::act`] for a line from a form, which is to say what is wrong with it: the line is
-    /// carried out on a copy first, until the cluster has answered it, and what is refused there is not done.
-    pub fn try_to_act(&mut self, line: &str) -> Result<(), Vec<String>> {
-        let at = self.history.settle_for_act();
-        let mut script = self.history.script_until(at);
-        let number = script.push_text(line).map_err(|errors| sentences(&errors))?.number;
-        let mut trial = self.history.viewed().clone();
-        trial.set_script(Arc::new(script));
-        let limit = at + FORESIGHT;
-        while trial.now() < limit && !trial.is_finished() {
-            trial.advance(limit);
-        }
-        let refused = trial.checks().iter().filter(|check| check.line == number && !check.ok);
-        let refused: Vec<String> = refused.map(|check| refusal(&check.text, &check.actual)).collect();
-        if refused.is_empty() { self.act(line) } else { Err(refused) }
-    }
-
-    /// What has been refused, or did not hold, since this was last asked: an administrative statement
-    /// is answered only when the cluster has answered.
-    pub fn refusals(&mut self) -> Vec<String> {
-        let checks = self.history.head().checks();
-        let new = checks.iter().skip(self.checked).filter(|check| !check.ok);
-        let refused = new.map(|check| refusal(&check.text, &check.actual)).collect();
-        self.checked = checks.len();
-        refused
     }
 
     /// The named part of the script at the viewed instant: its number from 1, and its name.
@@ -363,6 +331,8 @@ impl Session {
         self.told = self.history.position();
         self.looked = u64::MAX;
         self.checked = self.history.head().checks().len();
+        self.acted = usize::MAX;
+        self.playback.hurries = false;
     }
 
     pub fn compare(&mut self, id: u64) -> Option<Comparison> {
@@ -572,10 +542,6 @@ impl Intervention {
             Intervention::Duplicate => "It arrives twice: another future begins",
         }
     }
-}
-
-fn refusal(line: &str, reason: &str) -> String {
-    if reason.is_empty() { format!("`{line}` was refused.") } else { format!("`{line}`: {reason}") }
 }
 
 fn sentences(errors: &[ScriptError]) -> Vec<String> {

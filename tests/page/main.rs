@@ -8,6 +8,7 @@
 mod access;
 mod browser;
 mod changes;
+mod console;
 mod contract;
 mod firefox;
 mod focus;

@@ -13,7 +13,7 @@ use crate::scenario::error::{ScriptError, Span};
 use crate::scenario::lex::{LineBody, Word, lex};
 use crate::scenario::names::{ClientKind, Names};
 use crate::scenario::script::{Line, Script, Statement};
-use crate::scenario::words::VERBS;
+use crate::scenario::words::{QUESTIONS, VERBS};
 use crate::sim::action::{BrokerRef, ControllerRef, NodeRef};
 use crate::wire::ControllerId;
 
@@ -128,7 +128,8 @@ fn statement(verb: &Word, a: &mut Args<'_>) -> Option<Statement> {
         "goal" => time::goal(a),
         other => {
             a.rest();
-            a.fail(ScriptError::unknown(verb.span, "verb", other, VERBS.iter().copied()))
+            let valid = if QUESTIONS.contains(&other) { &["expect", "until", "always"] } else { VERBS };
+            a.fail(ScriptError::unknown(verb.span, "verb", other, valid.iter().copied()))
         }
     }
 }

@@ -19,6 +19,11 @@ fn line(text: &str) -> Vec<String> {
 #[test]
 fn a_misspelt_word_gets_the_nearest_one() {
     assert_eq!(line("prodcue app"), ["1: unknown verb `prodcue`; did you mean `producer`?"]);
+    assert_eq!(line("leader orders-0 = 1"), ["1: unknown verb `leader`; expected `expect`, `until` or `always`"]);
+    assert_eq!(
+        line("drop next QUUX 1->2"),
+        ["11: unknown request `QUUX`; expected one such as `PRODUCE`, `FETCH`, `LIST_OFFSETS` or `METADATA`"]
+    );
     assert_eq!(line("expect leder orders-0 = 1"), ["8: unknown condition `leder`; did you mean `leader`?"]);
     assert_eq!(
         line("kill borker 1"),

@@ -180,7 +180,7 @@ impl App {
         }
     }
 
-    fn say(&mut self, kind: Kind, text: String) {
+    pub(super) fn say(&mut self, kind: Kind, text: String) {
         let log = Rc::make_mut(&mut self.log);
         log.push(Said { kind, text });
         let surplus = log.len().saturating_sub(LOG_KEPT);

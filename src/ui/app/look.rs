@@ -5,8 +5,10 @@ use std::rc::Rc;
 use super::{App, DROPPED, EVENTS_SHOWN, MEASURED_EVERY, NEWS_KEPT};
 use crate::time::Instant;
 use crate::ui::command::Tab;
+use crate::ui::console::Kind;
 use crate::ui::flights::Flown;
 use crate::ui::metrics;
+use crate::ui::session::Answer;
 use crate::view::flights::Flight;
 
 impl App {
@@ -55,7 +57,13 @@ impl App {
             self.shown.lesson = lesson.map(Rc::new);
             self.turned_page();
         }
-        let refused = self.session.refusals();
+        let mut refused = Vec::new();
+        for answer in self.session.answers() {
+            match answer {
+                Answer::Holds(text) => self.say(Kind::Holds, text),
+                Answer::Refused(problem) => refused.push(problem),
+            }
+        }
         self.refuse(refused);
         let since = Some(self.session.beginning()).filter(|beginning| *beginning > Instant::ZERO);
         let dropped = since.is_some() && self.shown.since.is_none();
