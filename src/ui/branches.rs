@@ -123,7 +123,7 @@ impl Part for Compared {
         let Comparison { with, at, differences, .. } = &*self.comparison;
         let close = html! { <button onclick={on(&self.ask, Command::Compare(None))}>{ "End the comparison" }</button> };
         if differences.is_empty() {
-            return html! { <p role="note">{ format!("At {at} this future and {with} have come to the same. ") }{ close }</p> };
+            return html! { <p role="note">{ format!("As far as both go, to {at}, this future and {with} have come to the same. ") }{ close }</p> };
         }
         let differs = |what: &str| differences.iter().find(|difference| difference.what.ends_with(what));
         let lost = match differs("acknowledged and lost") {
