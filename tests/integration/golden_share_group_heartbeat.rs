@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::golden::run_file;
-use crate::golden_consumer_group_reconciliation::{run_as_any, text};
+use crate::group_records::{run_as_any, text};
 
 #[test]
 fn golden_share_group_heartbeat() {

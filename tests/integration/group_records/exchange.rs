@@ -11,12 +11,12 @@ use highwater::wire::messages::{
     ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ShareGroupHeartbeatRequest,
     SyncGroupRequest,
 };
-use highwater::wire::{GroupId, Request, Response, StrBytes, Uuid, error, str_bytes, topic_name};
+use highwater::wire::{ErrorCode, GroupId, Request, Response, StrBytes, Uuid, error, str_bytes, topic_name};
 use serde_json::{Value, json};
 
-use crate::golden_consumer_group_reconciliation::{list, text};
+use super::{int, list, text};
 use crate::group_records::initial::subscription;
-use crate::group_records::names::{Names, from_base64, int, maybe};
+use crate::group_records::names::{Names, from_base64, maybe};
 use crate::group_records::writing::{assignment, decoded};
 
 pub fn request(step: &Value, names: &Names, our_id: &dyn Fn(&str) -> StrBytes) -> Result<Request, String> {
@@ -104,42 +104,34 @@ pub fn request(step: &Value, names: &Names, our_id: &dyn Fn(&str) -> StrBytes) -
     })
 }
 
-fn error_text(code: i16) -> String {
-    error(code).map_or("NONE".to_string(), error_name)
+/// Kafka's name of an error, as the files write it.
+pub fn error_text(error: Option<ErrorCode>) -> String {
+    error.map_or("NONE".to_string(), error_name)
+}
+
+/// The answers to both kinds of heartbeats have the same fields and different types.
+macro_rules! heartbeat_json {
+    ($heartbeat:expr, $names:expr) => {{
+        let assignment = $heartbeat.assignment.as_ref().map(|assignment| {
+            let topics = assignment.topic_partitions.iter();
+            let partitions: Partitions =
+                topics.map(|t| (t.topic_id, t.partitions.iter().copied().collect())).collect();
+            json!({"topicPartitions": $names.topic_list(&partitions)})
+        });
+        json!({
+            "error": error_text(error($heartbeat.error_code)),
+            "memberId": $heartbeat.member_id.as_ref().map(|id| id.as_str()),
+            "memberEpoch": $heartbeat.member_epoch,
+            "heartbeatIntervalMs": $heartbeat.heartbeat_interval_ms,
+            "assignment": assignment,
+        })
+    }};
 }
 
 pub fn response_json(response: &Response, names: &Names) -> Value {
     match response {
-        Response::ConsumerGroupHeartbeat(heartbeat) => {
-            let assignment = heartbeat.assignment.as_ref().map(|assignment| {
-                let topics = assignment.topic_partitions.iter();
-                let partitions: Partitions =
-                    topics.map(|t| (t.topic_id, t.partitions.iter().copied().collect())).collect();
-                json!({"topicPartitions": names.topic_list(&partitions)})
-            });
-            json!({
-                "error": error_text(heartbeat.error_code),
-                "memberId": heartbeat.member_id.as_ref().map(|id| id.as_str()),
-                "memberEpoch": heartbeat.member_epoch,
-                "heartbeatIntervalMs": heartbeat.heartbeat_interval_ms,
-                "assignment": assignment,
-            })
-        }
-        Response::ShareGroupHeartbeat(heartbeat) => {
-            let assignment = heartbeat.assignment.as_ref().map(|assignment| {
-                let topics = assignment.topic_partitions.iter();
-                let partitions: Partitions =
-                    topics.map(|t| (t.topic_id, t.partitions.iter().copied().collect())).collect();
-                json!({"topicPartitions": names.topic_list(&partitions)})
-            });
-            json!({
-                "error": error_text(heartbeat.error_code),
-                "memberId": heartbeat.member_id.as_ref().map(|id| id.as_str()),
-                "memberEpoch": heartbeat.member_epoch,
-                "heartbeatIntervalMs": heartbeat.heartbeat_interval_ms,
-                "assignment": assignment,
-            })
-        }
+        Response::ConsumerGroupHeartbeat(heartbeat) => heartbeat_json!(heartbeat, names),
+        Response::ShareGroupHeartbeat(heartbeat) => heartbeat_json!(heartbeat, names),
         Response::JoinGroup(join) => {
             let members = join.members.iter().map(|m| {
                 json!({
@@ -149,7 +141,7 @@ pub fn response_json(response: &Response, names: &Names) -> Value {
                 })
             });
             json!({
-                "error": error_text(join.error_code),
+                "error": error_text(error(join.error_code)),
                 "generationId": join.generation_id,
                 "protocolType": join.protocol_type.as_ref().map(|p| p.as_str()),
                 "protocolName": join.protocol_name.as_ref().map(|p| p.as_str()),
@@ -160,21 +152,21 @@ pub fn response_json(response: &Response, names: &Names) -> Value {
             })
         }
         Response::SyncGroup(sync) => json!({
-            "error": error_text(sync.error_code),
+            "error": error_text(error(sync.error_code)),
             "protocolType": sync.protocol_type.as_ref().map(|p| p.as_str()),
             "protocolName": sync.protocol_name.as_ref().map(|p| p.as_str()),
             "assignment_decoded": assignment(&sync.assignment),
         }),
-        Response::Heartbeat(heartbeat) => json!({"error": error_text(heartbeat.error_code)}),
+        Response::Heartbeat(heartbeat) => json!({"error": error_text(error(heartbeat.error_code))}),
         Response::LeaveGroup(leave) => {
             let members = leave.members.iter().map(|m| {
                 json!({
                     "memberId": m.member_id.as_str(),
                     "groupInstanceId": m.group_instance_id.as_ref().map(|i| i.as_str()),
-                    "error": error_text(m.error_code),
+                    "error": error_text(error(m.error_code)),
                 })
             });
-            json!({"error": error_text(leave.error_code), "members": members.collect::<Vec<_>>()})
+            json!({"error": error_text(error(leave.error_code)), "members": members.collect::<Vec<_>>()})
         }
         other => panic!("no test asks for {other:?}"),
     }

@@ -15,8 +15,8 @@ use highwater::wire::{GroupId, StrBytes, TopicName, str_bytes, topic_name};
 use kafka_protocol::protocol::Encodable;
 use serde_json::Value;
 
-use crate::golden_consumer_group_reconciliation::{list, text};
-use crate::group_records::names::{Names, UNKNOWN_MS, int, ints, maybe, ms};
+use super::{int, list, text};
+use crate::group_records::names::{Names, UNKNOWN_MS, ints, maybe, ms};
 
 /// The records of an initial group. What is not recorded of it is taken from what is recorded later.
 pub fn initial_records(case: &Value, group: &Value, names: &Names, client: &str) -> Vec<GroupRecord> {

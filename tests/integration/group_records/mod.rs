@@ -1,19 +1,25 @@
 //! Records, requests, answers and groups of the coordinator as the golden files write them.
 
+mod classic;
 mod exchange;
 mod groups;
+mod hidden;
 mod initial;
 mod names;
 mod reading;
+mod sequence;
+mod settings;
 mod writing;
 
 use serde_json::Value;
 
+pub use classic::{classic_member, run_classic_sequence};
 pub use exchange::*;
 pub use groups::*;
 pub use initial::*;
 pub use names::*;
 pub use reading::*;
+pub use sequence::run_as_any;
 pub use writing::*;
 
 /// Nulls and empty texts are left out; lists of topics, members and names are sorted.
@@ -59,4 +65,20 @@ pub fn forgive(got: &mut Value, expected: &Value) {
         }
         _ => {}
     }
+}
+
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+pub fn int(value: &Value) -> i32 {
+    value.as_i64().map_or(0, |v| v as i32)
+}
+
+pub fn check<T: PartialEq + std::fmt::Debug>(got: T, expected: T) -> Result<(), String> {
+    if got == expected { Ok(()) } else { Err(format!("\n   got      {got:?}\n   expected {expected:?}")) }
 }

@@ -13,7 +13,7 @@ use highwater::time::Duration;
 use highwater::wire::{BrokerId, StrBytes, Uuid, str_bytes, topic_name};
 use serde_json::{Value, json};
 
-use crate::golden_consumer_group_reconciliation::list;
+use super::list;
 
 /// What of a group's initial state the recordings do not tell: it equals whatever is recorded later.
 pub(super) const UNKNOWN_MS: i64 = 77_777;
@@ -114,10 +114,6 @@ pub fn all_texts(value: &Value, into: &mut BTreeSet<String>) {
 
 pub(super) fn ints(value: &Value) -> SortedSet<i32> {
     list(value).map(|p| p.as_i64().expect("a partition") as i32).collect()
-}
-
-pub(super) fn int(value: &Value) -> i32 {
-    value.as_i64().map_or(0, |v| v as i32)
 }
 
 pub(super) fn maybe(value: &Value) -> Option<StrBytes> {

@@ -13,9 +13,9 @@ use highwater::time::{Duration, Instant};
 use highwater::wire::{GroupId, TopicPartition, str_bytes, topic_name};
 use serde_json::Value;
 
-use crate::golden_consumer_group_reconciliation::{list, text};
+use super::{int, list, text};
 use crate::group_records::initial::subscription;
-use crate::group_records::names::{Names, from_base64, int, ints, maybe, ms};
+use crate::group_records::names::{Names, from_base64, ints, maybe, ms};
 
 pub fn read_record(record: &Value, names: &Names) -> Result<GroupRecord, String> {
     let (key, value) = (&record["key"], &record["value"]);
