@@ -78,7 +78,7 @@ pub fn Console(props: &Props) -> Html {
         <div class="console">
             <div ref={end} class="output" role="log" aria-label="Console output" tabindex="0">
                 if props.log.is_empty() {
-                    <p class="hint">{ "Whatever you do on the page is a line of this language. Try " }<code>{ "send app orders alice=paid" }</code>{ ", " }<code>{ "freeze broker 2" }</code>{ " or " }<code>{ "cut 1 | 2,3,c1,c2,c3" }</code>{ "." }</p>
+                    <p class="hint">{ "Whatever you do on the page is a line of this language. Try " }<code>{ "send app orders alice=paid" }</code>{ ", " }<code>{ "freeze broker 2" }</code>{ ", " }<code>{ "wait 1min" }</code>{ " or " }<code>{ "help" }</code>{ "." }</p>
                 }
                 { for props.log.iter().map(|said| html! {
                     <p class={match said.kind { Kind::Line => "line", Kind::Holds => "holds", Kind::Error => "error" }}>{ &said.text }</p>

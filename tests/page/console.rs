@@ -44,6 +44,11 @@ fn what_is_typed_lets_time_pass_and_is_answered() {
         page.wait_until("it does not hold", async || said(&page).await.contains("does not hold at")).await;
         type_line(&page, "expect").await;
         page.wait_until("it says where", async || said(&page).await.contains("column 7: expected a condition")).await;
+        type_line(&page, "help").await;
+        page.wait_until("it tells the language", async || {
+            said(&page).await.contains("A line begins with: cluster, topic")
+        })
+        .await;
         assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }

@@ -8,6 +8,7 @@ use yew::prelude::*;
 use super::lessons::fetch_lesson;
 use super::{App, EVENTS_SHOWN, LOG_KEPT, Msg};
 use crate::lesson;
+use crate::scenario::words::{QUESTIONS, VERBS};
 use crate::ui::add::Addition;
 use crate::ui::browser::{self, window};
 use crate::ui::command::{Command, Tab};
@@ -33,6 +34,7 @@ impl App {
             Command::Act(line) => {
                 self.act(&line, false);
             }
+            Command::Type(line) if line == "help" => self.tell_the_language(),
             Command::Type(line) => self.act(&line, true),
             Command::Intervene(message, what) => {
                 self.rewound = true;
@@ -154,6 +156,13 @@ impl App {
 
     fn act(&mut self, line: &str, typed: bool) {
         self.act_with(line, typed, Session::act);
+    }
+
+    /// What a line of the console can begin with.
+    fn tell_the_language(&mut self) {
+        self.say(Kind::Line, format!("A line begins with: {}.", VERBS.join(", ")));
+        self.say(Kind::Line, format!("`expect`, `until` and `always` ask about: {}.", QUESTIONS.join(", ")));
+        self.say(Kind::Line, "What is wrong with a line is told with what would be right.".to_string());
     }
 
     /// Whether it was refused.
