@@ -20,6 +20,8 @@ const WORK_MAX: Duration = Duration::from_millis(8);
 /// The same for those who hurry: from this speed on, getting on counts for more than smoothness.
 const HURRY: i64 = 20 * REAL_TIME;
 const HURRIED_WORK_MAX: Duration = Duration::from_millis(40);
+/// How long a page may take to open a script before it is shown.
+const OPENING_MAX: Duration = Duration::from_secs(2);
 /// The clock is read once in so many steps, for reading it is not free.
 const STEPS_PER_LOOK: u32 = 8;
 
@@ -42,8 +44,8 @@ pub struct Playback {
     pub speed: Speed,
     /// Time stops here, once it comes here: a lesson waits for its reader.
     pub hold: Option<Instant>,
-    /// Somebody wrote `wait`, `at` or `until`: as quickly as can be computed on to where the script ends, also
-    /// while time stands.
+    /// Somebody wrote `wait`, `at` or `until`, or opened a long script: as quickly as can be computed on to where
+    /// the script ends, also while time stands.
     pub hurries: bool,
     /// Virtual time owed in millionths of a microsecond: what rounding left over.
     remainder: i64,
@@ -70,12 +72,18 @@ impl Default for Playback {
 }
 
 impl Playback {
+    /// Carries out the script of a history that has just been opened. What takes longer than anybody waits for a
+    /// page is done in the ticks that follow.
+    pub fn begin(&mut self, history: &mut History, worked: impl Fn() -> Duration) {
+        self.hurries = !finish(history, worked, OPENING_MAX);
+    }
+
     /// Moves the viewed instant on by what `real` elapsed time is worth. `worked` tells for how long
     /// this has been computing.
     pub fn tick(&mut self, history: &mut History, real: Duration, worked: impl Fn() -> Duration) {
         self.pace = None;
         if self.hurries {
-            self.hurries = !finish(history, worked);
+            self.hurries = !finish(history, worked, HURRIED_WORK_MAX);
             return;
         }
         if !self.playing {
@@ -156,12 +164,12 @@ impl Playback {
 }
 
 /// On towards the end of the script; true where it has come there.
-fn finish(history: &mut History, worked: impl Fn() -> Duration) -> bool {
+fn finish(history: &mut History, worked: impl Fn() -> Duration, limit: Duration) -> bool {
     let mut steps = 0;
     while !history.head().is_finished() {
         history.extend_to_the_end_of_the_script();
         steps += 1;
-        if steps % STEPS_PER_LOOK == 0 && worked() > HURRIED_WORK_MAX {
+        if steps % STEPS_PER_LOOK == 0 && worked() > limit {
             return false;
         }
     }

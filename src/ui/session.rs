@@ -79,13 +79,17 @@ pub struct Comparison {
 }
 
 impl Session {
-    /// Opens a script and carries it out to its end; what is wrong with it in sentences otherwise.
+    /// Opens a script and carries it out to its end; what is wrong with it in sentences otherwise. One that takes
+    /// long is seen on its way there, and its parts are not listed.
     pub fn open(text: &str) -> Result<Session, Vec<String>> {
         let script = Arc::new(Script::read(text).map_err(|errors| sentences(&errors))?);
-        let mut history = History::open(script.clone()).map_err(|refused| vec![refused.message])?;
-        history.finish_script();
+        let history = History::open(script.clone()).map_err(|refused| vec![refused.message])?;
         let mut session = Session::over(history);
-        session.course = Course::of(&script, None);
+        session.playback.begin(&mut session.history, stopwatch());
+        session.told = session.history.position();
+        session.checked = session.history.head().checks().len();
+        session.course =
+            Some(&script).filter(|_| !session.playback.hurries).and_then(|script| Course::of(script, None));
         Ok(session)
     }
 
@@ -115,9 +119,8 @@ impl Session {
     /// Lets real time pass: the viewed instant moves on by what it is worth. Returns how long that took.
     pub fn tick(&mut self, real: Duration) -> Duration {
         self.playback.hold = self.course.as_ref().and_then(|course| course.hold(self.history.now()));
-        let from = browser::since_opened();
-        let worked = || Duration(browser::since_opened().0 - from.0);
-        self.playback.tick(&mut self.history, real, worked);
+        let worked = stopwatch();
+        self.playback.tick(&mut self.history, real, &worked);
         worked()
     }
 
@@ -143,19 +146,15 @@ impl Session {
         self.history.position()
     }
 
+    /// Whether time goes by, or hurries on to where a `wait` ends.
     pub fn is_playing(&self) -> bool {
-        self.playback.playing
+        self.playback.playing || self.playback.hurries
     }
 
     pub fn set_playing(&mut self, playing: bool) {
         self.held = false;
         self.playback.hurries = false;
         self.playback.playing = playing;
-    }
-
-    /// Whether time goes by, or hurries on to where a `wait` ends.
-    pub fn is_moving(&self) -> bool {
-        self.playback.playing || self.playback.hurries
     }
 
     pub fn speed(&self) -> Speed {
@@ -542,6 +541,12 @@ impl Intervention {
             Intervention::Duplicate => "It arrives twice: another future begins",
         }
     }
+}
+
+/// How long ago it was begun.
+fn stopwatch() -> impl Fn() -> Duration {
+    let from = browser::since_opened();
+    move || Duration(browser::since_opened().0 - from.0)
 }
 
 fn sentences(errors: &[ScriptError]) -> Vec<String> {

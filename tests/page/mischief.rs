@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::browser::{Page, with_page};
+use crate::scale::shared;
 
 /// Does so many things at random, as quickly as the page lets it; what it did last is returned.
 /// The same seed does the same, as far as the page offers the same.
@@ -166,6 +167,27 @@ fn no_link_can_break_the_page() {
         page.find("grid", "Partitions").await;
         assert!(page.all("alert").await.is_empty(), "a good link is opened without a word");
         assert_eq!(page.script("return document.images.length", vec![]).await, Value::from(0));
+    });
+}
+
+#[test]
+#[ignore = "needs the page and a browser: cargo xtask test page"]
+fn a_link_to_ten_years_is_seen_on_its_way_and_can_be_stopped() {
+    with_page("ten years", async |page| {
+        page.open(&shared("cluster\nstep \"One\"\ntopic orders\nwait 87000h\nstep \"Two\"\n")).await;
+        let time = async || {
+            let text = page.script("return document.querySelector('.reading-time .now').textContent", vec![]).await;
+            text.as_str().unwrap_or_default().to_owned()
+        };
+        let before = time().await;
+        page.wait_until("it goes on", async || time().await != before).await;
+        page.find("button", "Pause").await.click().await;
+        page.find("button", "Play").await;
+        let stopped = time().await;
+        page.find("button", "Kill broker 1").await.click().await;
+        page.find("button", "Start broker 1").await;
+        assert_eq!(time().await, stopped, "time stands");
+        assert_eq!(page.complaints().await, Vec::<String>::new());
     });
 }
 

@@ -30,7 +30,7 @@ impl App {
         let real = at - self.last_frame.unwrap_or(at);
         self.last_frame = Some(at);
         let before = self.session.now();
-        let moving = self.session.is_moving();
+        let playing = self.session.is_playing();
         let worked = self.session.tick(Duration::from_micros((real * 1000.0) as i64));
         let busy = self.balance.is_busy(worked);
         let now = self.session.now();
@@ -42,7 +42,7 @@ impl App {
             self.refresh();
         }
         // Where a lesson waits, everything is as it is at that very moment.
-        let stopped = moving && !self.session.is_moving();
+        let stopped = playing && !self.session.is_playing();
         if now != before || stopped {
             self.clock.go_on(now, self.session.end());
             self.show_now_in_metrics();
