@@ -289,3 +289,9 @@ pub fn copy(text: &str) {
         let _ = window().navigator().clipboard().write_text(text);
     }
 }
+
+/// How many bytes of memory this page has taken. What is freed is used again and never given back.
+pub fn memory_taken() -> u64 {
+    const PAGE: u64 = 1 << 16;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE
+}

@@ -37,6 +37,10 @@ pub use course::{GoalView, LessonView, QuestionView};
 
 /// How far "Next event" looks ahead when nothing happens by itself.
 const LOOK_AHEAD: Duration = Duration::from_secs(60);
+/// From here on no more time passes: WebAssembly has four gigabytes, and a look at the past needs some of them.
+const MEMORY_MAX: u64 = 3 << 30;
+const FULL: &str = "This run has filled the memory that a tab has, so no more time passes. What happened can still be \
+    looked at, and Share keeps it as a link. To begin anew, reload the page.";
 const QUIET: &str = "Nothing that matters happens by itself: 60 s have passed.";
 
 pub struct Session {
@@ -50,6 +54,7 @@ pub struct Session {
     told: u64,
     /// The last look ahead found nothing, which is to be told.
     was_quiet: bool,
+    stopped_because: Option<&'static str>,
     /// How many steps have been looked through for events that matter.
     looked: u64,
     /// How many of the script's checks and refusals have been told.
@@ -99,6 +104,7 @@ impl Session {
         Session {
             told: history.position(),
             was_quiet: false,
+            stopped_because: None,
             checked: history.head().checks().len(),
             acted: usize::MAX,
             history,
@@ -119,9 +125,18 @@ impl Session {
     /// Lets real time pass: the viewed instant moves on by what it is worth. Returns how long that took.
     pub fn tick(&mut self, real: Duration) -> Duration {
         self.playback.hold = self.course.as_ref().and_then(|course| course.hold(self.history.now()));
+        if self.is_playing() && is_full() {
+            self.pause();
+            self.stopped_because = Some(FULL);
+        }
         let worked = stopwatch();
         self.playback.tick(&mut self.history, real, &worked);
         worked()
+    }
+
+    /// Why time stopped passing by itself, once.
+    pub fn why_stopped(&mut self) -> Option<&'static str> {
+        self.stopped_because.take()
     }
 
     pub fn now(&self) -> Instant {
@@ -212,7 +227,7 @@ impl Session {
         }
         let limit = self.history.end() + LOOK_AHEAD;
         self.history.seek(self.history.end());
-        while self.history.extend(limit) {
+        while !is_full() && self.history.extend(limit) {
             if self.matters(self.history.position() - 1) {
                 return;
             }
@@ -541,6 +556,10 @@ impl Intervention {
             Intervention::Duplicate => "It arrives twice: another future begins",
         }
     }
+}
+
+fn is_full() -> bool {
+    browser::memory_taken() > MEMORY_MAX
 }
 
 /// How long ago it was begun.

@@ -32,6 +32,9 @@ impl App {
         let before = self.session.now();
         let playing = self.session.is_playing();
         let worked = self.session.tick(Duration::from_micros((real * 1000.0) as i64));
+        if let Some(reason) = self.session.why_stopped() {
+            self.problems = vec![reason.to_string()];
+        }
         let busy = self.balance.is_busy(worked);
         let now = self.session.now();
         self.draw_what_moves(now, at);
