@@ -141,6 +141,7 @@ fn time_stays_where_a_hand_left_it() {
             const time = document.querySelector('[aria-label=Time]');
             time.value = arguments[0];
             time.dispatchEvent(new InputEvent('input', { bubbles: true }));";
+        page.find("slider", "Time").await;
         page.script(drag, vec![3_000.into()]).await;
         page.find("button", "Play").await;
         tokio::time::sleep(std::time::Duration::from_millis(600)).await;

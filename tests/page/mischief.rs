@@ -179,6 +179,7 @@ fn a_link_to_ten_years_is_seen_on_its_way_and_can_be_stopped() {
             let text = page.script("return document.querySelector('.reading-time .now').textContent", vec![]).await;
             text.as_str().unwrap_or_default().to_owned()
         };
+        page.find("grid", "Partitions").await;
         let before = time().await;
         page.wait_until("it goes on", async || time().await != before).await;
         page.find("button", "Pause").await.click().await;
