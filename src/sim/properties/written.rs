@@ -134,8 +134,13 @@ impl<R: Ord + Copy> Written<R> {
         self.compacted = self.compacted.max(to);
     }
 
-    fn is_committed(&self, stamp: &Stamp) -> bool {
-        self.committed_at(stamp.base) == Some(*stamp)
+    /// Whether the batch is committed, or what compaction has left of one that is: its records are
+    /// fewer then, its bounds and its epoch are the same.
+    pub fn is_committed(&self, stamp: &Stamp) -> bool {
+        self.committed_at(stamp.base).is_some_and(|committed| match stamp.base < self.compacted {
+            true => Stamp { crc: stamp.crc, ..committed } == *stamp,
+            false => committed == *stamp,
+        })
     }
 
     /// Whether what lies there is forgotten, because it left every leader's log.
