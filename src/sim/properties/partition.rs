@@ -217,7 +217,8 @@ impl PartitionWatch {
         let was_in_isr = |broker: &BrokerId| old.is_some_and(|old| old.isr.contains(broker));
         let was_in_elr = |broker: &BrokerId| old.is_some_and(|old| old.elr.contains(broker));
         let was_candidate = |broker| old.is_none_or(|old| candidates(old).any(|candidate| candidate == broker));
-        if let Some(leader) = new.leader.filter(|leader| new.recovering && !was_candidate(*leader)) {
+        // Who was elected uncleanly and fenced within one commit is in the ELR, where there is one.
+        if let Some(leader) = candidates(new).find(|leader| new.recovering && !was_candidate(*leader)) {
             let event = finder.event;
             self.excuse = Some(Excuse { kind: ExcuseKind::UncleanElection, event });
             self.doubts.rejoined(leader);
