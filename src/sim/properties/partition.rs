@@ -259,7 +259,10 @@ impl PartitionWatch {
         new: &PartitionRegistration,
     ) {
         let came_back = |member: &&BrokerId| old.is_some_and(|old| !old.replicas.contains(member));
-        for member in new.elr.iter().filter(|member| new.replicas.contains(member)).filter(came_back) {
+        // It may be elected by the very record that brings it back.
+        let was_in_elr = |member: &&BrokerId| old.is_some_and(|old| old.elr.contains(member));
+        let named = new.elr.iter().chain(new.isr.iter().filter(was_in_elr));
+        for member in named.filter(|member| new.replicas.contains(member)).filter(came_back) {
             self.doubts.crashed(*member, true);
             self.stale.insert(*member);
         }
