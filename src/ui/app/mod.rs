@@ -393,7 +393,10 @@ impl Component for App {
         if self.awaited {
             return html! { <p class="starting" role="status">{ "Starting the lesson …" }</p> };
         }
-        self.held.replace(Held::now());
+        // Drawn twice before that is told, what had the focus before the first time counts.
+        if let Some(held) = Held::now() {
+            self.held.replace(Some(held));
+        }
         let ask = &self.ask;
         let controls = self.embedded.as_ref().map_or(Controls::All, |embedded| embedded.controls);
         let in_past = self.session.is_in_past();
