@@ -277,7 +277,6 @@ impl Accumulator {
                 });
                 (part.compression, part.ratio_permille) = (compression, ratio_permille);
                 part.transactional = batch.transactional;
-                part.attempts = batch.attempts;
                 part.retry_at = Instant(i64::MIN);
                 part.is_split = true;
                 part.reserved = 0;

@@ -45,8 +45,9 @@ pub struct Sequences {
     /// Base sequences of the batches that were drained and are not done, oldest first; those that
     /// wait for a retry too.
     pub in_flight: Vec<i32>,
-    /// A batch was given up that may have been written: nothing is drained until the rest is done.
-    pub unresolved: bool,
+    /// A batch was given up that may have been written: nothing is drained until the rest is done. The sequence
+    /// behind the last such batch.
+    pub unresolved: Option<i32>,
 }
 
 impl Default for Sequences {
@@ -57,7 +58,7 @@ impl Default for Sequences {
             last_acked: None,
             last_acked_offset: -1,
             in_flight: Vec::new(),
-            unresolved: false,
+            unresolved: None,
         }
     }
 }

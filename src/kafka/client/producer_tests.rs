@@ -14,6 +14,8 @@ use crate::wire::{
 };
 
 const ORDERS: &[(&str, &[(i32, i32)])] = &[("orders", &[(1, 0), (2, 0), (3, 0)])];
+/// `linger.ms` and `delivery.timeout.ms`
+const SHORT: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(3));
 const ONE: &[(&str, &[(i32, i32)])] = &[("orders", &[(1, 0)])];
 
 fn producer(topics: &[(&str, &[(i32, i32)])], change: impl FnOnce(&mut ProducerConfig)) -> Bench<Producer> {
@@ -245,6 +247,56 @@ fn a_full_buffer_blocks_the_application_until_an_answer_frees_memory() {
     let (to, correlation, _) = take(&mut bench);
     bench.answer(to, correlation, response(vec![answer(0, None, 0)]));
     assert_eq!(bench.node.blocked(), 1);
+}
+
+#[test]
+fn a_batch_that_expires_on_its_way_keeps_its_memory_until_there_is_an_answer() {
+    let mut bench = producer(ONE, |config| (config.linger, config.delivery_timeout) = SHORT);
+    bench.send("orders", None, "1");
+    let (to, correlation, _) = take(&mut bench);
+    bench.run_to(3_000);
+    assert_eq!((bench.node.pending(), bench.node.buffered()), (0, 16_384));
+    bench.answer(to, correlation, response(vec![answer(0, None, 0)]));
+    assert_eq!((bench.node.acked(), bench.node.buffered()), (0, 0));
+}
+
+#[test]
+fn the_parts_of_a_batch_count_as_never_tried() {
+    let mut bench = producer(ONE, |config| config.retries = 1);
+    bench.send("orders", None, "1");
+    bench.send("orders", None, "2");
+    bench.run_to(5);
+    let busy = Some(ErrorCode::NotEnoughReplicas);
+    for refusal in [busy, Some(ErrorCode::MessageTooLarge), busy] {
+        let (to, correlation, _) = take(&mut bench);
+        bench.answer(to, correlation, response(vec![answer(0, refusal, -1)]));
+        bench.run_for(Duration::from_millis(200));
+    }
+    let (to, correlation, _) = take(&mut bench);
+    bench.answer(to, correlation, response(vec![answer(0, None, 0)]));
+    assert_eq!(bench.node.acked(), 2);
+}
+
+/// The first of three batches was given up after a retry: whether it was written tells the second one's answer.
+#[test]
+fn a_gap_behind_a_batch_of_unknown_fate_is_looked_at_first() {
+    let mut bench = producer(ONE, |config| (config.linger, config.delivery_timeout) = SHORT);
+    bench.send("orders", None, "1");
+    let (to, correlation, _) = take(&mut bench);
+    bench.answer(to, correlation, response(vec![answer(0, Some(ErrorCode::NotEnoughReplicas), -1)]));
+    bench.run_to(2_000);
+    take(&mut bench);
+    bench.send("orders", None, "2");
+    bench.send("orders", None, "3");
+    let (_, second, _) = take(&mut bench);
+    let (_, third, _) = take(&mut bench);
+    bench.run_to(3_000);
+    assert_eq!(bench.node.failed().get(&ErrorCode::RequestTimedOut.code()), Some(&1));
+    bench.answer(to, third, response(vec![answer(0, Some(ErrorCode::OutOfOrderSequenceNumber), -1)]));
+    bench.answer(to, second, response(vec![answer(0, None, 1)]));
+    bench.run_to(3_300);
+    let (_, _, batches) = take(&mut bench);
+    assert_eq!((batches[0].1.producer_epoch, batches[0].1.base_sequence), (0, 2));
 }
 
 #[test]

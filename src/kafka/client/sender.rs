@@ -368,7 +368,7 @@ impl Sender {
         let queue = self.accumulator.queue(topic, partition);
         let sequences = &queue.sequences;
         match queue.batches.front().and_then(|first| first.stamp) {
-            None => !sequences.is_stale(identity) && !sequences.unresolved,
+            None => !sequences.is_stale(identity) && sequences.unresolved.is_none(),
             Some(stamp) => sequences.first_in_flight().is_none_or(|first| first == stamp.base_sequence),
         }
     }

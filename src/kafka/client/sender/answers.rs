@@ -59,7 +59,7 @@ impl Sender {
     ) {
         self.unmute(config, &batch);
         if batch.done {
-            return;
+            return self.accumulator.release(&batch);
         }
         let Some(error) = error(answer.error_code) else {
             return self.succeed(turn, ledger, batch, Offset(answer.base_offset));
@@ -75,7 +75,8 @@ impl Sender {
             self.succeed(turn, ledger, batch, Offset::UNKNOWN);
         } else {
             let adjust = i64::from(batch.attempts) < i64::from(config.retries);
-            self.fail(turn, ledger, batch, error, adjust);
+            self.fail(turn, ledger, &batch, error, adjust);
+            self.accumulator.release(&batch);
         }
     }
 
@@ -97,7 +98,8 @@ impl Sender {
         match error {
             ErrorCode::UnknownProducerId if log_start == -1 || batch.sequence_reset => true,
             ErrorCode::OutOfOrderSequenceNumber
-                if !sequences.unresolved && (batch.sequence_reset || !sequences.is_next(stamp.base_sequence)) =>
+                if sequences.unresolved.is_none()
+                    && (batch.sequence_reset || !sequences.is_next(stamp.base_sequence)) =>
             {
                 true
             }
@@ -109,6 +111,12 @@ impl Sender {
                 true
             }
             ErrorCode::UnknownProducerId | ErrorCode::OutOfOrderSequenceNumber if identity.is_some() => false,
+            // A gap behind what may not have been written is none before that is known.
+            ErrorCode::OutOfOrderSequenceNumber
+                if sequences.unresolved.is_some_and(|next| next != stamp.base_sequence) =>
+            {
+                true
+            }
             ErrorCode::UnknownProducerId | ErrorCode::OutOfOrderSequenceNumber => {
                 self.request_epoch_bump(batch);
                 true
@@ -151,13 +159,14 @@ impl Sender {
     ) {
         self.unmute(config, &batch);
         if batch.done {
-            return;
+            return self.accumulator.release(&batch);
         }
         if self.may_retry(turn.now, config, &batch, ErrorCode::NetworkException, -1) {
             self.retry(turn, config, ledger, batch, None);
         } else {
             let adjust = i64::from(batch.attempts) < i64::from(config.retries);
-            self.fail(turn, ledger, batch, ErrorCode::NetworkException, adjust);
+            self.fail(turn, ledger, &batch, ErrorCode::NetworkException, adjust);
+            self.accumulator.release(&batch);
         }
     }
 
@@ -219,22 +228,21 @@ impl Sender {
         &mut self,
         turn: &mut Turn<'_>,
         ledger: &mut Ledger,
-        batch: ProducerBatch,
+        batch: &ProducerBatch,
         error: ErrorCode,
         adjust: bool,
     ) {
         if self.transactions.is_some() {
-            self.fail_in_transaction(turn, ledger, &batch, error, adjust);
+            self.fail_in_transaction(turn, ledger, batch, error, adjust);
         } else if let Some(stamp) = batch.stamp {
             let queue = self.accumulator.queue_mut(batch.topic, batch.partition);
             queue.sequences.remove_in_flight(stamp.base_sequence);
             let unknown = matches!(error, ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId);
             if adjust || unknown {
-                self.request_epoch_bump(&batch);
+                self.request_epoch_bump(batch);
             }
         }
-        self.accumulator.release(&batch);
-        ledger.fail(turn, self.accumulator.partition_of(&batch), &batch, error);
+        ledger.fail(turn, self.accumulator.partition_of(batch), batch, error);
     }
 
     fn fail_in_transaction(
@@ -256,9 +264,11 @@ impl Sender {
         }
     }
 
-    /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed: whether there were any.
+    /// Batches older than `delivery.timeout.ms`, queued or in flight, have failed: whether there were any. What is
+    /// in flight keeps its memory until there is an answer or the connection is given up.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>, config: &ProducerConfig, ledger: &mut Ledger) -> bool {
-        let mut expired: Vec<ProducerBatch> = Vec::new();
+        let mut expired = self.accumulator.expire(turn.now, config.delivery_timeout);
+        expired.iter().for_each(|batch| self.accumulator.release(batch));
         for purpose in self.network.purposes_mut() {
             let Purpose::Produce(batches) = purpose else { continue };
             for batch in batches.iter_mut().filter(|b| !b.done && b.created + config.delivery_timeout <= turn.now) {
@@ -266,16 +276,16 @@ impl Sender {
                 batch.done = true;
             }
         }
-        expired.extend(self.accumulator.expire(turn.now, config.delivery_timeout));
         if expired.is_empty() {
             return false;
         }
         for batch in expired {
-            if batch.stamp.is_some() && batch.attempts > 0 {
+            if let Some(last) = batch.last_sequence().filter(|_| batch.attempts > 0) {
                 // It may have been written: later batches wait until the rest in flight is known.
-                self.accumulator.queue_mut(batch.topic, batch.partition).sequences.unresolved = true;
+                let sequences = &mut self.accumulator.queue_mut(batch.topic, batch.partition).sequences;
+                sequences.unresolved = sequences.unresolved.max(Some(last.wrapping_add(1)));
             }
-            self.fail(turn, ledger, batch, ErrorCode::RequestTimedOut, false);
+            self.fail(turn, ledger, &batch, ErrorCode::RequestTimedOut, false);
         }
         self.resolve_sequences(turn, ledger);
         self.bump_epoch(turn, ledger);

@@ -61,14 +61,14 @@ impl Sender {
         for (topic, place) in self.accumulator.topics.iter_mut().enumerate() {
             for (partition, queue) in place.queues.iter_mut().enumerate() {
                 let sequences = &mut queue.sequences;
-                if !sequences.unresolved || !sequences.in_flight.is_empty() {
+                if sequences.unresolved.is_none() || !sequences.in_flight.is_empty() {
                     continue;
                 }
                 if sequences.is_next(sequences.next) {
-                    sequences.unresolved = false;
+                    sequences.unresolved = None;
                 } else if self.transactions.is_some() {
                     // An epoch of a transaction is not bumped by the client: the transaction is aborted.
-                    sequences.unresolved = false;
+                    sequences.unresolved = None;
                     unknown = true;
                 } else {
                     self.epoch_bump = true;
