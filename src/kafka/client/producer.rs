@@ -389,7 +389,8 @@ impl Process {
     }
 
     /// What becomes of a call of `send` that did not come through: whether it goes on waiting, as it has done
-    /// `since`. An error of one record is an error of its transaction (maybeTransitionToErrorState).
+    /// `since`. An error of one record is an error of its transaction; without one `send` throws
+    /// (maybeTransitionToErrorState).
     fn blocks(
         &mut self,
         turn: &mut Turn<'_>,
@@ -407,6 +408,10 @@ impl Process {
                 return false;
             }
         };
+        if let Some(Err(why)) = self.sender.transactions.as_ref().map(Transactions::check_error) {
+            ledger.reject(turn, &partition.topic, &why);
+            return false;
+        }
         ledger.fail_send(turn, partition, record, error, &why);
         self.sender.batch_failed(turn, ledger, error);
         false

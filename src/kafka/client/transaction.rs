@@ -5,7 +5,7 @@
 use crate::kafka::client::idempotence::Identity;
 use crate::kafka::node::{TxnOffsets, TxnState};
 use crate::time::{Duration, Instant};
-use crate::wire::{ErrorCode, GroupId, NodeId, TopicPartition, TransactionalId};
+use crate::wire::{ErrorCode, NodeId, TopicPartition, TransactionalId};
 
 /// What the application waits for: one call at a time.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,8 @@ pub struct Transactions {
     /// The task's next request is not sent before.
     pub retry_at: Instant,
     pub coordinator: Option<NodeId>,
-    pub group_coordinator: Option<(GroupId, NodeId)>,
+    /// Of the group whose offsets were sent last: it is asked about another group's, too, until it refuses.
+    pub group_coordinator: Option<NodeId>,
 }
 
 impl TxnState {
@@ -111,17 +112,18 @@ impl Transactions {
         Ok(())
     }
 
-    /// `sendOffsetsToTransaction`; without offsets it does nothing.
+    /// `sendOffsetsToTransaction`; without offsets it does nothing, whatever the state.
     pub fn send_offsets(&mut self, identity: Option<Identity>, offsets: &TxnOffsets) -> Result<(), String> {
+        if offsets.offsets.is_empty() {
+            return Ok(());
+        }
         self.check(identity)?;
         if self.state != TxnState::InTransaction {
             let state = self.state.name();
             return Err(format!("Cannot send offsets if a transaction is not in progress (currentState= {state})"));
         }
-        if !offsets.offsets.is_empty() {
-            self.started = true;
-            self.begin_task(Task::Offsets(Box::new(offsets.clone())));
-        }
+        self.started = true;
+        self.begin_task(Task::Offsets(Box::new(offsets.clone())));
         Ok(())
     }
 
@@ -135,22 +137,27 @@ impl Transactions {
     }
 
     /// The transaction can only be aborted now: whether that is news. While it is aborted nothing
-    /// can make it worse.
+    /// can make it worse. The last error is the one that the application hears of.
     pub fn abortable_error(&mut self, error: ErrorCode) -> bool {
-        let news = self.state != TxnState::AbortableError && self.state.may_become(TxnState::AbortableError);
-        if news {
-            self.state = TxnState::AbortableError;
-            self.last_error = Some(error);
+        let news = self.state != TxnState::AbortableError;
+        if !self.state.may_become(TxnState::AbortableError) {
+            return false;
         }
+        self.state = TxnState::AbortableError;
+        self.last_error = Some(error);
         news
+    }
+
+    /// Whether an error that `send` runs into can be one of the transaction. Where there is none, `send` throws
+    /// this instead (maybeTransitionToErrorState, as the application's thread calls it).
+    pub fn check_error(&self) -> Result<(), String> {
+        if self.state == TxnState::Aborting { Ok(()) } else { self.check_transition(TxnState::AbortableError) }
     }
 
     pub fn fatal_error(&mut self, error: ErrorCode) -> bool {
         let news = self.state != TxnState::FatalError;
         self.state = TxnState::FatalError;
-        if news {
-            self.last_error = Some(error);
-        }
+        self.last_error = Some(error);
         news
     }
 
@@ -169,12 +176,18 @@ impl Transactions {
 
     /// TransactionManager.transitionTo, as an application's call runs into it.
     fn transition(&mut self, next: TxnState) -> Result<(), String> {
-        if !self.state.may_become(next) {
-            let (id, from, to) = (&self.id.0, self.state.name(), next.name());
-            return Err(format!("TransactionalId {id}: Invalid transition attempted from state {from} to state {to}"));
-        }
+        self.check_transition(next)?;
         self.state = next;
+        self.last_error = None;
         Ok(())
+    }
+
+    fn check_transition(&self, next: TxnState) -> Result<(), String> {
+        if self.state.may_become(next) {
+            return Ok(());
+        }
+        let (id, from, to) = (&self.id.0, self.state.name(), next.name());
+        Err(format!("TransactionalId {id}: Invalid transition attempted from state {from} to state {to}"))
     }
 
     /// TransactionManager.maybeFailWithError.

@@ -305,3 +305,69 @@ fn what_follows_a_failed_batch_closes_up() {
     assert_eq!(state(&bench), TxnState::AbortableError);
     assert_eq!((bench.node.acked(), bench.node.pending()), (1, 0));
 }
+
+#[test]
+fn a_record_that_fails_outside_of_a_transaction_is_refused() {
+    let mut bench = ready(0);
+    bench.send("orders", Some("a"), &"x".repeat(2_000_000));
+    let why = "TransactionalId pay: Invalid transition attempted from state READY to state ABORTABLE_ERROR";
+    assert_eq!(refusal(&bench), why);
+    assert_eq!((bench.node.sent(), bench.node.rejected(), state(&bench)), (0, 1, TxnState::Ready));
+    call(&mut bench, TxnCall::Begin);
+    bench.send("orders", Some("a"), &"x".repeat(2_000_000));
+    assert_eq!((bench.node.sent(), bench.node.rejected(), state(&bench)), (1, 1, TxnState::AbortableError));
+}
+
+#[test]
+fn an_abort_that_should_be_aborted_is_the_end_of_the_producer() {
+    let mut bench = ready(0);
+    one_record_written(&mut bench);
+    call(&mut bench, TxnCall::Abort);
+    let (to, correlation, _) = take_end(&mut bench);
+    bench.answer(to, correlation, refused(ErrorCode::TransactionAbortable));
+    assert_eq!(state(&bench), TxnState::FatalError);
+}
+
+#[test]
+fn the_coordinator_of_one_group_is_asked_about_another_until_it_refuses() {
+    let mut bench = ready(0);
+    call(&mut bench, TxnCall::Begin);
+    call(&mut bench, offsets());
+    coordinated(&mut bench, "billing", 0, 2);
+    let (to, correlation, _) = bench.take(ApiKey::TxnOffsetCommit);
+    bench.answer(to, correlation, committed(None));
+    let TxnCall::Offsets(mut others) = offsets() else { unreachable!() };
+    others.group = GroupId(str_bytes("shipping"));
+    call(&mut bench, TxnCall::Offsets(others));
+    let (to, correlation, _) = bench.take(ApiKey::TxnOffsetCommit);
+    assert_eq!(to, NodeId::broker(2));
+    bench.answer(to, correlation, committed(Some(ErrorCode::NotCoordinator)));
+    bench.run_for(crate::time::Duration::from_millis(100));
+    coordinated(&mut bench, "shipping", 0, 3);
+    let (to, correlation, _) = bench.take(ApiKey::TxnOffsetCommit);
+    assert_eq!(to, NodeId::broker(3));
+    bench.answer(to, correlation, committed(None));
+    assert_eq!(state(&bench), TxnState::InTransaction);
+}
+
+#[test]
+fn no_offsets_are_never_refused() {
+    let mut bench = ready(0);
+    let TxnCall::Offsets(mut none) = offsets() else { unreachable!() };
+    none.offsets.clear();
+    call(&mut bench, TxnCall::Offsets(none));
+    assert_eq!((refusal(&bench), state(&bench)), (String::new(), TxnState::Ready));
+}
+
+#[test]
+fn the_last_of_several_errors_is_the_one_that_is_told() {
+    let mut bench = ready(0);
+    call(&mut bench, TxnCall::Begin);
+    bench.send("orders", Some("a"), "1");
+    bench.send("orders", Some("a"), "2");
+    let (to, first, _) = take_produce(&mut bench);
+    let (_, second, _) = take_produce(&mut bench);
+    bench.answer(to, first, produced(Some(ErrorCode::InvalidTimestamp), -1));
+    bench.answer(to, second, produced(Some(ErrorCode::InvalidProducerEpoch), -1));
+    assert_eq!(bench.node.transaction(), Some((TxnState::AbortableError, Some(ErrorCode::InvalidProducerEpoch))));
+}

@@ -74,10 +74,7 @@ impl Sender {
         let Some(transactions) = &mut self.transactions else { return };
         let Some(task) = &transactions.task else { return };
         let (key, key_type, coordinator) = match task {
-            Task::Offsets(offsets) => {
-                let known = transactions.group_coordinator.as_ref().filter(|(group, _)| *group == offsets.group);
-                (&offsets.group.0, GROUP, known.map(|(_, node)| *node))
-            }
+            Task::Offsets(offsets) => (&offsets.group.0, GROUP, transactions.group_coordinator),
             _ => (&transactions.id.0, TRANSACTION, transactions.coordinator),
         };
         let (request, to, purpose): (Request, NodeId, Purpose) = match coordinator {
@@ -108,9 +105,7 @@ impl Sender {
         let Some(transactions) = &mut self.transactions else { return };
         transactions.in_flight = false;
         match &transactions.task {
-            Some(Task::Offsets(offsets)) => {
-                transactions.group_coordinator = Some((offsets.group.clone(), NodeId::broker(id)));
-            }
+            Some(Task::Offsets(_)) => transactions.group_coordinator = Some(NodeId::broker(id)),
             _ => transactions.coordinator = Some(NodeId::broker(id)),
         }
     }
@@ -189,7 +184,11 @@ impl Sender {
         match error {
             ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable => self.task_failed(turn, config, true),
             error if errors::is_retriable(error) => self.task_failed(turn, config, false),
-            ErrorCode::TransactionAbortable => self.call_failed(turn, ledger, error, false),
+            // What an abort runs into is no reason for another abort.
+            ErrorCode::TransactionAbortable => {
+                let aborts = matches!(self.transactions.as_ref().map(Transactions::state), Some(TxnState::Aborting));
+                self.call_failed(turn, ledger, error, aborts);
+            }
             error => self.call_failed(turn, ledger, fenced(error), true),
         }
     }
@@ -294,8 +293,8 @@ impl Sender {
         for purpose in self.network.purposes_mut() {
             let Purpose::Produce(batches) = purpose else { continue };
             for batch in batches.iter_mut().filter(|batch| !batch.done) {
-                dropped.push(batch.clone());
                 batch.done = true;
+                dropped.push(batch.clone());
             }
         }
         for queue in self.accumulator.topics.iter_mut().flat_map(|topic| &mut topic.queues) {
@@ -312,7 +311,10 @@ impl Sender {
         error: ErrorCode,
     ) {
         for batch in dropped {
-            self.accumulator.release(&batch);
+            // What is in flight keeps its memory until there is an answer.
+            if !batch.done {
+                self.accumulator.release(&batch);
+            }
             ledger.fail(turn, self.accumulator.partition_of(&batch), &batch, error);
         }
     }
