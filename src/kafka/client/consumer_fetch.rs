@@ -478,17 +478,17 @@ impl Process {
     pub(super) fn hand_out_from(&mut self, turn: &mut Turn<'_>, index: usize, limit: u32, below: Offset) -> u32 {
         let buffered = &mut self.buffered[index];
         let chunks = buffered.take_below(limit, below);
-        let (next, drained, partition) = (buffered.next, buffered.is_drained(), buffered.partition.clone());
-        if drained {
+        let (next, epoch, partition) = (buffered.next, buffered.epoch, buffered.partition.clone());
+        // A poll that gets as many records as it may does not look whether they were the last (CompletedFetch).
+        let taken = chunks.iter().map(|chunk| chunk.count).sum();
+        if buffered.is_drained() && taken < limit {
             self.buffered.remove(index);
         }
         if let Some(position) = self.subscription.get_mut(&partition).and_then(|a| a.position.as_mut()) {
             position.offset = next;
-            position.epoch = chunks.last().map(|c| c.epoch).or(position.epoch);
+            position.epoch = epoch.or(position.epoch);
         }
-        let mut taken = 0;
         for chunk in chunks {
-            taken += chunk.count;
             turn.tell(Fact::Delivered {
                 consumer: self.id,
                 partition: partition.clone(),

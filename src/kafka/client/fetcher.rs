@@ -41,6 +41,8 @@ pub struct Buffered {
     pub partition: TopicPartition,
     /// The next record to hand out; the position must still be there, else the records are stale.
     pub next: Offset,
+    /// The epoch of the batch that was looked at last, whether it is shown or not; `None` before the first.
+    pub epoch: Option<LeaderEpoch>,
     /// Whole batches, as the broker sent them.
     records: Bytes,
     /// The batches not finished yet, with the place of their first byte.
@@ -60,8 +62,6 @@ pub struct Chunk {
     pub count: u32,
     /// The whole batches that they stand in.
     pub records: Bytes,
-    /// The epoch of the last record.
-    pub epoch: LeaderEpoch,
 }
 
 impl Session {
@@ -141,6 +141,7 @@ impl Buffered {
         Ok(Buffered {
             partition,
             next: position,
+            epoch: None,
             records,
             batches,
             aborted: aborted.into(),
@@ -154,7 +155,8 @@ impl Buffered {
     }
 
     /// Up to `limit` of the next records, in runs without a gap of skipped batches. Batches before
-    /// the position, control batches and aborted ones are passed over silently.
+    /// the position, control batches and aborted ones are passed over silently; those behind the last of
+    /// `limit` records only by the next call.
     pub fn take(&mut self, limit: u32) -> Vec<Chunk> {
         self.take_below(limit, Offset(i64::MAX))
     }
@@ -168,6 +170,7 @@ impl Buffered {
         while left > 0
             && let Some((batch, at)) = self.batches.front().cloned()
         {
+            self.epoch = Some(batch.leader_epoch);
             if batch.last_offset < self.next || self.is_hidden(&batch) {
                 self.finish_batch(&batch);
                 run_from = None;
@@ -189,9 +192,8 @@ impl Buffered {
                     chunk.last = last;
                     chunk.count += count;
                     chunk.records = records;
-                    chunk.epoch = batch.leader_epoch;
                 }
-                None => chunks.push(Chunk { first, last, count, records, epoch: batch.leader_epoch }),
+                None => chunks.push(Chunk { first, last, count, records }),
             }
             left -= count;
             self.next = last.next();
@@ -199,18 +201,7 @@ impl Buffered {
                 self.finish_batch(&batch);
             }
         }
-        self.skip_hidden();
         chunks
-    }
-
-    /// What stands behind the last record and is never shown moves the position too.
-    fn skip_hidden(&mut self) {
-        while let Some((batch, _)) = self.batches.front().cloned() {
-            if batch.last_offset >= self.next && !self.is_hidden(&batch) {
-                return;
-            }
-            self.finish_batch(&batch);
-        }
     }
 
     fn finish_batch(&mut self, batch: &Batch) {
