@@ -135,6 +135,13 @@ impl ProducerBatch {
         self.encoded.as_ref().or(self.sent.as_ref())
     }
 
+    /// The same, also of a batch that never travelled.
+    pub(super) fn contents(&self) -> Bytes {
+        let build =
+            || Batch::build_compressed(&header(self.stamp, self.transactional), Compression::None, &self.records);
+        self.bytes().cloned().unwrap_or_else(|| build().bytes().clone())
+    }
+
     /// The batch as it travels, encoded when it is asked for the first time.
     pub fn encode(&mut self) -> Bytes {
         self.closed = true;

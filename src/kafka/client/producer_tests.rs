@@ -261,6 +261,17 @@ fn a_batch_that_expires_on_its_way_keeps_its_memory_until_there_is_an_answer() {
 }
 
 #[test]
+fn records_that_failed_before_they_were_sent_have_their_results() {
+    let mut bench = producer(&[("orders", &[(-1, 0)])], |config| (config.linger, config.delivery_timeout) = SHORT);
+    bench.send("orders", Some("a"), "1");
+    bench.run_to(3_000);
+    let result = bench.node.results().first().unwrap().clone();
+    assert_eq!(result.outcome, Err(ErrorCode::RequestTimedOut));
+    let batch = Batch::split_first(&mut result.records.clone(), false).expect("the records are told");
+    assert_eq!(batch.records().unwrap()[0].value.as_deref(), Some(b"1".as_slice()));
+}
+
+#[test]
 fn the_parts_of_a_batch_count_as_never_tried() {
     let mut bench = producer(ONE, |config| config.retries = 1);
     bench.send("orders", None, "1");

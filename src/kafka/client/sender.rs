@@ -29,7 +29,7 @@ use crate::wire::{ClientId, ErrorCode, NodeId, Offset, Response, TopicName, Topi
 pub struct BatchResult {
     /// Partition -1: the call of `send` failed before there was one.
     pub partition: TopicPartition,
-    /// The batch as it was sent (its offsets count from 0); empty when it failed before it was encoded.
+    /// The batch as it was sent, or would have been (its offsets count from 0).
     pub records: Bytes,
     /// The running number of its first record among the producer's records to the partition.
     pub first_record: u64,
@@ -122,7 +122,7 @@ impl Ledger {
             count: batch.count(),
             error,
         });
-        self.record(partition, batch, batch.bytes().cloned().unwrap_or_default(), Err(error));
+        self.record(partition, batch, batch.contents(), Err(error));
     }
 
     /// The outcome of a call of `send` that failed (KafkaProducer.FutureFailure).
